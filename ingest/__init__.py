@@ -1,0 +1,1 @@
+"""Python sidecar: moves conversations to Google Cloud and records what happened; dbt decides the rest."""

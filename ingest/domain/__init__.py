@@ -1,0 +1,1 @@
+"""Pure rules: no Google clients, no terminal, no clock, no files."""

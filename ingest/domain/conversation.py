@@ -1,0 +1,134 @@
+"""The two files of a conversation, as users hand them in.
+
+A conversation is a folder `<date>/<conversation_id>/` with `metadata.json` and
+`transcription.json`. These models are the single declaration of both formats: the published
+JSON Schemas in `ingest/schemas/*.schema.json` are generated from them.
+
+Unknown fields are kept (the whole payload is landed) and reported as warnings, never dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, NewType
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+ConversationId = NewType("ConversationId", str)
+
+SCHEMA_VERSION = "1.0"
+CONVERSATION_ID_PATTERN = re.compile(r"[a-z0-9-]{4,64}")
+"""What CreateConversation accepts as `conversation_id` (client 1.29.0, request message)."""
+UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class FileKind(StrEnum):
+    """The two files of a conversation; the value is the file's stem."""
+
+    METADATA = "metadata"
+    TRANSCRIPTION = "transcription"
+
+
+class Speaker(StrEnum):
+    """Who says a turn; the names are the roles of CI's transcript file."""
+
+    AGENT = "AGENT"
+    AUTOMATED_AGENT = "AUTOMATED_AGENT"
+    CUSTOMER = "CUSTOMER"
+
+
+class Direction(StrEnum):
+    INBOUND = "INBOUND"
+    OUTBOUND = "OUTBOUND"
+
+
+class BusinessLine(StrEnum):
+    COLLECTIONS = "COLLECTIONS"
+    LOANS = "LOANS"
+
+
+class Medium(StrEnum):
+    PHONE_CALL = "PHONE_CALL"
+    CHAT = "CHAT"
+
+
+class CallOutcome(StrEnum):
+    """How the conversation ended, as the agent coded it."""
+
+    APPLICATION_PROGRESSED = "APPLICATION_PROGRESSED"
+    CALL_DROPPED = "CALL_DROPPED"
+    CALLBACK_SCHEDULED = "CALLBACK_SCHEDULED"
+    COMPLAINT_LOGGED = "COMPLAINT_LOGGED"
+    CONTACT_PREFERENCE_UPDATED = "CONTACT_PREFERENCE_UPDATED"
+    DISPUTE_LOGGED = "DISPUTE_LOGGED"
+    ESCALATED_TO_SUPERVISOR = "ESCALATED_TO_SUPERVISOR"
+    EXTENSION_GRANTED = "EXTENSION_GRANTED"
+    HARDSHIP_REFERRED = "HARDSHIP_REFERRED"
+    INFORMATION_GIVEN = "INFORMATION_GIVEN"
+    NO_AGREEMENT = "NO_AGREEMENT"
+    PAYMENT_PLAN_AGREED = "PAYMENT_PLAN_AGREED"
+    PAYMENT_TAKEN = "PAYMENT_TAKEN"
+    PROMISE_TO_PAY = "PROMISE_TO_PAY"
+    WRONG_PARTY = "WRONG_PARTY"
+
+
+Text = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+LabelValue = Annotated[str, Field(max_length=256)]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: Text = Field(description="Version of this file format, for example 1.0.")
+    conversation_id: Text = Field(
+        description="The folder's name; 4 to 64 lower-case letters, digits or hyphens, a UUID by rule."
+    )
+
+
+class Metadata(_File):
+    """`metadata.json`: the context of one conversation."""
+
+    direction: Direction = Field(description="Who called whom, seen from the contact centre.")
+    business_line: BusinessLine = Field(description="The business that the conversation belongs to.")
+    medium: Medium = Field(description="Voice call or chat.")
+    language_code: Text = Field(description="BCP-47 language, for example en-AU.")
+    queue: Text = Field(description="Queue that routed the conversation.")
+    agent_id: Text = Field(description="The (first) human agent, or the bot where no human took part.")
+    agent_name: Text = Field(description="The agent's display name.")
+    agent_team: Text = Field(description="The agent's team.")
+    agent_site: Text = Field(description="Where the agent works.")
+    portfolio_id: Text | None = Field(default=None, description="Debt portfolio (collections).")
+    campaign_id: Text | None = Field(default=None, description="Campaign (loans or outreach).")
+    call_outcome: CallOutcome = Field(description="How the conversation ended.")
+    started_at: AwareDatetime = Field(description="Start, RFC 3339 with the call's own offset.")
+    ended_at: AwareDatetime = Field(description="End, RFC 3339 with the call's own offset.")
+    duration_sec: Seconds = Field(description="ended_at - started_at, seconds.")
+    agent_notes: str | None = Field(default=None, description="Free text that the agent left.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Further business labels; become labels in CI."
+    )
+
+
+class Turn(BaseModel):
+    """One utterance."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    turn_index: int = Field(ge=0, description="0-based position; equals the place in the list.")
+    speaker: Speaker = Field(description="Who speaks.")
+    participant_id: Text | None = Field(
+        default=None, description="Tells two agents apart after a transfer; absent otherwise."
+    )
+    start_offset_sec: Seconds = Field(description="Start of the turn, seconds after started_at.")
+    text: Text = Field(description="What was said or typed.")
+
+
+class Transcription(_File):
+    """`transcription.json`: what was said, turn by turn."""
+
+    turns: Annotated[tuple[Turn, ...], Field(min_length=1)] = Field(
+        description="All turns in the order of time."
+    )

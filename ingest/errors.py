@@ -1,0 +1,55 @@
+"""One family of errors: what is wrong, what to do about it, and the exit code it leads to."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command (design: "Success is only reported from evidence")."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    SETTINGS = 3
+    REMOTE = 4
+    INTERRUPTED = 130
+
+
+class IngestError(Exception):
+    """Something the user can act on; printed as two lines, never as a traceback."""
+
+    exit_code = ExitCode.SOME_FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(IngestError):
+    """The source, an id or an argument is unusable."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SettingsError(IngestError):
+    """A setting is missing or contradicts another."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class AccessError(IngestError):
+    """A bucket, dataset, table or permission is missing."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class RemoteError(IngestError):
+    """A remote service refused, or did not answer in time."""
+
+    exit_code = ExitCode.REMOTE
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "UNKNOWN") -> None:
+        super().__init__(message, hint)
+        self.code = code

@@ -1,0 +1,1 @@
+"""One use case a file; flows talk to the outside through `ingest.ports` only."""

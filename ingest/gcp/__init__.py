@@ -1,0 +1,1 @@
+"""The only place that imports Google's clients; translates their errors once."""

@@ -1,0 +1,115 @@
+"""Every setting, read once; nothing else in the project reads the environment.
+
+Precedence: command-line flag, then environment (`INGEST_…`), then `.env`, then the default.
+Nothing that names a customer's thing has a default, except in the local profile, which applies
+when no project is set and points at the stack that `ingest local up` runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.errors import SettingsError
+
+LOCAL_PROJECT_ID = "local-project"
+LOCAL_PROJECT_NUMBER = "123456789012"
+LOCAL_STATE_FILE = Path(".local/stack.json")
+
+
+class Settings(BaseSettings):
+    """Effective settings; immutable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INGEST_", env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    project_id: str = Field(description="Google Cloud project id.")
+    bucket: str = Field(description="Bucket for source files, CI transcripts and landing batches.")
+    location: str = Field(description="CI and BigQuery location, for example us-central1.")
+    raw_dataset: str = Field(default="coach_raw", description="Dataset of the raw tables.")
+    marts_dataset: str = Field(default="coach", description="Dataset of dbt's marts.")
+    gcs_endpoint: str | None = Field(default=None, description="GCS emulator, http://host:port.")
+    bigquery_endpoint: str | None = Field(default=None, description="BigQuery emulator, http://…")
+    insights_endpoint: str | None = Field(default=None, description="CI emulator, host:port.")
+    seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
+    concurrency: int = Field(default=16, ge=1, le=256, description="Conversations in flight.")
+    rpc_timeout_sec: float = Field(default=30, gt=0, description="Deadline of one remote call.")
+    step_budget_sec: float = Field(default=300, gt=0, description="Time for one step's retries.")
+    analysis_timeout_sec: float = Field(default=900, gt=0, description="Wait for one analysis.")
+    quota_creates_per_min: int = Field(default=300, ge=1, description="CreateConversation quota.")
+    quota_analyses_per_min: int = Field(default=300, ge=1, description="CreateAnalysis quota.")
+    quota_requests_per_min: int = Field(default=3000, ge=1, description="Quota of all CI calls.")
+
+    @property
+    def is_local(self) -> bool:
+        """True when the CI endpoint is an emulator."""
+        return self.insights_endpoint is not None
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of the process environment, for child processes."""
+    return dict(os.environ)
+
+
+def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings:
+    """Return the effective settings; flags that are None count as not given.
+
+    Raises SettingsError for a missing or bad setting, and when no project is set and the local
+    stack isn't running.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        probe = _Probe()
+    except ValidationError as error:
+        raise _settings_error(error) from error
+    project_id = given.get("project_id") or probe.project_id
+    try:
+        if project_id is None:
+            return _LocalSettings(**{**_local_endpoints(state_file), **given})
+        return Settings(**given)
+    except ValidationError as error:
+        raise _settings_error(error) from error
+
+
+class _Probe(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="INGEST_", env_file=".env", extra="ignore", env_ignore_empty=True
+    )
+
+    project_id: str | None = None
+
+
+class _LocalSettings(Settings):
+    project_id: str = LOCAL_PROJECT_ID
+    bucket: str = f"{LOCAL_PROJECT_ID}-cc-dev"
+    location: str = "us-central1"
+
+
+
+def _local_endpoints(state_file: Path) -> dict[str, str]:
+    """Return the endpoints that the environment doesn't give, from the stack's state file."""
+    names = ("gcs_endpoint", "bigquery_endpoint", "insights_endpoint")
+    missing = [name for name in names if f"INGEST_{name.upper()}" not in os.environ]
+    if not missing:
+        return {}
+    try:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        return {name: state["endpoints"][name] for name in missing if name in state["endpoints"]}
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(
+            "no project is set and the local stack isn't running",
+            "run `ingest local up`, or set INGEST_PROJECT_ID, INGEST_BUCKET and INGEST_LOCATION",
+        ) from error
+
+
+def _settings_error(error: ValidationError) -> SettingsError:
+    faults = "; ".join(
+        f"INGEST_{str(fault['loc'][0]).upper()}: {fault['msg'].lower()}" for fault in error.errors()
+    )
+    return SettingsError(f"unusable settings: {faults}", "set it in the environment or in .env")
