@@ -1,0 +1,1 @@
+"""The local stack: emulators of Cloud Storage, BigQuery and Conversational Insights."""
