@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.conversation_rules import PIPELINE_LABELS
+from ingest.domain.insights_format import ConversationVersion, ci_labels
+from ingest.domain.validation import Fault, Severity, check_conversation, has_errors, parse_file
+
+ID = "77d34f94-795d-40fa-8d20-d5ce43b8a47b"
+DAY = dt.date(2025, 12, 28)
+SECRET = "my card is 4111"
+
+
+def metadata_fields(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "schema_version": "1.0",
+        "conversation_id": ID,
+        "direction": "OUTBOUND",
+        "business_line": "COLLECTIONS",
+        "medium": "PHONE_CALL",
+        "language_code": "en-AU",
+        "queue": "collections-outbound-late",
+        "agent_id": "AGT-2042",
+        "agent_name": "Craig Dunmore",
+        "agent_team": "Late Stage Collections",
+        "agent_site": "Ipswich",
+        "portfolio_id": "PF-HLF-AUTO-02",
+        "call_outcome": "NO_AGREEMENT",
+        "started_at": "2025-12-28T10:22:48+10:00",
+        "ended_at": "2025-12-28T10:26:41+10:00",
+        "duration_sec": 233.0,
+    }
+    return {**fields, **changes}
+
+
+def transcription_fields(*turns: dict[str, Any]) -> dict[str, Any]:
+    return {"schema_version": "1.0", "conversation_id": ID, "turns": list(turns)}
+
+
+def turn(index: int, offset: float, **changes: Any) -> dict[str, Any]:
+    fields = {"turn_index": index, "speaker": "AGENT", "start_offset_sec": offset, "text": "Hi."}
+    return {**fields, **changes}
+
+
+def parsed(kind: FileKind, fields: dict[str, Any]) -> tuple[Any, list[Fault]]:
+    return parse_file(kind, orjson.dumps(fields), "f.json")
+
+
+def rules_of(faults: list[Fault]) -> list[tuple[str, str, str]]:
+    return [(fault.pointer, fault.rule, fault.severity.value) for fault in faults]
+
+
+def check(
+    metadata: dict[str, Any] | None = None,
+    transcription: dict[str, Any] | None = None,
+    folder_name: str = ID,
+    batch_date: dt.date = DAY,
+) -> list[Fault]:
+    return check_conversation(
+        folder_name,
+        batch_date,
+        None if metadata is None else Metadata.model_validate(metadata),
+        None if transcription is None else Transcription.model_validate(transcription),
+    )
+
+
+def test_a_good_pair_has_no_faults() -> None:
+    metadata, metadata_faults = parsed(FileKind.METADATA, metadata_fields())
+    talk, talk_faults = parsed(FileKind.TRANSCRIPTION, transcription_fields(turn(0, 0.5)))
+
+    faults = check_conversation(ID, DAY, metadata, talk)
+
+    assert (metadata_faults, talk_faults, faults) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "place"),
+    [
+        (b'{"a": "\xff"}', "not_utf8", "byte 7"),
+        (b"\xef\xbb\xbf{}", "not_utf8", "byte 0"),
+        (b'{"a": 1,\n "b"', "not_json", "line 2, column 5"),
+        (b'{"a": NaN}', "not_json", "line 1, column 7"),
+        (b"", "not_json", "line 1, column 1"),
+    ],
+)
+def test_bytes_that_are_no_json_give_one_fault_with_its_place(
+    content: bytes, rule: str, place: str
+) -> None:
+    model, faults = parse_file(FileKind.METADATA, content, "d/m.json")
+
+    assert model is None
+    assert [(fault.file, fault.rule) for fault in faults] == [("d/m.json", rule)]
+    assert place in faults[0].message
+
+
+def test_a_file_over_the_limit_is_refused_unread() -> None:
+    model, faults = parse_file(FileKind.METADATA, b"x" * 11, "m.json", max_bytes=10)
+
+    assert model is None
+    assert rules_of(faults) == [("", "file_too_large", "error")]
+
+
+def test_every_schema_fault_of_a_file_is_reported_with_its_pointer() -> None:
+    fields = metadata_fields(
+        direction="SIDEWAYS", duration_sec="233", started_at="2025-12-28T10:22:48", agent_id=""
+    )
+    del fields["queue"]
+
+    model, faults = parsed(FileKind.METADATA, fields)
+
+    assert model is None
+    assert sorted(rules_of(faults)) == [
+        ("/agent_id", "empty_text", "error"),
+        ("/direction", "unknown_value", "error"),
+        ("/duration_sec", "wrong_type", "error"),
+        ("/queue", "missing_field", "error"),
+        ("/started_at", "timezone_missing", "error"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "pointer", "rule"),
+    [
+        ({"speaker": SECRET}, "/turns/1/speaker", "unknown_value"),
+        ({"text": ["x", SECRET]}, "/turns/1/text", "wrong_type"),
+        ({"text": ""}, "/turns/1/text", "empty_text"),
+        ({"text": "  \u00a0"}, "/turns/1/text", "empty_text"),
+        ({"start_offset_sec": -1.0}, "/turns/1/start_offset_sec", "negative_number"),
+        ({"turn_index": SECRET}, "/turns/1/turn_index", "wrong_type"),
+    ],
+)
+def test_a_bad_turn_is_named_and_never_quoted(bad: dict[str, Any], pointer: str, rule: str) -> None:
+    talk = transcription_fields(turn(0, 0.0), turn(1, 1.0, **bad))
+
+    model, faults = parsed(FileKind.TRANSCRIPTION, talk)
+
+    assert model is None
+    assert rules_of(faults) == [(pointer, rule, "error")]
+    assert SECRET not in faults[0].message + faults[0].hint
+
+
+def test_unknown_fields_are_kept_and_warned_about() -> None:
+    talk = transcription_fields(turn(0, 0.0, confidnce=0.9))
+
+    model, faults = parsed(FileKind.TRANSCRIPTION, {**talk, "conversation/idd": 1})
+
+    assert rules_of(faults) == [
+        ("/conversation~1idd", "unknown_field", "warning"),
+        ("/turns/0/confidnce", "unknown_field", "warning"),
+    ]
+    assert "did you mean conversation_id?" in faults[0].hint
+    assert model.turns[0].model_extra == {"confidnce": 0.9}
+
+
+def test_a_later_major_version_of_the_format_is_a_warning() -> None:
+    model, faults = parsed(FileKind.METADATA, metadata_fields(schema_version="2.0"))
+
+    assert model is not None
+    assert rules_of(faults) == [("/schema_version", "unknown_schema_version", "warning")]
+
+
+def test_an_id_that_differs_from_the_folder_is_an_error_in_each_file() -> None:
+    other = "a" * 8 + ID[8:]
+
+    faults = check(metadata_fields(), transcription_fields(turn(0, 0.0)), folder_name=other)
+
+    assert [(fault.file.split("/")[2], fault.rule) for fault in faults] == [
+        ("metadata.json", "id_differs_from_folder"),
+        ("transcription.json", "id_differs_from_folder"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("call-0001", [("", "id_not_uuid", "warning")]),
+        ("Call 1", [("", "bad_conversation_id", "error")]),
+        ("x" * 65, [("", "bad_conversation_id", "error")]),
+    ],
+)
+def test_a_folder_name_must_be_an_id_that_ci_accepts(
+    name: str, expected: list[tuple[str, str, str]]
+) -> None:
+    assert rules_of(check(folder_name=name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"duration_sec": 234.0}, []),
+        ({"duration_sec": 235.0}, [("/duration_sec", "duration_differs", "error")]),
+        (
+            {"ended_at": "2025-12-28T10:22:47+10:00"},
+            [("/ended_at", "ends_before_start", "error")],
+        ),
+        ({"portfolio_id": None}, [("", "no_portfolio_or_campaign", "warning")]),
+        ({"queue": "q" * 257}, [("/queue", "label_too_long", "warning")]),
+        ({"labels": {"queue": "x"}}, [("/labels/queue", "reserved_label", "warning")]),
+        ({"labels": {f"l{n}": "" for n in range(87)}}, []),
+        (
+            {"labels": {f"l{n}": "" for n in range(88)}},
+            [("/labels", "too_many_labels", "error")],
+        ),
+        ({"customer_phone": "0491 570 006", "e_mail": "a@example.com"}, []),
+        ({"customer_phone": "a@b.c"}, [("/customer_phone", "phone_shape", "warning")]),
+        ({"labels": {"email": "0491"}}, [("/labels/email", "email_shape", "warning")]),
+    ],
+)
+def test_metadata_rules(changes: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+    assert rules_of(check(metadata_fields(**changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("started_at", "ended_at", "batch_date", "expected"),
+    [
+        ("2025-12-28T00:05:00+10:00", "2025-12-28T00:06:00+10:00", DAY, []),
+        (
+            "2025-12-28T09:00:00+10:00",
+            "2025-12-28T09:01:00+10:00",
+            dt.date(2025, 12, 27),
+            [("/started_at", "folder_date_differs", "warning")],
+        ),
+        (
+            "2025-12-28T09:00:00+10:00",
+            "2025-12-28T09:01:00+10:00",
+            dt.date(2026, 1, 3),
+            [("/started_at", "folder_date_differs", "warning")],
+        ),
+        (
+            "2025-12-28T11:00:00+10:00",
+            "2025-12-28T11:01:00+10:00",
+            dt.date(2025, 12, 27),
+            [("/started_at", "folder_date_before_call", "error")],
+        ),
+    ],
+)
+def test_a_late_folder_warns_and_a_folder_before_the_call_is_refused(
+    started_at: str, ended_at: str, batch_date: dt.date, expected: list[tuple[str, str, str]]
+) -> None:
+    fields = metadata_fields(started_at=started_at, ended_at=ended_at, duration_sec=60.0)
+
+    assert rules_of(check(fields, batch_date=batch_date)) == expected
+
+
+def test_turns_must_be_numbered_in_the_order_of_time() -> None:
+    talk = transcription_fields(turn(0, 0.0), turn(2, 9.0), turn(1, 3.0), turn(3, 9.5))
+
+    faults = check(transcription=talk)
+
+    assert rules_of(faults) == [
+        ("/turns/1/turn_index", "turn_index_out_of_order", "error"),
+        ("/turns/2/start_offset_sec", "offset_decreases", "error"),
+    ]
+
+
+def test_the_last_turn_must_start_before_the_end() -> None:
+    within = check(metadata_fields(), transcription_fields(turn(0, 234.0)))
+    after = check(metadata_fields(), transcription_fields(turn(0, 234.1)))
+
+    assert rules_of(within) == []
+    assert rules_of(after) == [("/turns/0/start_offset_sec", "offset_after_end", "error")]
+
+
+def test_the_reserved_labels_are_those_that_the_pipeline_sets() -> None:
+    metadata = Metadata.model_validate(metadata_fields(campaign_id="C1"))
+    talk = Transcription.model_validate(transcription_fields(turn(0, 0.0)))
+
+    labels = ci_labels(ConversationVersion(ID, DAY, metadata, talk, "a", "b"))  # type: ignore[arg-type]
+
+    assert set(labels) == PIPELINE_LABELS
+
+
+def test_strict_counts_warnings() -> None:
+    warning = Fault("f", "", "r", "m", "h", Severity.WARNING)
+
+    assert (has_errors([warning]), has_errors([warning], strict=True)) == (False, True)
+
+
+@given(st.binary(max_size=200), st.sampled_from(FileKind))
+def test_any_bytes_give_a_model_or_an_error(content: bytes, kind: FileKind) -> None:
+    model, faults = parse_file(kind, content, "f")
+
+    assert (model is None) == has_errors(faults)
+
+
+@given(st.integers(0, 400), st.data())
+def test_a_file_cut_anywhere_is_no_json(at: int, data: st.DataObject) -> None:
+    content = orjson.dumps(metadata_fields())
+    cut = data.draw(st.integers(0, min(at, len(content) - 1)))
+
+    model, faults = parse_file(FileKind.METADATA, content[:cut], "f")
+
+    assert model is None
+    assert [fault.rule for fault in faults] == ["not_json"]
