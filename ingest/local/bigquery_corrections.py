@@ -1,8 +1,7 @@
 """Where the BigQuery emulator is corrected to behave as BigQuery does.
 
-Each function takes the emulator's own function and returns the corrected one; `install` puts them
-in place. Without them dbt can't build a table, and a job that was running when the emulator was
-killed would be running for ever.
+Each `with…` function takes the emulator's own function and returns the corrected one; `install`
+puts all of them in place. Without them dbt can't build a table.
 """
 
 from __future__ import annotations
@@ -12,16 +11,12 @@ from typing import Any
 
 from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
-from local_bigquery.engine import database
-from local_bigquery.jobs import query, runner, store
-from local_bigquery.models import Job
+from local_bigquery.engine import results
+from local_bigquery.jobs import query, runner
 
+from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 
-INTERRUPTED = {
-    "reason": "backendError",
-    "message": "The job was stopped by a restart of the emulator. Retrying the job may succeed.",
-}
 CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
 
 
@@ -30,6 +25,8 @@ def install() -> None:
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
     query.execute = with_destination_of_ctas(query.execute)
     jobs_api.results = without_rows_of_ctas(jobs_api.results)
+    runner._handle = with_job_in_commits(runner._handle)
+    results.materialise = with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
     handlers["load"] = refuse_what_bigquery_refuses(handlers["load"])
 
@@ -49,27 +46,14 @@ def with_destination_of_ctas(execute: Callable[..., Any]) -> Callable[..., Any]:
     return corrected
 
 
-def without_rows_of_ctas(results: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `results` that gives no rows for CREATE TABLE AS SELECT, as BigQuery does."""
+def without_rows_of_ctas(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the reader of results that, as BigQuery, has no rows for CREATE TABLE AS SELECT."""
 
     def corrected(job: Any, *args: Any, **kwargs: Any) -> Any:
         statistics = job.statistics.query if job.statistics else None
         if statistics and statistics.statementType == CREATE_TABLE_AS:
             bare = job.configuration.query.without("destinationTable")
             job = job.replace(configuration=job.configuration.replace(query=bare.dump()).dump())
-        return results(job, *args, **kwargs)
+        return read(job, *args, **kwargs)
 
     return corrected
-
-
-def close_interrupted_jobs() -> int:
-    """Give each job that a kill left open an error; returns how many there were.
-
-    The id goes on answering 409, as the id of a failed job does in BigQuery.
-    """
-    rows = database.fetch("SELECT resource FROM emulator.jobs WHERE state <> 'DONE'")
-    for (resource,) in rows:
-        job = Job.model_validate_json(resource)
-        status = {"state": "DONE", "errorResult": INTERRUPTED, "errors": [INTERRUPTED]}
-        store.save(job.replace(status=status))
-    return len(rows)

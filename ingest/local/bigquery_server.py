@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import uvicorn
     from local_bigquery.grpc import server
 
-    from ingest.local.bigquery_corrections import close_interrupted_jobs, install
+    from ingest.local.bigquery_corrections import install
+    from ingest.local.bigquery_interrupted_jobs import close_interrupted_jobs
 
     install()
     closed = close_interrupted_jobs()
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         uvicorn.run("local_bigquery:app", host=HOST, port=options.port, log_level="warning")
     finally:
-        grpc_server.stop(None)  # type: ignore[no-untyped-call]
+        grpc_server.stop(None)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

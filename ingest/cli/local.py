@@ -1,0 +1,172 @@
+"""`ingest local …`: the stack of emulators on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingest.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from ingest.local.layout import Layout, Service
+    from ingest.local.state import StackState
+
+app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and CI on this machine.")
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Folder of data, logs and state.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_SERVICES = ("gcs", "bigquery", "ci")
+_DATA_DIR = Path(".local")
+
+
+@app.command()
+def up(
+    port_base: Annotated[
+        int | None, typer.Option(help="First of four ports; 9040 unless a stack remembers one.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Start only this service (gcs, bigquery, ci).")
+    ] = None,
+    data_dir: DataDir = _DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Start the local stack and make its bucket, datasets and tables; safe to repeat.
+
+    Example: ingest local up
+    """
+    from ingest.local import stack
+    from ingest.local.first_steps import run_first_steps
+
+    layout = _layout(data_dir, port_base)
+    state = stack.up(layout, _services(only or _SERVICES), _say)
+    run_first_steps(layout, state, _say)
+    typer.echo(_json(state) if as_json else _endpoints_text(layout, state))
+
+
+@app.command()
+def down(data_dir: DataDir = _DATA_DIR) -> None:
+    """End every process of the local stack; its data stays.
+
+    Example: ingest local down
+    """
+    from ingest.local import stack
+
+    ended = stack.down(_layout(data_dir), _say)
+    typer.echo(f"ended {len(ended)} processes" if ended else "the local stack wasn't running")
+
+
+@app.command()
+def status(data_dir: DataDir = _DATA_DIR, as_json: AsJson = False) -> None:
+    """Show each service: health, pid, port and size of its data; exit code 1 unless all are well.
+
+    Example: ingest local status --json
+    """
+    from ingest.local.status import as_table, status
+
+    found = status(_layout(data_dir))
+    typer.echo(_json(found) if as_json else as_table(found))
+    raise typer.Exit(ExitCode.OK if found.is_healthy else ExitCode.SOME_FAILED)
+
+
+@app.command()
+def reset(
+    data_dir: DataDir = _DATA_DIR,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """End the local stack and delete all its data.
+
+    Example: ingest local reset --yes
+    """
+    from ingest.local import stack
+
+    layout = _layout(data_dir)
+    if not yes:
+        _confirm(f"Delete all data of the local stack under {layout.data_dir}?")
+    freed = stack.reset(layout, _say)
+    typer.echo(f"deleted {freed / 1e6:.1f} MB")
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="gcs, bigquery, ci or supervisor.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+    lines: Annotated[int, typer.Option(help="Lines of each log to begin with.")] = 50,
+    data_dir: DataDir = _DATA_DIR,
+) -> None:
+    """Show the logs of the local stack's services.
+
+    Example: ingest local logs bigquery
+    """
+    from ingest.local.logs import follow as followed
+    from ingest.local.logs import last_lines
+
+    names = [*_SERVICES, "supervisor"]
+    if service is not None and service not in names:
+        raise InputError(f'there is no service "{service}"', f"choose one of {', '.join(names)}")
+    layout = _layout(data_dir)
+    files = [layout.log_file(name) for name in ([service] if service else names)]
+    for file in files:
+        for line in last_lines(file, lines):
+            typer.echo(f"{file.stem}: {line}")
+    if follow:
+        for file, line in followed(files):
+            typer.echo(f"{file.stem}: {line}")
+
+
+def _layout(data_dir: Path, port_base: int | None = None) -> Layout:
+    from ingest.local.layout import DEFAULT_PORT_BASE, Layout
+    from ingest.local.state import read_state
+
+    absolute = data_dir.resolve()
+    left = read_state(Layout(absolute).state_file)
+    remembered = left.port_base if left else DEFAULT_PORT_BASE
+    return Layout(absolute, remembered if port_base is None else port_base)
+
+
+def _services(names: Sequence[str]) -> list[Service]:
+    from ingest.local.layout import Service
+
+    unknown = [name for name in names if name not in _SERVICES]
+    if unknown:
+        raise InputError(
+            f'there is no service "{unknown[0]}"', f"choose from {', '.join(_SERVICES)}"
+        )
+    return [Service(name) for name in _SERVICES if name in names]
+
+
+def _endpoints_text(layout: Layout, state: StackState) -> str:
+    from ingest.local.layout import DEFAULT_DATA_DIR, DEFAULT_PORT_BASE
+
+    lines = [f"{name:<18} {address}" for name, address in state.endpoints.items()]
+    if layout.data_dir != DEFAULT_DATA_DIR.resolve():
+        wanted = list(state.endpoints)
+    else:
+        wanted = ["bigquery_endpoint"] if state.port_base != DEFAULT_PORT_BASE else []
+    exports = [
+        f"export INGEST_{name.upper()}={state.endpoints[name]}"
+        for name in wanted
+        if name in state.endpoints
+    ]
+    return "\n".join([*lines, *exports])
+
+
+def _json(value: object) -> str:
+    from dataclasses import asdict
+
+    return json.dumps(asdict(value), indent=2)  # type: ignore[call-overload]
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise InputError("reset deletes data and can't ask here", "add --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

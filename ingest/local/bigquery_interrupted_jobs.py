@@ -1,0 +1,106 @@
+"""A job is whole or it didn't happen, also across a kill of the emulator.
+
+The emulator writes a load's rows and the job's end in two steps. A kill between them would leave
+landed rows under a job that failed, so each load names its job in the very commit of its rows,
+and at start the commits say how the open jobs ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from local_bigquery.catalog import tables
+from local_bigquery.engine import database
+from local_bigquery.engine.database import quote
+from local_bigquery.jobs import store
+from local_bigquery.jobs.storage import literal
+from local_bigquery.models import Job
+
+INTERRUPTED = {
+    "reason": "backendError",
+    "message": "The job was stopped by a restart of the emulator. Retrying the job may succeed.",
+}
+_COMMIT_AUTHOR = "load"
+_load_job: ContextVar[Any] = ContextVar("load_job", default=None)
+
+
+def with_job_in_commits(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the runner of load, copy and extract jobs that makes the load's id known below."""
+
+    def corrected(job: Any, job_type: str, *args: Any) -> Any:
+        token = _load_job.set(job if job_type == "load" else None)
+        try:
+            return handle(job, job_type, *args)
+        finally:
+            _load_job.reset(token)
+
+    return corrected
+
+
+def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the writer of rows that commits a load's rows together with its job's id."""
+
+    def corrected(cursor: Any, query: str, name: str, *args: Any, **kwargs: Any) -> None:
+        job = _load_job.get()
+        if job is None:
+            materialise(cursor, query, name, *args, **kwargs)
+            return
+        catalog = quote(job.configuration.load.destinationTable.projectId)
+        cursor.execute("BEGIN")
+        try:
+            cursor.execute(
+                f"CALL {catalog}.set_commit_message('{_COMMIT_AUTHOR}', {literal(_key(job))})"
+            )
+            materialise(cursor, query, name, *args, **kwargs)
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+    return corrected
+
+
+def close_interrupted_jobs() -> int:
+    """End every job that a kill left open, by what its commit says; return how many there were.
+
+    A load whose rows are in is done with its row count; any other gets an error, and its id goes
+    on answering 409, as the id of a failed job does in BigQuery.
+    """
+    rows = database.fetch("SELECT resource FROM emulator.jobs WHERE state <> 'DONE'")
+    for (resource,) in rows:
+        job: Any = Job.model_validate_json(resource)
+        landed = landed_rows(job)
+        if landed is None:
+            ended = {"state": "DONE", "errorResult": INTERRUPTED, "errors": [INTERRUPTED]}
+            store.save(job.replace(status=ended))
+        else:
+            load = {"outputRows": str(landed), "badRecords": "0"}
+            statistics = job.statistics.replace(endTime=job.statistics.creationTime, load=load)
+            store.save(job.replace(status={"state": "DONE"}, statistics=statistics.dump()))
+    return len(rows)
+
+
+def landed_rows(job: Any) -> int | None:
+    """Return how many rows the load job committed, None when it committed nothing."""
+    if job.configuration.load is None:
+        return None
+    project_id, dataset_id, table_id = tables.reference(job.configuration.load.destinationTable)
+    database.attach(project_id)
+    found = database.fetch(
+        "SELECT snapshot_id FROM ducklake_snapshots($1) WHERE author = $2 AND commit_message = $3",
+        [project_id, _COMMIT_AUTHOR, _key(job)],
+    )
+    if not found:
+        return None
+    snapshot = int(found[0][0])
+    of_commit = ", ".join(
+        [*map(literal, (project_id, dataset_id, table_id)), str(snapshot), str(snapshot)]
+    )
+    (count,) = database.fetch(f"SELECT count(*) FROM ducklake_table_insertions({of_commit})")[0]
+    return int(count)
+
+
+def _key(job: Any) -> str:
+    return f"{job.jobReference.projectId}:{job.jobReference.jobId}"

@@ -1,0 +1,91 @@
+"""A process is known by its pid and its start time together, so a recycled pid is never taken."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_START_TOLERANCE_SEC = 2.0  # the kernel states start times against a boot time that may drift
+_SUPERVISOR = "ingest.local.supervisor"
+_CHILDREN = ("ingest.local.bigquery_server", "ingest.emulator")
+_GCS_PROGRAM = "fake-gcs-server"
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """One process of this machine, now or in the past; started_at in seconds since the epoch."""
+
+    pid: int
+    started_at: float
+
+
+def identity_of(pid: int) -> ProcessIdentity | None:
+    """Return the identity of the process that has `pid` now, None when there is none."""
+    try:
+        return ProcessIdentity(pid, psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Say whether this very process still runs; a zombie doesn't."""
+    return _find(identity) is not None
+
+
+def end_processes(identities: Iterable[ProcessIdentity], grace_sec: float) -> list[int]:
+    """End the processes that still run: SIGTERM, after `grace_sec` SIGKILL; return their pids."""
+    found = [process for identity in identities if (process := _find(identity))]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=grace_sec)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=grace_sec)
+    return [process.pid for process in found]
+
+
+def processes_of(data_dir: Path) -> list[ProcessIdentity]:
+    """Return the stack's processes that work on `data_dir`, by command line.
+
+    Finds what a lost or damaged state file no longer names; the supervisor comes first.
+    """
+    found: list[tuple[int, ProcessIdentity]] = []
+    for process in psutil.process_iter(["cmdline", "create_time"]):
+        rank = _rank(process.info["cmdline"] or [], data_dir)
+        if rank is not None:
+            found.append((rank, ProcessIdentity(process.pid, process.info["create_time"])))
+    return [identity for _, identity in sorted(found, key=lambda pair: pair[0])]
+
+
+def holder_of_port(port: int) -> str:
+    """Return "pid 12 (name)" of the process that listens on `port`, "" where that is hidden."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+            if listens and connection.pid:
+                return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return ""
+
+
+def _rank(command: Sequence[str], data_dir: Path) -> int | None:
+    if not any(Path(part).parent == data_dir for part in command[1:]):
+        return None
+    if _SUPERVISOR in command:
+        return 0
+    program = Path(command[0]).name
+    return 1 if program.startswith(_GCS_PROGRAM) or set(_CHILDREN) & set(command) else None
+
+
+def _find(identity: ProcessIdentity) -> psutil.Process | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(identity.pid)
+        same = abs(process.create_time() - identity.started_at) < _START_TOLERANCE_SEC
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None

@@ -1,0 +1,224 @@
+"""The life of the local stack: up, down, reset.
+
+One command at a time changes a stack (file lock). What runs is known from the state file and,
+where that is lost, from command lines that name the data folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from ingest.errors import InputError, RemoteError
+from ingest.local.health import answers, wait_until_answering
+from ingest.local.layout import Layout, Service
+from ingest.local.ports import check_ports_free
+from ingest.local.processes import (
+    ProcessIdentity,
+    end_processes,
+    identity_of,
+    is_alive,
+    processes_of,
+)
+from ingest.local.state import Child, StackState, read_state, write_state
+from ingest.local.status import describe_exit, size_of
+from ingest.local.supervisor import GRACE_SEC
+from ingest.settings import environment
+
+READY_DEADLINE_SEC = 90.0
+_LOCK_DEADLINE_SEC = 120.0
+_STATE_DEADLINE_SEC = 10.0
+_PAUSE_SEC = 0.05
+
+Say = Callable[[str], None]
+
+
+def up(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
+    """Return the state of a stack in which every wanted service answers.
+
+    Starts what doesn't run, restarts what died and leaves the rest alone. Raises InputError when
+    a port is taken or the stack runs on other ports, RemoteError when a service doesn't come up;
+    then nothing that this call started is left.
+    """
+    with locked(layout, say):
+        state = read_state(layout.state_file)
+        if state is None or not is_alive(state.identity):
+            _end_leftovers(layout, state, say)
+            return _start(layout, wanted, say)
+        if state.port_base != layout.port_base:
+            raise InputError(
+                f"the local stack already runs on port base {state.port_base}",
+                "run `ingest local down` first, or leave out --port-base",
+            )
+        running = [Service(name) for name in state.services]
+        if not set(wanted) <= set(running):
+            every = [service for service in Service if service in {*running, *wanted}]
+            _end(layout, state)
+            return _start(layout, every, say)
+        return _revive(layout, state, say)
+
+
+def down(layout: Layout, say: Say) -> list[int]:
+    """End every process of the stack, however it was left; return the pids that were ended."""
+    with locked(layout, say):
+        return _end(layout, read_state(layout.state_file))
+
+
+def reset(layout: Layout, say: Say) -> int:
+    """End the stack and delete its data, logs and state; return the bytes that were freed.
+
+    Only what the stack itself made is deleted, whatever else the folder holds.
+    """
+    with locked(layout, say):
+        _end(layout, read_state(layout.state_file))
+        folders = [*(layout.service_dir(service) for service in Service), layout.logs_dir]
+        freed = sum(size_of(folder) for folder in folders)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        return freed
+
+
+@contextlib.contextmanager
+def locked(layout: Layout, say: Say) -> Iterator[None]:
+    """Hold the stack's lock; wait, within bounds, for another command that holds it."""
+    layout.data_dir.mkdir(parents=True, exist_ok=True)
+    deadline, told = time.monotonic() + _LOCK_DEADLINE_SEC, False
+    with layout.lock_file.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RemoteError(
+                        "another `ingest local` command has held the stack for two minutes",
+                        "look for it with `ps`, end it and try again",
+                        code="DEADLINE_EXCEEDED",
+                    ) from None
+                if not told:
+                    say("waiting for another `ingest local` command to end")
+                told = True
+                time.sleep(_PAUSE_SEC)
+        yield
+
+
+def _start(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
+    check_ports_free(layout, wanted)
+    for folder in (layout.logs_dir, *(layout.service_dir(service) for service in wanted)):
+        folder.mkdir(parents=True, exist_ok=True)
+    plan = StackState(
+        port_base=layout.port_base,
+        endpoints=layout.endpoints(wanted),
+        ports=layout.ports,
+        services={service.value: Child(layout.command(service)) for service in wanted},
+        logs_dir=str(layout.logs_dir),
+    )
+    write_state(layout.plan_file, plan)
+    say(f"starting {', '.join(wanted)} under {layout.data_dir}")
+    process = _spawn_supervisor(layout)
+    try:
+        state = _await_state(layout, lambda state: state.pid == process.pid)
+        return _await_answers(layout, state, say)
+    except BaseException:
+        identity = identity_of(process.pid)
+        _end(layout, read_state(layout.state_file), [identity] if identity else [])
+        raise
+
+
+def _spawn_supervisor(layout: Layout) -> subprocess.Popen[bytes]:
+    arguments = [str(layout.plan_file), str(layout.state_file)]
+    with layout.log_file("supervisor").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ingest.local.supervisor", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
+        )
+
+
+def _revive(layout: Layout, state: StackState, say: Say) -> StackState:
+    dead = {name: child for name, child in state.services.items() if not is_alive(child.identity)}
+    if not dead:
+        say("the local stack already runs")
+        return _await_answers(layout, state, say)
+    for name, child in dead.items():
+        say(f"{name} (pid {child.pid}) has ended: {describe_exit(child.exit_code)}; restarting it")
+    os.kill(state.pid, signal.SIGUSR1)
+    fresh = _await_state(
+        layout, lambda now: all(now.services[n].pid != c.pid for n, c in dead.items())
+    )
+    return _await_answers(layout, fresh, say)
+
+
+def _await_state(layout: Layout, accept: Callable[[StackState], bool]) -> StackState:
+    deadline = time.monotonic() + _STATE_DEADLINE_SEC
+    while time.monotonic() < deadline:
+        state = read_state(layout.state_file)
+        if state is not None and accept(state):
+            return state
+        time.sleep(_PAUSE_SEC)
+    raise RemoteError(
+        "the stack's supervisor doesn't start its services",
+        f"read {layout.log_file('supervisor')}",
+        code="UNAVAILABLE",
+    )
+
+
+def _await_answers(layout: Layout, state: StackState, say: Say) -> StackState:
+    def stop_if_one_died() -> None:
+        for name, child in state.services.items():
+            if not is_alive(child.identity):
+                raise RemoteError(
+                    f"{name} ended while it started",
+                    f"run `ingest local logs {name}`",
+                    code="UNAVAILABLE",
+                )
+
+    late = wait_until_answering(
+        [Service(name) for name in state.services],
+        lambda service: answers(layout, service),
+        deadline_sec=READY_DEADLINE_SEC,
+        on_ready=lambda service, sec: say(
+            f"{service} answers on port {layout.ports[service.value]} ({sec:.1f} s)"
+        ),
+        stop_if=stop_if_one_died,
+    )
+    if late:
+        raise RemoteError(
+            f"{', '.join(sorted(late))} didn't answer within {READY_DEADLINE_SEC:.0f} s",
+            f"run `ingest local logs {min(late)}`",
+            code="DEADLINE_EXCEEDED",
+        )
+    return state
+
+
+def _end_leftovers(layout: Layout, state: StackState | None, say: Say) -> None:
+    ended = _end(layout, state)
+    if state is not None:
+        left = f"; ended {len(ended)} processes that it left" if ended else ""
+        say(f"the supervisor (pid {state.pid}) is gone{left}; starting again")
+    elif ended:
+        say(f"no state file, but {len(ended)} processes of this stack ran; ended them")
+
+
+def _end(
+    layout: Layout, state: StackState | None, also: Sequence[ProcessIdentity] = ()
+) -> list[int]:
+    recorded = [state.identity, *(c.identity for c in state.services.values())] if state else []
+    every = {*recorded, *also, *processes_of(layout.data_dir)}
+    alive = [identity for identity in every if is_alive(identity)]
+    # The supervisor ends its children in order; whoever is left after it is ended by pid.
+    end_processes([*also, *recorded[:1]], GRACE_SEC + 2)
+    end_processes([*alive, *processes_of(layout.data_dir)], GRACE_SEC)
+    ended = sorted({identity.pid for identity in alive})
+    layout.state_file.unlink(missing_ok=True)
+    return ended
