@@ -39,12 +39,14 @@ def up(
 
     Example: ingest local up
     """
-    from ingest.local import stack
-    from ingest.local.first_steps import run_first_steps
+    from ingest.local import first_steps, stack
 
     layout = _layout(data_dir, port_base)
+    first_steps.import_clients()
     state = stack.up(layout, _services(only or _SERVICES), _say)
-    run_first_steps(layout, state, _say)
+    first_steps.run_first_steps(layout, state, _say)
+    first_steps.copy_profiles(Path.cwd(), _say)
+    _warn_of_another_project()
     typer.echo(_json(state) if as_json else _endpoints_text(layout, state))
 
 
@@ -153,6 +155,13 @@ def _endpoints_text(layout: Layout, state: StackState) -> str:
         if name in state.endpoints
     ]
     return "\n".join([*lines, *exports])
+
+
+def _warn_of_another_project() -> None:
+    from ingest.settings import LOCAL_PROJECT_ID, environment
+
+    if environment().get("INGEST_PROJECT_ID", LOCAL_PROJECT_ID) != LOCAL_PROJECT_ID:
+        _say("INGEST_PROJECT_ID is set: other commands use that project and not this stack")
 
 
 def _json(value: object) -> str:

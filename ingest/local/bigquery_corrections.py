@@ -6,6 +6,7 @@ puts all of them in place. Without them dbt can't build a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from local_bigquery.jobs import query, runner
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
 
 
@@ -25,10 +27,26 @@ def install() -> None:
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
     query.execute = with_destination_of_ctas(query.execute)
     jobs_api.results = without_rows_of_ctas(jobs_api.results)
+    runner.submit = with_checked_job_id(runner.submit)
     runner._handle = with_job_in_commits(runner._handle)
     results.materialise = with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
     handlers["load"] = refuse_what_bigquery_refuses(handlers["load"])
+
+
+def with_checked_job_id(submit: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `submit` that refuses job ids outside BigQuery's alphabet and length."""
+
+    def corrected(project_id: str, job_id: str, *args: Any, **kwargs: Any) -> Any:
+        if not _JOB_ID.fullmatch(job_id):
+            raise errors.BigQueryError(
+                "invalid",
+                f'Invalid job ID "{job_id}". Job IDs must be alphanumeric (plus underscores and '
+                "dashes) and must be at most 1024 characters long.",
+            )
+        return submit(project_id, job_id, *args, **kwargs)
+
+    return corrected
 
 
 def with_destination_of_ctas(execute: Callable[..., Any]) -> Callable[..., Any]:

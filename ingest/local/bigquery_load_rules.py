@@ -126,11 +126,13 @@ def unknown_fault(json: str, fields: Fields, depth: int = 0) -> str:
 
 
 def required_fault(json: str, field: TableFieldSchema) -> str:
-    """Return SQL for the text "Missing required field: x." of one JSON object, or null."""
-    kind = f"json_type({json}, {literal(f'$."{field.name}"')})"
+    """Return SQL for what is wrong with a REQUIRED field of one JSON object, or null."""
+    member = literal(f'$."{field.name}"')
+    missing = literal(f"Missing required field: {field.name}.")
+    null = literal(f"Only optional fields can be set to NULL. Field: {field.name}; Value: NULL.")
     return (
-        f"CASE WHEN coalesce({kind}, 'NULL') = 'NULL' "
-        f"THEN {literal(f'Missing required field: {field.name}.')} END"
+        f"CASE WHEN json_type({json}, {member}) IS NULL THEN {missing} "
+        f"WHEN json_type({json}, {member}) = 'NULL' THEN {null} END"
     )
 
 

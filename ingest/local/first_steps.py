@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import SettingsError
+from ingest.local import provisioning
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import provision
 from ingest.local.state import StackState
-from ingest.settings import LOCAL_PROJECT_ID, Settings, environment, load_settings
+from ingest.settings import LOCAL_PROJECT_ID, Settings, load_settings
 
 PROFILES = Path("profiles.yml")
 PROFILES_EXAMPLE = Path("profiles.example.yml")
@@ -27,19 +28,24 @@ class Step:
     run: Callable[[Settings], object]
 
 
-STEPS = (Step("bucket and tables", frozenset({Service.GCS, Service.BIGQUERY}), provision),)
+STEPS = (
+    Step("bucket and tables", frozenset({Service.GCS, Service.BIGQUERY}), provisioning.provision),
+)
 
 
-def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> None:
-    """Run every step whose services run; each is safe to repeat."""
+def import_clients() -> None:
+    """Begin to import Google's clients in a thread: that takes as long as the services' start."""
+    threading.Thread(target=provisioning.import_clients, daemon=True).start()
+
+
+def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> Settings:
+    """Run every step whose services run, each safe to repeat; return settings for this stack."""
     settings = local_settings(layout, state)
     services = {Service(name) for name in state.services}
-    for step in _applicable(services):
-        say(f"{step.name}: {step.run(settings)}")
-    if Service.BIGQUERY in services and copy_profiles(Path.cwd()):
-        say(f"{PROFILES} written from {PROFILES_EXAMPLE}")
-    if environment().get("INGEST_PROJECT_ID", LOCAL_PROJECT_ID) != LOCAL_PROJECT_ID:
-        say("INGEST_PROJECT_ID is set: other commands use that project and not this stack")
+    for step in STEPS:
+        if step.needs <= services:
+            say(f"{step.name}: {step.run(settings)}")
+    return settings
 
 
 def local_settings(layout: Layout, state: StackState) -> Settings:
@@ -57,14 +63,9 @@ def local_settings(layout: Layout, state: StackState) -> Settings:
     )
 
 
-def copy_profiles(folder: Path) -> bool:
-    """Write profiles.yml from its example when it is missing; say whether it was written."""
+def copy_profiles(folder: Path, say: Callable[[str], None]) -> None:
+    """Write dbt's profiles.yml from its example when it is missing; never over another."""
     target, example = folder / PROFILES, folder / PROFILES_EXAMPLE
-    if target.exists() or not example.exists():
-        return False
-    shutil.copyfile(example, target)
-    return True
-
-
-def _applicable(services: Collection[Service]) -> list[Step]:
-    return [step for step in STEPS if step.needs <= set(services)]
+    if example.exists() and not target.exists():
+        shutil.copyfile(example, target)
+        say(f"{PROFILES} written from {PROFILES_EXAMPLE}")

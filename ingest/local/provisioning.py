@@ -62,6 +62,12 @@ def provision(settings: Settings) -> Provisioned:
     return Provisioned(**by_outcome)
 
 
+def import_clients() -> None:
+    """Import the clients that `provision` uses; later imports of them cost nothing."""
+    import google.cloud.bigquery
+    import google.cloud.storage  # noqa: F401
+
+
 def raw_table_schemas() -> dict[str, list[Mapping[str, Any]]]:
     """Return BigQuery's schema JSON of each raw table by the table's name."""
     import json

@@ -27,31 +27,33 @@ from ingest.local.processes import (
     is_alive,
     processes_of,
 )
-from ingest.local.state import Child, StackState, read_state, write_state
+from ingest.local.state import Child, StackState, await_state, read_state, write_state
 from ingest.local.status import describe_exit, size_of
-from ingest.local.supervisor import GRACE_SEC
+from ingest.local.supervisor import GRACE_SEC, tie_to_parent
 from ingest.settings import environment
 
 READY_DEADLINE_SEC = 90.0
 _LOCK_DEADLINE_SEC = 120.0
-_STATE_DEADLINE_SEC = 10.0
 _PAUSE_SEC = 0.05
 
 Say = Callable[[str], None]
 
 
-def up(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
+def up(
+    layout: Layout, wanted: Sequence[Service], say: Say, *, ends_with_caller: bool = False
+) -> StackState:
     """Return the state of a stack in which every wanted service answers.
 
     Starts what doesn't run, restarts what died and leaves the rest alone. Raises InputError when
     a port is taken or the stack runs on other ports, RemoteError when a service doesn't come up;
-    then nothing that this call started is left.
+    then nothing that this call started is left. `ends_with_caller` ties a new stack to the
+    calling process (Linux only), for tests.
     """
     with locked(layout, say):
         state = read_state(layout.state_file)
         if state is None or not is_alive(state.identity):
             _end_leftovers(layout, state, say)
-            return _start(layout, wanted, say)
+            return _start(layout, wanted, say, ends_with_caller)
         if state.port_base != layout.port_base:
             raise InputError(
                 f"the local stack already runs on port base {state.port_base}",
@@ -61,7 +63,7 @@ def up(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
         if not set(wanted) <= set(running):
             every = [service for service in Service if service in {*running, *wanted}]
             _end(layout, state)
-            return _start(layout, every, say)
+            return _start(layout, every, say, ends_with_caller)
         return _revive(layout, state, say)
 
 
@@ -109,7 +111,9 @@ def locked(layout: Layout, say: Say) -> Iterator[None]:
         yield
 
 
-def _start(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
+def _start(
+    layout: Layout, wanted: Sequence[Service], say: Say, ends_with_caller: bool
+) -> StackState:
     check_ports_free(layout, wanted)
     for folder in (layout.logs_dir, *(layout.service_dir(service) for service in wanted)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +126,7 @@ def _start(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
     )
     write_state(layout.plan_file, plan)
     say(f"starting {', '.join(wanted)} under {layout.data_dir}")
-    process = _spawn_supervisor(layout)
+    process = _spawn_supervisor(layout, ends_with_caller)
     try:
         state = _await_state(layout, lambda state: state.pid == process.pid)
         return _await_answers(layout, state, say)
@@ -132,7 +136,7 @@ def _start(layout: Layout, wanted: Sequence[Service], say: Say) -> StackState:
         raise
 
 
-def _spawn_supervisor(layout: Layout) -> subprocess.Popen[bytes]:
+def _spawn_supervisor(layout: Layout, ends_with_caller: bool) -> subprocess.Popen[bytes]:
     arguments = [str(layout.plan_file), str(layout.state_file)]
     with layout.log_file("supervisor").open("ab") as log:
         return subprocess.Popen(
@@ -141,6 +145,7 @@ def _spawn_supervisor(layout: Layout) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=tie_to_parent() if ends_with_caller else None,
             env={**environment(), "PYTHONUNBUFFERED": "1"},
         )
 
@@ -160,17 +165,14 @@ def _revive(layout: Layout, state: StackState, say: Say) -> StackState:
 
 
 def _await_state(layout: Layout, accept: Callable[[StackState], bool]) -> StackState:
-    deadline = time.monotonic() + _STATE_DEADLINE_SEC
-    while time.monotonic() < deadline:
-        state = read_state(layout.state_file)
-        if state is not None and accept(state):
-            return state
-        time.sleep(_PAUSE_SEC)
-    raise RemoteError(
-        "the stack's supervisor doesn't start its services",
-        f"read {layout.log_file('supervisor')}",
-        code="UNAVAILABLE",
-    )
+    state = await_state(layout.state_file, accept)
+    if state is None:
+        raise RemoteError(
+            "the stack's supervisor doesn't start its services",
+            f"read {layout.log_file('supervisor')}",
+            code="UNAVAILABLE",
+        )
+    return state
 
 
 def _await_answers(layout: Layout, state: StackState, say: Say) -> StackState:

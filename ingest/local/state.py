@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ingest.local.processes import ProcessIdentity
+
+
+_PAUSE_SEC = 0.02
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,19 @@ def read_state(path: Path) -> StackState | None:
         return _parsed(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def await_state(
+    path: Path, accept: Callable[[StackState], bool], deadline_sec: float = 10.0
+) -> StackState | None:
+    """Return the first state that is accepted, None when none is before the deadline."""
+    deadline = time.monotonic() + deadline_sec
+    while time.monotonic() < deadline:
+        state = read_state(path)
+        if state is not None and accept(state):
+            return state
+        time.sleep(_PAUSE_SEC)
+    return None
 
 
 def _parsed(raw: Mapping[str, Any]) -> StackState:

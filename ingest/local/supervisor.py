@@ -35,7 +35,7 @@ class Supervisor:
         self._state = replace(plan, pid=os.getpid(), started_at=started_at)
         self._state_file = state_file
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._tie = _tie_to_parent()
+        self._tie = tie_to_parent()
 
     def run(self) -> None:
         """Start everything, then act on signals until told to stop."""
@@ -112,7 +112,7 @@ class _signals:  # noqa: N801 (used as a function)
         return {signal.Signals(number) for number in self._reader.recv(1024)}
 
 
-def _tie_to_parent() -> Callable[[], None] | None:
+def tie_to_parent() -> Callable[[], None] | None:
     """Return what makes a Linux child get SIGTERM when its parent dies; None elsewhere."""
     if sys.platform != "linux":
         return None
