@@ -11,7 +11,6 @@ from typing import Any
 
 from ingest.local.processes import ProcessIdentity
 
-
 _PAUSE_SEC = 0.02
 
 
