@@ -1,0 +1,230 @@
+"""Create, get, list and delete analyses; analyse many conversations at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ingest.emulator import paging, protos
+from ingest.emulator.analysis import summary
+from ingest.emulator.analysis.annotate import ActiveMatcher, annotate, effective_selector
+from ingest.emulator.analysis.turns import read_turns
+from ingest.emulator.conversations import ConversationMethods
+from ingest.emulator.core import Core
+from ingest.emulator.filters import Condition
+from ingest.emulator.matchers import compiled
+from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
+from ingest.emulator.problems import ApiError, invalid, not_found
+from ingest.emulator.store.analyses import NewAnalysis, StoredAnalysis
+from ingest.emulator.store.conversations import StoredConversation
+
+_DEFAULT_PAGE = 100
+_LARGEST_REPLY = 1000
+_CHUNK = 4
+"""Analyses of a bulk operation between two chances for other calls."""
+_CreateRequest = protos.message_class("CreateAnalysisRequest")
+_CreateMetadata = protos.message_class("CreateAnalysisOperationMetadata")
+_BulkRequest = protos.message_class("BulkAnalyzeConversationsRequest")
+_BulkMetadata = protos.message_class("BulkAnalyzeConversationsMetadata")
+_BulkResponse = protos.message_class("BulkAnalyzeConversationsResponse")
+_ListResponse = protos.message_class("ListAnalysesResponse")
+_SUMMARY_MODELS = {1: "BASELINE_MODEL", 2: "BASELINE_MODEL_V2_0"}
+
+
+class AnalysisMethods:
+    """The methods, by their RPC names in snake case."""
+
+    def __init__(
+        self,
+        core: Core,
+        conversations: ConversationMethods,
+        operations: OperationEngine,
+        condition: Callable[[str], Condition],
+    ) -> None:
+        self._core = core
+        self._conversations = conversations
+        self._operations = operations
+        self._condition = condition
+        operations.register(
+            Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, at_once=self._create)
+        )
+        operations.register(
+            Kind("BulkAnalyzeConversations", _BulkRequest, _BulkMetadata, in_background=self._bulk)
+        )
+
+    async def create_analysis(self, request: protos.Pb) -> protos.Pb:
+        """Start an analysis; each call makes another one."""
+        stored = self._conversations.find(request.parent, "parent")
+        parent, _ = self._core.names.child(request.parent, "conversations", "parent")
+        metadata = _CreateMetadata(
+            conversation=f"{parent}/conversations/{stored.conversation_id}",
+            annotator_selector=effective_selector(request.analysis),
+        )
+        return await self._operations.start(
+            "CreateAnalysis", parent, request, metadata, stored.conversation_id
+        )
+
+    async def get_analysis(self, request: protos.Pb) -> bytes:
+        """Return an analysis."""
+        return self._find(request.name)[1].body
+
+    async def list_analyses(self, request: protos.Pb) -> protos.Pb:
+        """Return a page of a conversation's analyses, newest first (assumed)."""
+        stored = self._conversations.find(request.parent, "parent")
+        query = (stored.seq, request.filter, "analyses")
+        position = paging.decode_token(query, request.page_token, 2)
+        if request.filter:
+            raise invalid(f"Invalid filter '{request.filter}': no field of an analysis is known.")
+        limit = paging.page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
+        after = None if position is None else (position[0], position[1])
+        found = self._core.analyses.page(stored.seq, limit + 1, after)
+        reply = _ListResponse()
+        reply.analyses.extend(protos.Analysis.FromString(each.body) for each in found[:limit])
+        if len(found) > limit:
+            last = found[limit - 1]
+            reply.next_page_token = paging.encode_token(query, (last.create_us, last.seq))
+        return reply
+
+    async def delete_analysis(self, request: protos.Pb) -> protos.Pb:
+        """Forget an analysis; the newest that is left becomes the latest (assumed)."""
+        conversation, analysis = self._find(request.name)
+        with self._core.database.transaction():
+            left = self._core.analyses.page(conversation.seq, 2, None)
+            newest = next((each for each in left if each.seq != analysis.seq), None)
+            matched = [] if newest is None else _matched(protos.Analysis.FromString(newest.body))
+            self._core.analyses.delete(conversation.seq, analysis, matched)
+            self._core.conversations.touch(conversation.seq, self._core.clock.now())
+        return protos.Empty()
+
+    async def bulk_analyze_conversations(self, request: protos.Pb) -> protos.Pb:
+        """Start the analysis of a share of the conversations that match."""
+        parent = self._core.names.location(request.parent)
+        if not 0 <= request.analysis_percentage <= 100:
+            raise invalid("Invalid analysis_percentage: use 0 to 100.")
+        condition = self._condition(request.filter)
+        seqs = self._targets(parent, condition, request.analysis_percentage)
+        metadata = _BulkMetadata(request=request, total_requested_analyses_count=len(seqs))
+        return await self._operations.start("BulkAnalyzeConversations", parent, request, metadata)
+
+    def analyse(
+        self, stored: StoredConversation, parent: str, selector: protos.Pb, operation: Running
+    ) -> int:
+        """Make one analysis of a conversation and return its seq; the transaction is the caller's."""
+        name = f"{parent}/conversations/{stored.conversation_id}"
+        analysis_id = self._core.ids.resource()
+        now = self._core.clock.now()
+        turns = read_turns(self._core.conversations.transcript(stored.seq))
+        matchers = self._matchers(parent, selector)
+        analysis = protos.Analysis(
+            name=f"{name}/analyses/{analysis_id}",
+            request_time=protos.timestamp(operation.create_us),
+            create_time=protos.timestamp(now),
+            annotator_selector=selector,
+            analysis_result=annotate(name, turns, selector, matchers),
+        )
+        seq = self._core.analyses.insert(
+            NewAnalysis(
+                stored.seq,
+                analysis_id,
+                now,
+                operation.operation_id,
+                analysis.SerializeToString(),
+                _matched(analysis),
+            )
+        )
+        if selector.run_summarization_annotator:
+            sections = summary.summarize(turns)
+            self._core.conversations.set_summary(stored.seq, _summary(sections, selector, now))
+        return seq
+
+    def _create(self, running: Running) -> Outcome:
+        parent_id = self._core.database.parent_id(running.parent)
+        stored = self._core.conversations.find(parent_id, running.conversation_id)
+        if stored is None:
+            raise not_found(f"{running.parent}/conversations/{running.conversation_id}")
+        selector = effective_selector(running.request.analysis)
+        return Outcome(analysis_seq=self.analyse(stored, running.parent, selector, running))
+
+    async def _bulk(self, running: Running) -> Outcome:
+        """Analyse all targets; conversations done before a restart aren't analysed again."""
+        request, metadata = running.request, running.metadata
+        condition = self._condition(request.filter)
+        done = self._core.analyses.made_by(running.operation_id)
+        targets = self._targets(running.parent, condition, request.analysis_percentage)
+        metadata.completed_analyses_count = len(done)
+        selector = effective_selector(request)
+        for count, seq in enumerate([seq for seq in targets if seq not in done], start=1):
+            try:
+                self._analyse_one(seq, selector, running)
+                metadata.completed_analyses_count += 1
+            except ApiError as error:
+                metadata.failed_analyses_count += 1
+                metadata.partial_errors.append(error.status())
+            if count % _CHUNK == 0:
+                await asyncio.sleep(0)
+        return Outcome(
+            _BulkResponse(
+                successful_analysis_count=metadata.completed_analyses_count,
+                failed_analysis_count=metadata.failed_analyses_count,
+            )
+        )
+
+    def _analyse_one(self, seq: int, selector: protos.Pb, running: Running) -> None:
+        with self._core.database.transaction():
+            stored = self._core.conversations.read([seq])
+            if not stored:
+                raise not_found(f"{running.parent}/conversations")
+            self.analyse(stored[0], running.parent, selector, running)
+
+    def _targets(self, parent: str, condition: Condition, percentage: float) -> list[int]:
+        """Return the oldest `percentage` of the matching conversations (which ones is assumed)."""
+        parent_id = self._core.database.parent_id(parent)
+        seqs = self._core.conversations.matching(parent_id, condition.sql, condition.parameters)
+        return seqs[: int(len(seqs) * percentage / 100)]
+
+    def _matchers(self, parent: str, selector: protos.Pb) -> list[ActiveMatcher]:
+        """Return the active matchers, or those that the selector lists and that are active."""
+        if not selector.run_phrase_matcher_annotator:
+            return []
+        parent_id = self._core.database.parent_id(parent)
+        listed = {name.partition("@")[0].rpartition("/")[2] for name in selector.phrase_matchers}
+        active = []
+        for body in self._core.matchers.active(parent_id):
+            matcher = protos.PhraseMatcher.FromString(body)
+            if not listed or matcher.name.rpartition("/")[2] in listed:
+                active.append(
+                    ActiveMatcher(
+                        matcher.name, matcher.revision_id, matcher.display_name, compiled(body)
+                    )
+                )
+        return active
+
+    def _find(self, name: str) -> tuple[StoredConversation, StoredAnalysis]:
+        parent, conversation_id, analysis_id = self._core.names.analysis(name)
+        conversation = self._conversations.find(f"{parent}/conversations/{conversation_id}")
+        analysis = self._core.analyses.find(conversation.seq, analysis_id)
+        if analysis is None:
+            raise not_found(f"{parent}/conversations/{conversation_id}/analyses/{analysis_id}")
+        return conversation, analysis
+
+
+def _matched(analysis: protos.Pb) -> list[str]:
+    result = analysis.analysis_result.call_analysis_metadata
+    return sorted(result.phrase_matchers)
+
+
+def _summary(sections: dict[str, str], selector: protos.Pb, now: int) -> protos.Pb:
+    """Return a Conversation with the summary, as latest_summary and as a runtime annotation."""
+    model = selector.summarization_config.summarization_model
+    text = summary.as_text(sections) if model != 1 else sections["situation"]
+    message = protos.ConversationSummary(
+        text=text, confidence=1.0, conversation_model=_SUMMARY_MODELS.get(model, "")
+    )
+    if model != 1:
+        message.text_sections.update(sections)
+    carrier = protos.Conversation(latest_summary=message)
+    annotation = carrier.runtime_annotations.add(
+        annotation_id=str(now), create_time=protos.timestamp(now)
+    )
+    annotation.conversation_summarization_suggestion.CopyFrom(message)
+    return carrier

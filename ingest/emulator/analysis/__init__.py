@@ -1,0 +1,1 @@
+"""The annotators, one a file: same transcript in, same annotations out, on any machine."""

@@ -1,0 +1,89 @@
+"""Smart highlights: the three intents that exist, one annotation per sentence of an agent.
+
+The names are documented; the id of AUTHENTICATION_INFO is observed, the other two are ours. Which
+sentences count is Google's secret; these cues are an assumption.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ingest.emulator.analysis.turns import Span, Turn, chars
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """An intent and the sentences that show it."""
+
+    id: str
+    display_name: str
+    cue: re.Pattern[str]
+
+
+HIGHLIGHTS = (
+    Highlight(
+        "d7d55546-53b8-41f8-af02-f3afb53084c3",
+        "AUTHENTICATION_INFO",
+        re.compile(
+            r"\b(?:confirm|verify|provide|give me|tell me|have|can i get|what(?:'s| is))\b"
+            r"[^.?!]*\b(?:date of birth|birthday|full name|your name|surname|address|postcode"
+            r"|account number|customer number|reference number|security (?:question|code)"
+            r"|last four|identity|email address|phone number|mobile number|password|pin)\b"
+            r"|\bspeaking (?:with|to)\b[^.!]*\?",
+            re.IGNORECASE,
+        ),
+    ),
+    Highlight(
+        "5c1f8e0a-7d0c-4c56-9c53-2b6b1f0f9a11",
+        "CHECK_ISSUE_RESOLVED",
+        re.compile(
+            r"\b(?:anything|something) else\b|\b(?:does|did) that (?:help|answer|sort|resolve|make"
+            r" sense)\b|\b(?:is|are|was) (?:that|this|everything|your (?:issue|question|concern))"
+            r"[^.!]*\b(?:resolved|sorted|answered|okay|all right|clear)\b[^.!]*\?",
+            re.IGNORECASE,
+        ),
+    ),
+    Highlight(
+        "9f3a4c1d-52a6-4a52-8f0e-6e0f9a7d2c47",
+        "CONFIRM_ISSUE_RESOLVED",
+        re.compile(
+            r"\b(?:i(?:'ve| have)|we(?:'ve| have)|that(?:'s| is| has been)|it(?:'s| is| has been)"
+            r"|everything(?:'s| is))\b[^.?!]*\b(?:resolved|sorted|all set|fixed|set up|locked in"
+            r"|in place|taken care of|updated)\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+
+_SENTENCE = re.compile(r"[^.!?]*[.!?]+(?=\s|$)|[^.!?]+(?=$)|[^.!?]*[.!?]+")
+
+
+def find_highlights(turns: Sequence[Turn]) -> list[tuple[Highlight, Span]]:
+    """Return the highlighted sentences of human and automated agents, in transcript order."""
+    found: list[tuple[Highlight, Span]] = []
+    for turn in turns:
+        if turn.is_customer:
+            continue
+        shown = [highlight for highlight in HIGHLIGHTS if highlight.cue.search(turn.text)]
+        if not shown:
+            continue
+        for start, end in sentences(turn.text):
+            sentence = turn.text[start:end]
+            found.extend(
+                (highlight, chars(turn, start, end))
+                for highlight in shown
+                if highlight.cue.search(sentence)
+            )
+    return found
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the character spans of sentences without surrounding white space."""
+    for match in _SENTENCE.finditer(text):
+        raw = match.group()
+        stripped = raw.strip()
+        if stripped:
+            start = match.start() + len(raw) - len(raw.lstrip())
+            yield start, start + len(stripped)

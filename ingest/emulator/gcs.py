@@ -1,0 +1,79 @@
+"""Objects read from Cloud Storage, as the service agent would, over its JSON API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import urllib3
+
+from ingest.emulator.problems import ApiError, invalid, permission_denied, unavailable
+
+_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
+_CONNECTIONS = 16
+_TIMEOUT_SEC = 10.0
+_OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
+
+
+@dataclass(frozen=True, slots=True)
+class GcsUri:
+    """A bucket and an object in it."""
+
+    bucket: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+
+def parse_uri(uri: str) -> GcsUri:
+    """Return bucket and object of a `gs://` URI, or raise INVALID_ARGUMENT."""
+    found = _URI.fullmatch(uri)
+    if not found:
+        raise invalid(f"Invalid Cloud Storage URI '{uri}': use gs://bucket/object.")
+    return GcsUri(found[1], found[2])
+
+
+class ObjectReader:
+    """Reads objects over keep-alive connections; threads wait, the event loop doesn't."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            maxsize=_CONNECTIONS, timeout=urllib3.Timeout(_TIMEOUT_SEC), retries=False
+        )
+
+    async def read(self, uri: GcsUri) -> bytes:
+        """Return the bytes of an object.
+
+        A missing object is INVALID_ARGUMENT, a forbidden one PERMISSION_DENIED, and a storage that
+        doesn't answer UNAVAILABLE (all assumed).
+        """
+        path = f"/storage/v1/b/{quote(uri.bucket, safe='')}/o/{quote(uri.name, safe='')}?alt=media"
+        status, content = await asyncio.to_thread(self._get, path)
+        if status == _OK:
+            return content
+        raise _refusal(uri, status)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.clear()
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        try:
+            reply = self._pool.request("GET", self._endpoint + path)
+        except urllib3.exceptions.HTTPError as error:
+            raise unavailable(
+                f"Cloud Storage at {self._endpoint} doesn't answer ({type(error).__name__})."
+            ) from error
+        return reply.status, reply.data
+
+
+def _refusal(uri: GcsUri, status: int) -> ApiError:
+    if status == _NOT_FOUND:
+        return invalid(f"Failed to read Cloud Storage object '{uri}': it was not found.")
+    if status == _FORBIDDEN:
+        return permission_denied(f"IAM permission 'storage.objects.get' on '{uri}' denied.")
+    return unavailable(f"Cloud Storage answered {status} for '{uri}'.")

@@ -1,0 +1,1 @@
+"""What the emulator remembers, in one SQLite file."""

@@ -1,0 +1,158 @@
+"""The SQLite file: schema, pragmas and transactions.
+
+WAL with synchronous=NORMAL: a commit is a write to the WAL without fsync. The pages belong to the
+operating system once written, so `kill -9` of this process loses nothing that was acknowledged;
+only a crash of the machine may lose the last commits. Every statement runs on the event loop's
+thread: a call reads and writes in microseconds and no lock is ever needed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import SettingsError
+
+FORMAT = 1
+_CACHE_KIB = 32 * 1024
+_CHECKPOINT_PAGES = 4000
+_SCHEMA = """
+create table parents (
+    parent_id integer primary key, parent text not null unique, settings blob
+) strict;
+create table conversations (
+    seq integer primary key autoincrement,
+    parent_id integer not null, conversation_id text not null,
+    create_us integer not null, update_us integer not null, start_us integer not null,
+    duration_us integer not null, turn_count integer not null, csat integer not null,
+    latest_us integer not null default 0, latest_analysis_seq integer, expire_us integer,
+    medium integer not null, language_code text not null, agent_id text not null,
+    transcript_uri text not null, audio_uri text not null, agents text not null,
+    phrase_matchers text not null default '[]',
+    unique (parent_id, conversation_id)
+) strict;
+create index conversations_by_creation on conversations (parent_id, create_us, seq);
+create index conversations_by_start on conversations (parent_id, start_us, seq);
+create index conversations_by_analysis on conversations (parent_id, latest_us, seq);
+create index conversations_by_transcript on conversations (parent_id, transcript_uri);
+create index conversations_by_expiry on conversations (expire_us) where expire_us is not null;
+create table labels (
+    seq integer not null, key text not null, value text not null, primary key (seq, key)
+) strict, without rowid;
+create index labels_by_value on labels (key, value, seq);
+create table bodies (seq integer primary key, body blob not null, summary blob not null) strict;
+create table transcripts (seq integer primary key, transcript blob not null) strict;
+create table analyses (
+    seq integer primary key autoincrement,
+    conversation_seq integer not null, analysis_id text not null,
+    create_us integer not null, operation_id text not null, body blob not null
+) strict;
+create index analyses_by_conversation on analyses (conversation_seq, create_us, seq);
+create index analyses_by_operation on analyses (operation_id);
+create table phrase_matchers (
+    seq integer primary key autoincrement,
+    parent_id integer not null, matcher_id text not null, is_active integer not null,
+    body blob not null,
+    unique (parent_id, matcher_id)
+) strict;
+create table phrase_matcher_revisions (
+    matcher_seq integer not null, revision_id text not null, body blob not null,
+    primary key (matcher_seq, revision_id)
+) strict, without rowid;
+create table operations (
+    seq integer primary key autoincrement,
+    parent_id integer not null, operation_id text not null unique, kind text not null,
+    conversation_id text not null, create_us integer not null, due_us integer not null,
+    is_done integer not null, status_code integer not null, analysis_seq integer,
+    metadata blob not null, request blob not null, response blob not null, error blob not null
+) strict;
+create index operations_open on operations (due_us) where is_done = 0;
+create index operations_by_creation on operations (parent_id, create_us, seq);
+"""
+
+
+class Database:
+    """One connection; closing it checkpoints the WAL."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        self._depth = 0
+        self._parents: dict[str, int] = {}
+        self._open(path)
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.connection.execute(sql, parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements inside are stored together or not at all; nests into the outer one."""
+        if self._depth == 0:
+            self.connection.execute("begin immediate")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self.connection.execute("rollback")
+                self._parents.clear()
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self.connection.execute("commit")
+
+    def parent_id(self, parent: str) -> int:
+        """Return the number that stands for `projects/…/locations/…`, kept for ever."""
+        known = self._parents.get(parent)
+        if known is not None:
+            return known
+        with self.transaction():
+            self.execute("insert or ignore into parents (parent) values (?)", (parent,))
+            row = self.execute("select parent_id from parents where parent = ?", (parent,))
+            found = int(row.fetchone()[0])
+        self._parents[parent] = found
+        return found
+
+    def parent(self, parent_id: int) -> str:
+        """Return the location that a number stands for."""
+        row = self.execute("select parent from parents where parent_id = ?", (parent_id,))
+        return str(row.fetchone()[0])
+
+    def clear(self) -> None:
+        """Forget every resource."""
+        with self.transaction():
+            for (table,) in self.execute(
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            ).fetchall():
+                self.execute(f"delete from {table}")
+        self._parents.clear()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.connection.close()
+
+    def _open(self, path: Path) -> None:
+        for pragma in (
+            "journal_mode = wal",
+            "synchronous = normal",
+            f"cache_size = -{_CACHE_KIB}",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            "busy_timeout = 2000",
+            "temp_store = memory",
+        ):
+            self.execute(f"pragma {pragma}")
+        found = self.execute("pragma user_version").fetchone()[0]
+        if found == 0:
+            self.connection.executescript(
+                f"begin; {_SCHEMA} pragma user_version = {FORMAT}; commit;"
+            )
+        elif found != FORMAT:
+            raise SettingsError(
+                f"{path} has store format {found}, this emulator writes {FORMAT}",
+                "remove the data folder of the CI emulator, or give another --data-dir",
+            )

@@ -1,0 +1,55 @@
+"""Protobuf messages put together from serialized parts.
+
+A serialized message is the concatenation of its fields (protobuf encoding guide, "Last One Wins"
+and embedded messages), so a stored transcript or analysis becomes part of a reply without being
+parsed. Only length-delimited fields are written here; everything else is left to protobuf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from ingest.emulator import protos
+
+_LENGTH_DELIMITED = 2
+
+
+def varint(value: int) -> bytes:
+    """Return the base-128 encoding of a non-negative integer."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def field(message: protos.Pb, name: str, payload: bytes) -> bytes:
+    """Return `payload` as the length-delimited field `name` of the message class."""
+    return _tag(message.DESCRIPTOR.fields_by_name[name].number) + varint(len(payload)) + payload
+
+
+def words(text: str) -> bytes:
+    """Return the serialized `words` of a segment: its text split at white space, no offsets."""
+    return b"".join(map(_word, text.split()))
+
+
+def repeated(message: protos.Pb, name: str, payloads: Iterable[bytes]) -> bytes:
+    """Return each payload as one item of the repeated field `name`."""
+    tag = _tag(message.DESCRIPTOR.fields_by_name[name].number)
+    return b"".join(tag + varint(len(payload)) + payload for payload in payloads)
+
+
+@lru_cache(maxsize=64)
+def _tag(number: int) -> bytes:
+    return varint(number << 3 | _LENGTH_DELIMITED)
+
+
+@lru_cache(maxsize=65_536)
+def _word(word: str) -> bytes:
+    """Speech repeats itself: a cached word costs a sixth of a word built with protobuf."""
+    segment = protos.Segment()
+    segment.words.add(word=word)
+    serialized: bytes = segment.SerializeToString()
+    return serialized
