@@ -46,10 +46,24 @@ class AccessError(IngestError):
 
 
 class RemoteError(IngestError):
-    """A remote service refused, or did not answer in time."""
+    """A remote service refused, or did not answer in time.
+
+    `code` is a gRPC status name whatever the transport was; `retry_after_sec` is what the service
+    asked to wait; `attempts` is how often the call was made.
+    """
 
     exit_code = ExitCode.REMOTE
 
-    def __init__(self, message: str, hint: str = "", *, code: str = "UNKNOWN") -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        code: str = "UNKNOWN",
+        retry_after_sec: float = 0.0,
+        attempts: int = 1,
+    ) -> None:
         super().__init__(message, hint)
         self.code = code
+        self.retry_after_sec = retry_after_sec
+        self.attempts = attempts

@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     bigquery_endpoint: str | None = Field(default=None, description="BigQuery emulator, http://…")
     insights_endpoint: str | None = Field(default=None, description="CI emulator, host:port.")
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
-    concurrency: int = Field(default=16, ge=1, le=256, description="Conversations in flight.")
+    concurrency: int = Field(default=128, ge=1, le=1024, description="Conversations in flight.")
+    upload_threads: int = Field(default=16, ge=1, le=256, description="Parallel GCS requests.")
     rpc_timeout_sec: float = Field(default=30, gt=0, description="Deadline of one remote call.")
     step_budget_sec: float = Field(default=300, gt=0, description="Time for one step's retries.")
     analysis_timeout_sec: float = Field(default=900, gt=0, description="Wait for one analysis.")
@@ -55,6 +56,12 @@ class Settings(BaseSettings):
 def environment() -> dict[str, str]:
     """Return a copy of the process environment, for child processes."""
     return dict(os.environ)
+
+
+def cloud_run_shard() -> tuple[int, int]:
+    """Return (index, count) of the Cloud Run task that this is, (0, 1) elsewhere."""
+    index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
+    return int(index), int(os.environ.get("CLOUD_RUN_TASK_COUNT", "1"))
 
 
 def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings:
@@ -89,7 +96,6 @@ class _LocalSettings(Settings):
     project_id: str = LOCAL_PROJECT_ID
     bucket: str = f"{LOCAL_PROJECT_ID}-cc-dev"
     location: str = "us-central1"
-
 
 
 def _local_endpoints(state_file: Path) -> dict[str, str]:

@@ -84,7 +84,7 @@ class _File(BaseModel):
 
     schema_version: Text = Field(description="Version of this file format, for example 1.0.")
     conversation_id: Text = Field(
-        description="The folder's name; 4 to 64 lower-case letters, digits or hyphens, a UUID by rule."
+        description="The folder's name: 4 to 64 of a-z, 0-9 and hyphen; normally a UUID."
     )
 
 
@@ -92,11 +92,11 @@ class Metadata(_File):
     """`metadata.json`: the context of one conversation."""
 
     direction: Direction = Field(description="Who called whom, seen from the contact centre.")
-    business_line: BusinessLine = Field(description="The business that the conversation belongs to.")
+    business_line: BusinessLine = Field(description="Business that the conversation belongs to.")
     medium: Medium = Field(description="Voice call or chat.")
     language_code: Text = Field(description="BCP-47 language, for example en-AU.")
     queue: Text = Field(description="Queue that routed the conversation.")
-    agent_id: Text = Field(description="The (first) human agent, or the bot where no human took part.")
+    agent_id: Text = Field(description="The (first) human agent; the bot where no human took part.")
     agent_name: Text = Field(description="The agent's display name.")
     agent_team: Text = Field(description="The agent's team.")
     agent_site: Text = Field(description="Where the agent works.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,24 @@ class Step:
     run: Callable[[Settings], object]
 
 
+def apply_phrase_matchers(settings: Settings) -> str:
+    """Make the CI emulator hold the phrase matchers of the seeds; Terraform's part in the cloud."""
+    if not (settings.seeds_dir / "phrase_matchers.csv").exists():
+        return f"none defined in {settings.seeds_dir}"
+    from ingest.cli._context import run
+    from ingest.cli._matchers_run import apply_to
+
+    outcomes = run(apply_to(settings))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    counts = Counter(outcome.change.kind.value for outcome in outcomes)
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+
+
 STEPS = (
     Step("bucket and tables", frozenset({Service.GCS, Service.BIGQUERY}), provisioning.provision),
+    Step("phrase matchers", frozenset(Service), apply_phrase_matchers),
 )
 
 

@@ -1,0 +1,127 @@
+"""Builds what a flow talks to, from settings, and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import random
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from ingest.domain.raw_records import RAW_TABLES
+from ingest.domain.sharding import Shard
+from ingest.errors import RemoteError
+from ingest.flows.admission import Admission
+from ingest.flows.attempts import Attempts
+from ingest.flows.landing import Landing
+from ingest.flows.outside import Outside
+from ingest.flows.progress import Progress
+from ingest.settings import Settings
+
+_CHECK_SECONDS = 10.0
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> dt.datetime:
+        """Return the time, UTC."""
+        return dt.datetime.now(dt.UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+        await asyncio.sleep(seconds)
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time."""
+    return f"{SystemClock().now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+def say(message: str) -> None:
+    """Print a line for people, on stderr."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes lines
+
+
+def say_target(settings: Settings) -> None:
+    """Say which project the command works on."""
+    where = "the local stack" if settings.is_local else f"location {settings.location}"
+    say(f"project {settings.project_id} ({where}), bucket {settings.bucket}")
+
+
+@contextlib.asynccontextmanager
+async def outside(
+    settings: Settings, progress: Progress, shard: Shard | None = None
+) -> AsyncIterator[Outside]:
+    """Yield everything a flow talks to, after each service has answered once."""
+    from ingest.gcp.bigquery import BigQueryRawSink
+    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.storage import GcsObjectStore
+
+    clock = SystemClock()
+    admission = Admission(settings, clock, shard.count if shard else 1)
+    store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
+    insights = GrpcInsightsApi(settings, admission)
+    try:
+        await _check(store.check(), f"bucket {settings.bucket}")
+        await _check(insights.check(), "CI")
+        await _check(sink.check(RAW_TABLES), f"dataset {settings.raw_dataset}")
+        yield Outside(
+            store=store,
+            insights=insights,
+            sink=sink,
+            clock=clock,
+            rng=random.Random(),
+            progress=progress,
+            admission=admission,
+        )
+    finally:
+        await insights.close()
+        store.close()
+        sink.close()
+
+
+async def _check(answer: Coroutine[Any, Any, None], what: str) -> None:
+    try:
+        await asyncio.wait_for(answer, _CHECK_SECONDS)
+    except TimeoutError as error:
+        raise RemoteError(
+            f"{what} doesn't answer within {_CHECK_SECONDS:.0f} s",
+            "check the network; on a laptop: `ingest local status`",
+            code="DEADLINE_EXCEEDED",
+        ) from error
+
+
+def landing_of(outside: Outside, settings: Settings, run_id: str) -> tuple[Attempts, Landing]:
+    """Return the retries and the landing of one run."""
+    attempts = Attempts(outside.clock, settings.step_budget_sec, outside.rng)
+    landing = Landing(outside.store, outside.sink, outside.clock, attempts, run_id)
+    return attempts, landing
+
+
+def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a flow to its end."""
+    return asyncio.run(work)
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Make the first SIGINT or SIGTERM finish what is in flight, a second one end at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        say("stopping: finishing what is in flight; once more ends at once")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, first)

@@ -1,0 +1,24 @@
+"""Prints our own errors as two lines and exits with their code; anything else is a bug."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ingest.errors import IngestError
+
+
+class ErrorGroup(TyperGroup):
+    """A group whose commands may raise IngestError."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; turn an IngestError into its message, hint and exit code."""
+        try:
+            return super().invoke(ctx)
+        except IngestError as error:
+            typer.echo(f"error: {error.message}", err=True)
+            if error.hint:
+                typer.echo(f"hint:  {error.hint}", err=True)
+            raise typer.Exit(int(error.exit_code)) from error

@@ -1,0 +1,127 @@
+"""Runs the matcher flows and shows what they did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
+from ingest.domain.matchers import ChangeKind, MatcherChange, is_ours
+from ingest.errors import ExitCode
+from ingest.flows import matchers as flow
+from ingest.flows.progress import Silent
+from ingest.ports import CiMatcher
+from ingest.settings import Settings, load_settings
+
+_DRIFT = ExitCode.USAGE
+
+
+def plan(*, exit_code: bool, as_json: bool) -> ExitCode:
+    """Print the plan; with `exit_code` say by 2 that CI differs."""
+    settings = load_settings()
+    say_target(settings)
+    definitions = flow.read_definitions(settings.seeds_dir)
+
+    async def work() -> Sequence[MatcherChange]:
+        async with outside(settings, Silent()) as real:
+            attempts, _ = landing_of(real, settings, new_run_id())
+            return await flow.plan_matchers(real.insights, attempts, definitions)
+
+    changes = run(work())
+    _show([(change, None) for change in changes], as_json=as_json)
+    differs = any(change.kind is not ChangeKind.KEEP for change in changes)
+    return _DRIFT if exit_code and differs else ExitCode.OK
+
+
+def apply(*, as_json: bool) -> ExitCode:
+    """Apply the definitions of the seeds."""
+    settings = load_settings()
+    say_target(settings)
+    return _shown(run(apply_to(settings)), as_json=as_json)
+
+
+async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
+    """Make CI of these settings equal to the seeds, and land every revision."""
+    definitions = flow.read_definitions(settings.seeds_dir)
+    async with outside(settings, Silent()) as real:
+        attempts, landing = landing_of(real, settings, new_run_id())
+        return await flow.apply_matchers(real.insights, real.sink, attempts, landing, definitions)
+
+
+def destroy(*, as_json: bool) -> ExitCode:
+    """Delete our matchers."""
+    settings = load_settings()
+    say_target(settings)
+
+    async def work() -> tuple[flow.MatcherOutcome, ...]:
+        async with outside(settings, Silent()) as real:
+            attempts, _ = landing_of(real, settings, new_run_id())
+            return await flow.delete_matchers(real.insights, attempts)
+
+    return _shown(run(work()), as_json=as_json)
+
+
+def list_all(*, as_json: bool) -> None:
+    """Print every phrase matcher of the location."""
+    settings = load_settings()
+    say_target(settings)
+
+    async def work() -> Sequence[CiMatcher]:
+        async with outside(settings, Silent()) as real:
+            attempts, _ = landing_of(real, settings, new_run_id())
+            return (await attempts.run(real.insights.list_matchers)).value
+
+    rows = [
+        {
+            "display_name": matcher.applied.display_name,
+            "matcher_id": matcher.applied.matcher_id,
+            "revision_id": matcher.applied.revision_id,
+            "revised_at": matcher.applied.revised_at.isoformat(),
+            "is_active": matcher.applied.is_active,
+            "is_ours": is_ours(matcher.version_tag),
+            "phrase_count": sum(len(group.rules) for group in matcher.definition.groups),
+        }
+        for matcher in run(work())
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        owner = "ours" if row["is_ours"] else "other"
+        state = "active" if row["is_active"] else "inactive"
+        typer.echo(
+            f"{row['display_name']:<28} {row['phrase_count']:>4} phrases  {state:<8} {owner:<5} "
+            f"{row['matcher_id']}@{row['revision_id']}"
+        )
+
+
+def _shown(outcomes: Sequence[flow.MatcherOutcome], *, as_json: bool) -> ExitCode:
+    _show([(outcome.change, outcome.error) for outcome in outcomes], as_json=as_json)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        say(f"failed: {outcome.change.display_name}: {outcome.error}")
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _show(changes: Sequence[tuple[MatcherChange, Exception | None]], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([_as_dict(*change) for change in changes], indent=2))
+        return
+    for change, error in changes:
+        typer.echo(f"{change.kind.value:<7} {change.display_name}{' (failed)' if error else ''}")
+        if change.kind is ChangeKind.UPDATE:
+            for rule in change.rule_changes:
+                typer.echo(f"        {'+' if rule.is_added else '-'} {rule.query}")
+
+
+def _as_dict(change: MatcherChange, error: Exception | None) -> dict[str, Any]:
+    return {
+        "change": change.kind.value,
+        "display_name": change.display_name,
+        "added": [rule.query for rule in change.rule_changes if rule.is_added],
+        "removed": [rule.query for rule in change.rule_changes if not rule.is_added],
+        "error": None if error is None else str(error),
+    }

@@ -1,0 +1,17 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", min=1, max=1024, help="Conversations in flight.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", help="Take part i of n, for example 0/4; on Cloud Run from the task."),
+]

@@ -1,0 +1,94 @@
+"""The annotator profile: which annotators run, with which matcher revisions, and its hash.
+
+An analysis is billed, so it runs once per conversation version and profile. The hash covers the
+annotators and the matcher revisions in force, since a changed matcher needs a new analysis
+(CI keeps results inside the analysis).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from ingest.domain.fingerprint import json_sha256
+
+ANNOTATOR_FLAGS = (
+    "run_interruption_annotator",
+    "run_silence_annotator",
+    "run_phrase_matcher_annotator",
+    "run_sentiment_annotator",
+    "run_entity_annotator",
+    "run_intent_annotator",
+    "run_issue_model_annotator",
+    "run_summarization_annotator",
+    "run_qa_annotator",
+)
+
+
+@dataclass(frozen=True)
+class AppliedMatcher:
+    """One of our phrase matchers as CI holds it."""
+
+    matcher_id: str
+    display_name: str
+    revision_id: str
+    revised_at: dt.datetime
+    is_active: bool
+
+
+@dataclass(frozen=True)
+class Selector:
+    """The annotators of one analysis: the flags that are on, and the ids of the matchers named."""
+
+    flags: frozenset[str]
+    phrase_matchers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class AnnotatorProfile:
+    """What the sidecar asks CI for."""
+
+    summarization: bool
+    matchers: tuple[AppliedMatcher, ...]
+
+    @property
+    def selector(self) -> Selector:
+        """The annotator selector of CreateAnalysis; only what is named in it runs."""
+        flags = {"run_sentiment_annotator", "run_entity_annotator", "run_intent_annotator"}
+        active = frozenset(matcher.matcher_id for matcher in self.matchers if matcher.is_active)
+        if active:
+            flags.add("run_phrase_matcher_annotator")
+        if self.summarization:
+            flags.add("run_summarization_annotator")
+        return Selector(frozenset(flags), active)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of annotators and matcher revisions in force."""
+        return _profile_sha256(
+            self.selector,
+            {m.matcher_id: m.revision_id for m in self.matchers if m.is_active},
+        )
+
+    @property
+    def in_force_since(self) -> dt.datetime:
+        """The newest revision's time; an analysis asked for earlier used an older revision."""
+        moments = [m.revised_at for m in self.matchers if m.is_active]
+        return max(moments, default=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+
+
+def profile_sha256_of_analysis(
+    selector: Selector, requested_at: dt.datetime, profile: AnnotatorProfile
+) -> str:
+    """Return the profile hash that a finished analysis counts for.
+
+    CI writes the effective selector back but not the revisions, so the time it was asked for
+    tells whether the revisions now in force were used.
+    """
+    if selector == profile.selector and requested_at >= profile.in_force_since:
+        return profile.sha256
+    return _profile_sha256(selector, dict.fromkeys(selector.phrase_matchers, "before"))
+
+
+def _profile_sha256(selector: Selector, revisions: dict[str, str]) -> str:
+    return json_sha256({"flags": sorted(selector.flags), "phrase_matchers": revisions})

@@ -1,0 +1,133 @@
+"""Our conversation as CI wants it: the transcript file it reads, and the labels it keeps.
+
+Transcript format: CI's "conversation data format" page (entries with text, role, user_id,
+start_timestamp_usec).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.domain.conversation import ConversationId, Metadata, Speaker, Transcription
+from ingest.domain.fingerprint import canonical_json, sha256_hex
+from ingest.domain.object_paths import ci_transcript_object
+
+MAX_LABELS = 100
+MAX_LABEL_CHARS = 256
+
+_ROLES = {
+    Speaker.AGENT: "AGENT",
+    Speaker.AUTOMATED_AGENT: "AUTOMATED_AGENT",
+    Speaker.CUSTOMER: "CUSTOMER",
+}
+_FIRST_USER_IDS = {Speaker.CUSTOMER: 1, Speaker.AGENT: 2, Speaker.AUTOMATED_AGENT: 3}
+_CONTEXT_LABELS = (
+    "schema_version",
+    "direction",
+    "business_line",
+    "medium",
+    "queue",
+    "agent_team",
+    "agent_site",
+    "call_outcome",
+    "portfolio_id",
+    "campaign_id",
+)
+
+
+@dataclass(frozen=True)
+class ConversationVersion:
+    """The content of one conversation: both files and the hashes that name the version."""
+
+    conversation_id: ConversationId
+    batch_date: dt.date
+    metadata: Metadata
+    transcription: Transcription
+    metadata_sha256: str
+    transcript_sha256: str
+
+
+@dataclass(frozen=True)
+class CiSubmission:
+    """What CreateConversation gets."""
+
+    conversation_id: ConversationId
+    transcript_object: str
+    transcript_content: bytes
+    transcript_sha256: str
+    metadata_sha256: str
+    labels: dict[str, str]
+    start_time: dt.datetime
+    language_code: str
+    medium: str
+    agent_id: str
+    agent_name: str
+    agent_team: str
+    agent_site: str
+
+
+def ci_transcript(metadata: Metadata, transcription: Transcription) -> bytes:
+    """Return the transcript file in CI's own format, canonical, so equal talk gives equal bytes."""
+    start_usec = _epoch_usec(metadata.started_at)
+    user_ids: dict[tuple[Speaker, str | None], int] = {}
+    entries: list[dict[str, Any]] = []
+    for turn in transcription.turns:
+        who = (turn.speaker, turn.participant_id)
+        if who not in user_ids:
+            first = _FIRST_USER_IDS[turn.speaker]
+            taken = set(user_ids.values()) | {1, 2, 3}
+            is_first = all(speaker is not turn.speaker for speaker, _ in user_ids)
+            user_ids[who] = first if is_first else max(taken) + 1
+        entries.append(
+            {
+                "role": _ROLES[turn.speaker],
+                "start_timestamp_usec": start_usec + round(turn.start_offset_sec * 1_000_000),
+                "text": turn.text,
+                "user_id": user_ids[who],
+            }
+        )
+    return canonical_json({"entries": entries})
+
+
+def ci_labels(version: ConversationVersion) -> dict[str, str]:
+    """Return the labels of the CI conversation: version hashes, batch, and business context."""
+    metadata = version.metadata
+    labels = dict(metadata.labels)
+    for name in _CONTEXT_LABELS:
+        value = getattr(metadata, name)
+        if value is not None:
+            labels[name] = str(value)[:MAX_LABEL_CHARS]
+    labels["batch_date"] = version.batch_date.isoformat()
+    labels["metadata_sha256"] = version.metadata_sha256
+    labels["transcript_sha256"] = version.transcript_sha256
+    return labels
+
+
+def ci_submission(version: ConversationVersion) -> CiSubmission:
+    """Return everything that CI gets about one conversation version."""
+    metadata = version.metadata
+    content = ci_transcript(metadata, version.transcription)
+    return CiSubmission(
+        conversation_id=version.conversation_id,
+        transcript_object=ci_transcript_object(
+            version.batch_date, version.conversation_id, sha256_hex(content)
+        ),
+        transcript_content=content,
+        transcript_sha256=version.transcript_sha256,
+        metadata_sha256=version.metadata_sha256,
+        labels=ci_labels(version),
+        start_time=metadata.started_at.astimezone(dt.UTC),
+        language_code=metadata.language_code,
+        medium=metadata.medium.value,
+        agent_id=metadata.agent_id,
+        agent_name=metadata.agent_name,
+        agent_team=metadata.agent_team,
+        agent_site=metadata.agent_site,
+    )
+
+
+def _epoch_usec(moment: dt.datetime) -> int:
+    delta = moment.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return delta // dt.timedelta(microseconds=1)

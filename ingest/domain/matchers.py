@@ -1,0 +1,222 @@
+"""Phrase matchers as code: definitions from the seeds, and what makes CI equal to them.
+
+`phrase_matchers.csv` has one row a matcher, `phrase_matcher_rules.csv` one row a phrase. A matcher
+in CI is ours when its `version_tag` starts with our marker; only those are ever touched.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from ingest.domain.fingerprint import json_sha256
+from ingest.domain.phrase_matching import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
+from ingest.errors import InputError
+
+OWNERSHIP_MARKER = "conversation-coach"
+_TAG_HASH_DIGITS = 16
+
+
+class ChangeKind(StrEnum):
+    """What apply does to one matcher."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """One phrase that is added to or removed from a matcher."""
+
+    is_added: bool
+    group: int
+    query: str
+
+
+@dataclass(frozen=True)
+class MatcherChange:
+    """One matcher, what happens to it, and which rules differ."""
+
+    kind: ChangeKind
+    display_name: str
+    definition: MatcherDefinition | None
+    name: str | None
+    rule_changes: tuple[RuleChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiveMatcher:
+    """A matcher of ours as CI holds it."""
+
+    name: str
+    version_tag: str
+    definition: MatcherDefinition
+
+
+def parse_definitions(matchers_csv: str, rules_csv: str) -> tuple[MatcherDefinition, ...]:
+    """Return the matchers that the two CSV texts define; raise InputError for a bad row."""
+    rules = list(csv.DictReader(rules_csv.splitlines()))
+    definitions = []
+    for row in csv.DictReader(matchers_csv.splitlines()):
+        own = [rule for rule in rules if rule["display_name"] == row["display_name"]]
+        if not own:
+            raise InputError(
+                f"phrase matcher {row['display_name']!r} has no rules",
+                "add rows to phrase_matcher_rules.csv",
+            )
+        definitions.append(_definition(row, own))
+    known = {definition.display_name for definition in definitions}
+    orphans = sorted({rule["display_name"] for rule in rules} - known)
+    if orphans:
+        raise InputError(
+            f"rules of unknown matchers: {', '.join(orphans)}", "add them to phrase_matchers.csv"
+        )
+    return tuple(definitions)
+
+
+def content_sha256(definition: MatcherDefinition) -> str:
+    """Return the hash of all that CI keeps of a definition (it keeps no group names)."""
+    return json_sha256(
+        {
+            "display_name": definition.display_name,
+            "type": definition.type.value,
+            "role_match": definition.role_match.value,
+            "active": definition.active,
+            "groups": [
+                {
+                    "type": group.type.value,
+                    "rules": [
+                        [rule.query, rule.negated, rule.case_sensitive] for rule in group.rules
+                    ],
+                }
+                for group in definition.groups
+            ],
+        }
+    )
+
+
+def version_tag(definition: MatcherDefinition) -> str:
+    """Return the tag that marks a matcher as ours and says which content it has."""
+    return f"{OWNERSHIP_MARKER}:{content_sha256(definition)[:_TAG_HASH_DIGITS]}"
+
+
+def is_ours(tag: str) -> bool:
+    """Return whether a matcher with this version tag belongs to this project."""
+    return tag.startswith(f"{OWNERSHIP_MARKER}:")
+
+
+def plan(
+    definitions: Sequence[MatcherDefinition], live: Iterable[LiveMatcher]
+) -> tuple[MatcherChange, ...]:
+    """Return what makes CI equal to the definitions, in a stable order.
+
+    Where CI holds several matchers of ours with one display name (a create whose answer was lost
+    and that was sent again), the first by name stays and the others go.
+    """
+    by_name: dict[str, list[LiveMatcher]] = {}
+    for matcher in sorted(live, key=lambda matcher: matcher.name):
+        if is_ours(matcher.version_tag):
+            by_name.setdefault(matcher.definition.display_name, []).append(matcher)
+    changes = []
+    for wanted in definitions:
+        found = by_name.pop(wanted.display_name, [])
+        changes.append(_change(wanted, found[0] if found else None))
+        changes += [_deletion(matcher) for matcher in found[1:]]
+    for matchers in by_name.values():
+        changes += [_deletion(matcher) for matcher in matchers]
+    return tuple(changes)
+
+
+def _change(wanted: MatcherDefinition, found: LiveMatcher | None) -> MatcherChange:
+    if found is None:
+        return MatcherChange(
+            ChangeKind.CREATE, wanted.display_name, wanted, None, _rule_changes(None, wanted)
+        )
+    same = content_sha256(wanted) == content_sha256(found.definition)
+    return MatcherChange(
+        ChangeKind.KEEP if same else ChangeKind.UPDATE,
+        wanted.display_name,
+        wanted,
+        found.name,
+        () if same else _rule_changes(found.definition, wanted),
+    )
+
+
+def _deletion(found: LiveMatcher) -> MatcherChange:
+    return MatcherChange(
+        ChangeKind.DELETE,
+        found.definition.display_name,
+        None,
+        found.name,
+        _rule_changes(found.definition, None),
+    )
+
+
+def _rule_changes(
+    before: MatcherDefinition | None, after: MatcherDefinition | None
+) -> tuple[RuleChange, ...]:
+    old, new = _phrases(before), _phrases(after)
+    removed = [RuleChange(False, group, query) for group, query in old if (group, query) not in new]
+    added = [RuleChange(True, group, query) for group, query in new if (group, query) not in old]
+    return tuple(removed + added)
+
+
+def _phrases(definition: MatcherDefinition | None) -> dict[tuple[int, str], None]:
+    if definition is None:
+        return {}
+    return {
+        (number, f"{'not ' if rule.negated else ''}{rule.query}"): None
+        for number, group in enumerate(definition.groups, 1)
+        for rule in group.rules
+    }
+
+
+def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefinition:
+    try:
+        ordered = sorted(rules, key=lambda r: (int(r["group_number"]), int(r["rule_number"])))
+        groups = []
+        for _, members in groupby(ordered, key=lambda rule: int(rule["group_number"])):
+            own = list(members)
+            groups.append(
+                RuleGroup(
+                    name=own[0]["group_name"],
+                    type=MatchType(own[0]["group_type"]),
+                    rules=tuple(
+                        PhraseRule(
+                            rule["query"],
+                            negated=_flag(rule["is_negated"]),
+                            case_sensitive=_flag(rule["is_case_sensitive"]),
+                        )
+                        for rule in own
+                    ),
+                )
+            )
+        return MatcherDefinition(
+            display_name=row["display_name"],
+            type=MatchType(row["type"]),
+            groups=tuple(groups),
+            role_match=Role(row["role_match"]),
+            active=_flag(row["is_active"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"phrase matcher {row.get('display_name')!r}: unusable row ({error})",
+            "compare with the header and values of the other rows",
+        ) from error
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"

@@ -1,0 +1,91 @@
+"""What happened to each conversation of a batch, and what that means for the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ingest.errors import ExitCode
+
+
+class Step(StrEnum):
+    """Steps of the pipeline, in order."""
+
+    VALIDATE = "validate"
+    UPLOAD = "upload"
+    SUBMIT = "submit"
+    ANALYSE = "analyse"
+    LAND = "land"
+    FORGET = "forget"
+
+
+STAGES = (Step.UPLOAD, Step.SUBMIT, Step.ANALYSE, Step.LAND)
+
+
+class Outcome(StrEnum):
+    """Outcome of a step on a conversation."""
+
+    SUCCEEDED = "succeeded"
+    ADOPTED = "adopted"
+    WAITING = "waiting"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class ItemState(StrEnum):
+    """Where a conversation stands when the run ends."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    FAILED = "failed"
+    INVALID = "invalid"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One conversation that did not get through."""
+
+    conversation_id: str
+    step: Step
+    code: str
+    message: str
+
+
+@dataclass
+class BatchReport:
+    """Counts by state and effect, and every failure; grows while the run goes on."""
+
+    states: Counter[ItemState] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    is_interrupted: bool = False
+
+    def count(self, state: ItemState, number: int = 1) -> None:
+        """Add conversations that ended in this state."""
+        self.states[state] += number
+
+    def fail(self, failures: Iterable[Failure]) -> None:
+        """Add failures, each of which is a conversation that ended as failed."""
+        for failure in failures:
+            self.failures.append(failure)
+            self.states[ItemState.FAILED] += 1
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 only when every conversation is done or was done before."""
+        if self.is_interrupted:
+            return ExitCode.INTERRUPTED
+        unfinished = sum(
+            self.states[state]
+            for state in (
+                ItemState.FAILED,
+                ItemState.INVALID,
+                ItemState.WAITING,
+                ItemState.INTERRUPTED,
+            )
+        )
+        return ExitCode.SOME_FAILED if unfinished else ExitCode.OK

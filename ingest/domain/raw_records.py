@@ -1,0 +1,167 @@
+"""The rows that the sidecar lands, as the raw tables' schemas declare them.
+
+`_run_id` and `_landed_at` are added when a batch is written (`ingest.flows.landing`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.domain.conversation import FileKind
+from ingest.domain.fingerprint import json_sha256, sha256_hex
+from ingest.domain.outcome import Outcome, Step
+
+CONVERSATION_FILES = "conversation_files"
+CI_CONVERSATIONS = "ci_conversations"
+PIPELINE_EVENTS = "pipeline_events"
+PHRASE_MATCHERS = "phrase_matchers"
+MAX_MESSAGE_CHARS = 500
+RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row for one raw table."""
+
+    table: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """The outcome of one step on one conversation."""
+
+    conversation_id: str
+    batch_date: dt.date | None
+    step: Step
+    outcome: Outcome
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    attempt: int = 1
+    reason: str | None = None
+    metadata_sha256: str | None = None
+    transcript_sha256: str | None = None
+    resource_name: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def file_row(
+    *,
+    conversation_id: str,
+    batch_date: dt.date,
+    kind: FileKind,
+    uri: str,
+    generation: int,
+    crc32c: str,
+    size_bytes: int,
+    content_sha256: str,
+    payload: Mapping[str, Any],
+) -> RawRow:
+    """Return the row of one file version."""
+    return RawRow(
+        CONVERSATION_FILES,
+        {
+            "conversation_id": conversation_id,
+            "batch_date": batch_date.isoformat(),
+            "kind": kind.value,
+            "uri": uri,
+            "generation": generation,
+            "crc32c": crc32c,
+            "size_bytes": size_bytes,
+            "content_sha256": content_sha256,
+            "schema_version": payload.get("schema_version"),
+            "payload": payload,
+        },
+    )
+
+
+def ci_conversation_row(
+    *,
+    conversation_id: str,
+    ci_name: str,
+    analysis_name: str | None,
+    annotator_profile_sha256: str | None,
+    labels: Mapping[str, str],
+    payload: Mapping[str, Any],
+    updated_at: dt.datetime,
+) -> RawRow:
+    """Return the row of one fetched state of a CI conversation."""
+    return RawRow(
+        CI_CONVERSATIONS,
+        {
+            "conversation_id": conversation_id,
+            "ci_name": ci_name,
+            "analysis_name": analysis_name,
+            "annotator_profile_sha256": annotator_profile_sha256,
+            "metadata_sha256": labels.get("metadata_sha256"),
+            "transcript_sha256": labels.get("transcript_sha256"),
+            "payload": payload,
+            "payload_sha256": json_sha256(payload),
+            "ci_updated_at": timestamp(updated_at),
+        },
+    )
+
+
+def event_row(event: StepEvent, run_id: str) -> RawRow:
+    """Return the row of one step's outcome; its id is made from all that tells events apart."""
+    identity = "\n".join(
+        (
+            run_id,
+            event.conversation_id,
+            event.step,
+            event.outcome,
+            event.resource_name or "",
+            timestamp(event.started_at),
+        )
+    )
+    return RawRow(
+        PIPELINE_EVENTS,
+        {
+            "conversation_id": event.conversation_id,
+            "event_id": sha256_hex(identity.encode()),
+            "batch_date": event.batch_date.isoformat() if event.batch_date else None,
+            "step": event.step.value,
+            "outcome": event.outcome.value,
+            "reason": event.reason,
+            "metadata_sha256": event.metadata_sha256,
+            "transcript_sha256": event.transcript_sha256,
+            "resource_name": event.resource_name,
+            "error_code": event.error_code,
+            "error_message": (event.error_message or "")[:MAX_MESSAGE_CHARS] or None,
+            "attempt": event.attempt,
+            "started_at": timestamp(event.started_at),
+            "ended_at": timestamp(event.ended_at),
+        },
+    )
+
+
+def matcher_row(
+    *,
+    matcher_id: str,
+    revision_id: str,
+    display_name: str,
+    content_sha256: str,
+    payload: Mapping[str, Any],
+    revised_at: dt.datetime,
+) -> RawRow:
+    """Return the row of one applied revision of a phrase matcher."""
+    return RawRow(
+        PHRASE_MATCHERS,
+        {
+            "matcher_id": matcher_id,
+            "revision_id": revision_id,
+            "display_name": display_name,
+            "content_sha256": content_sha256,
+            "payload": payload,
+            "revised_at": timestamp(revised_at),
+        },
+    )
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """Return a time as BigQuery's JSON load reads it: RFC 3339, UTC, microseconds."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,60 @@
+"""Holds CI calls back so that no quota is overrun, by any number of workers of this run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from ingest.domain.quota import CallWindow
+from ingest.ports import Clock
+from ingest.settings import Settings
+
+_ALL = "all"
+_WINDOW_OF_METHOD = {"create_conversation": "creates", "create_analysis": "analyses"}
+
+
+@dataclass(frozen=True)
+class QuotaUse:
+    """Calls in the last minute against what is admitted in one."""
+
+    used: int
+    limit: int
+
+
+class Admission:
+    """One window a quota; a sharded run takes its share of each."""
+
+    def __init__(self, settings: Settings, clock: Clock, shard_count: int = 1) -> None:
+        self._clock = clock
+        self._windows = {
+            "creates": CallWindow(max(1, settings.quota_creates_per_min // shard_count)),
+            "analyses": CallWindow(max(1, settings.quota_analyses_per_min // shard_count)),
+            _ALL: CallWindow(max(1, settings.quota_requests_per_min // shard_count)),
+        }
+        self._locks = {name: asyncio.Lock() for name in self._windows}
+
+    async def admit(self, method: str) -> None:
+        """Return when a call of that client method may go."""
+        own = _WINDOW_OF_METHOD.get(method)
+        if own is not None:
+            await self._take(own)
+        await self._take(_ALL)
+
+    def exhausted(self, method: str, retry_after_sec: float) -> None:
+        """The service refused a call of that method for quota."""
+        own = _WINDOW_OF_METHOD.get(method, _ALL)
+        self._windows[own].exhausted(self._clock.monotonic(), retry_after_sec)
+
+    def use(self) -> dict[str, QuotaUse]:
+        """Return how much of each quota the last minute used."""
+        now = self._clock.monotonic()
+        return {
+            name: QuotaUse(window.used(now), window.limit) for name, window in self._windows.items()
+        }
+
+    async def _take(self, name: str) -> None:
+        window = self._windows[name]
+        async with self._locks[name]:
+            while (wait := window.delay(self._clock.monotonic())) > 0:
+                await self._clock.sleep(wait)
+            window.take(self._clock.monotonic())

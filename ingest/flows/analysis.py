@@ -1,0 +1,136 @@
+"""One analysis per conversation version and annotator profile: each is billed, none is repeated.
+
+CreateAnalysis is not idempotent, and an answer may be lost after the work was begun. So before
+asking again, and before asking at all about a conversation that an earlier run may have left, the
+service is asked what it has: a fitting analysis, or one that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.outcome import Outcome
+from ingest.errors import RemoteError
+from ingest.flows.attempts import Attempts
+from ingest.ports import CiConversation, CiOperation, Clock, InsightsApi
+
+_POLL_FACTOR = 1.5
+_LONGEST_POLL_SEC = 20.0
+_FIRST_POLL_SEC = 0.5
+_LEARNING_RATE = 0.2
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """The conversation with a fitting analysis in it, and how it came to it."""
+
+    conversation: CiConversation
+    outcome: Outcome
+    attempts: int
+
+
+class Analyst:
+    """Sees to it that a conversation has an analysis that fits the profile."""
+
+    def __init__(
+        self,
+        insights: InsightsApi,
+        clock: Clock,
+        attempts: Attempts,
+        profile: AnnotatorProfile,
+        timeout_sec: float,
+    ) -> None:
+        self._insights = insights
+        self._clock = clock
+        self._attempts = attempts
+        self._profile = profile
+        self._timeout_sec = timeout_sec
+        self._usual_sec = 0.0
+
+    def fits(self, conversation: CiConversation) -> bool:
+        """Return whether the latest analysis is one of this profile."""
+        latest = conversation.latest_analysis
+        return latest is not None and self.profile_sha256(conversation) == self._profile.sha256
+
+    def profile_sha256(self, conversation: CiConversation) -> str | None:
+        """Return the profile hash of the latest analysis, None without one."""
+        latest = conversation.latest_analysis
+        if latest is None:
+            return None
+        return profile_sha256_of_analysis(latest.selector, latest.requested_at, self._profile)
+
+    async def ensure(self, conversation: CiConversation, *, is_new: bool) -> Analysed:
+        """Return the conversation in the FULL view with a fitting latest analysis.
+
+        `is_new` says that this run has just created it, so that nothing can be in it yet. Raises
+        RemoteError with the operation's code when the analysis failed.
+        """
+        if self.fits(conversation):
+            return Analysed(conversation, Outcome.ADOPTED, 1)
+        may_have_work = not is_new
+        tries = 0
+
+        async def start() -> CiOperation | None:
+            nonlocal may_have_work, tries
+            tries += 1
+            if may_have_work:
+                held = await self._insights.get_conversation(conversation.conversation_id)
+                if held is not None and self.fits(held):
+                    return None
+                running = await self._insights.running_analysis(conversation.conversation_id)
+                if running is not None:
+                    return running
+            may_have_work = True
+            return await self._insights.create_analysis(
+                conversation.conversation_id, self._profile.selector
+            )
+
+        operation = (await self._attempts.run(start)).value
+        if operation is not None:
+            await self._wait(operation)
+        held = (
+            await self._attempts.run(
+                lambda: self._insights.get_conversation(conversation.conversation_id)
+            )
+        ).value
+        if held is None or not self.fits(held):
+            raise RemoteError(
+                "CI: the analysis ended but the conversation doesn't hold it",
+                "run the same command again",
+                code="DATA_LOSS",
+                attempts=tries,
+            )
+        return Analysed(held, Outcome.SUCCEEDED if operation else Outcome.ADOPTED, tries)
+
+    async def _wait(self, operation: CiOperation) -> None:
+        began = self._clock.monotonic()
+        pauses = chain([max(_FIRST_POLL_SEC, self._usual_sec)], _growing_pauses())
+        while not operation.is_done:
+            if self._clock.monotonic() - began > self._timeout_sec:
+                raise RemoteError(
+                    f"CI: operation {operation.name} didn't end in {self._timeout_sec:.0f} s",
+                    "run the same command again; it waits for that operation first",
+                    code="DEADLINE_EXCEEDED",
+                )
+            await self._clock.sleep(next(pauses))
+            poll = partial(self._insights.get_operation, operation.name)
+            operation = (await self._attempts.run(poll)).value
+        if operation.error_code is not None:
+            raise RemoteError(
+                f"CI: analysis failed: {operation.error_message}",
+                "run the same command again",
+                code=operation.error_code,
+            )
+        took = self._clock.monotonic() - began
+        self._usual_sec += _LEARNING_RATE * (took - self._usual_sec)
+
+
+def _growing_pauses() -> Iterator[float]:
+    pause = _FIRST_POLL_SEC
+    while True:
+        yield pause
+        pause = min(_LONGEST_POLL_SEC, pause * _POLL_FACTOR)

@@ -1,0 +1,211 @@
+"""The outside without effects: reads are real, writes are only counted and imagined.
+
+A dry run is the real flow over these, so a plan is made by the code that acts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from ingest.domain.annotators import Selector
+from ingest.domain.insights_format import CiSubmission
+from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
+from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.errors import RemoteError
+from ingest.flows.outside import Outside
+from ingest.ports import (
+    CiAnalysis,
+    CiConversation,
+    CiMatcher,
+    CiOperation,
+    Clock,
+    InsightsApi,
+    LoadResult,
+    ObjectStore,
+    RawSink,
+    StoredObject,
+)
+
+
+def without_effects(outside: Outside) -> tuple[Outside, Counter[str]]:
+    """Return the same outside without effects, and the counter of what it would have done."""
+    effects: Counter[str] = Counter()
+    dry = dataclasses.replace(
+        outside,
+        store=DryStore(outside.store, effects),
+        insights=DryInsights(outside.insights, outside.clock, effects),
+        sink=DrySink(outside.sink),
+    )
+    return dry, effects
+
+
+class DryStore:
+    """Reads the bucket; counts what would be written or deleted."""
+
+    def __init__(self, store: ObjectStore, effects: Counter[str]) -> None:
+        self._store = store
+        self._effects = effects
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._store.bucket
+
+    async def put(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str,
+        content_sha256: str,
+        if_generation_match: int,
+    ) -> StoredObject:
+        """Count an upload and imagine its object."""
+        if name.startswith(CI_TRANSCRIPTS_PREFIX):
+            if await self._store.stat(name) is None:
+                self._effects["upload CI transcripts"] += 1
+        elif not name.startswith(LANDING_PREFIX):
+            self._effects["upload files"] += 1
+        return StoredObject(name, if_generation_match + 1, "", len(content), content_sha256)
+
+    async def stat(self, name: str) -> StoredObject | None:
+        """Return the live object, or None."""
+        return await self._store.stat(name)
+
+    async def read(self, name: str) -> bytes:
+        """Return the live object's bytes."""
+        return await self._store.read(name)
+
+    async def list(
+        self, prefix: str, start: str = "", end: str = ""
+    ) -> AsyncIterator[StoredObject]:
+        """Yield live objects; batches that an earlier run left are not taken up."""
+        if not prefix.startswith(LANDING_PREFIX):
+            async for stored in self._store.list(prefix, start, end):
+                yield stored
+
+    async def delete(self, name: str) -> None:
+        """Do nothing: only landing batches are deleted one by one, and none was written."""
+
+    async def delete_all_generations(self, prefix: str) -> int:
+        """Count the objects that would go."""
+        count = 0
+        async for _ in self._store.list(prefix):
+            count += 1
+        self._effects["delete objects"] += count
+        return count
+
+
+class DryInsights:
+    """Reads CI; counts what would be changed and imagines the result."""
+
+    def __init__(self, insights: InsightsApi, clock: Clock, effects: Counter[str]) -> None:
+        self._insights = insights
+        self._clock = clock
+        self._effects = effects
+        self._imagined: dict[str, CiConversation] = {}
+
+    async def create_conversation(self, submission: CiSubmission) -> CiConversation:
+        """Count a create, or raise ALREADY_EXISTS as CI would."""
+        if await self._insights.get_conversation(submission.conversation_id) is not None:
+            raise RemoteError("CI: ALREADY_EXISTS", code="ALREADY_EXISTS")
+        self._effects["create CI conversations"] += 1
+        return self._imagine(submission, None)
+
+    async def get_conversation(self, conversation_id: str) -> CiConversation | None:
+        """Return the imagined conversation, or the real one."""
+        if conversation_id in self._imagined:
+            return self._imagined[conversation_id]
+        return await self._insights.get_conversation(conversation_id)
+
+    async def update_conversation(self, submission: CiSubmission) -> CiConversation:
+        """Count an update."""
+        self._effects["update CI conversations"] += 1
+        held = await self.get_conversation(submission.conversation_id)
+        return self._imagine(submission, held.latest_analysis if held else None)
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Count a deletion."""
+        self._effects["delete CI conversations"] += 1
+
+    async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
+        """Yield those that the filter admits."""
+        async for conversation in self._insights.list_conversations(filter_):
+            yield conversation
+
+    async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
+        """Count an analysis and imagine it done."""
+        self._effects["analyse"] += 1
+        held = await self.get_conversation(conversation_id)
+        if held is not None:
+            analysis = CiAnalysis(f"{held.name}/analyses/0", self._clock.now(), selector)
+            self._imagined[conversation_id] = dataclasses.replace(held, latest_analysis=analysis)
+        return CiOperation("operations/0", is_done=True)
+
+    async def running_analysis(self, conversation_id: str) -> CiOperation | None:
+        """Return the operation that analyses the conversation now, or None."""
+        return await self._insights.running_analysis(conversation_id)
+
+    async def bulk_analyze(self, filter_: str, selector: Selector) -> CiOperation:
+        """Count a bulk operation."""
+        self._effects["bulk analyse"] += 1
+        return CiOperation("operations/0", is_done=True)
+
+    async def get_operation(self, name: str) -> CiOperation:
+        """Return the operation's state, without waiting for a real one to end."""
+        return dataclasses.replace(await self._insights.get_operation(name), is_done=True)
+
+    async def list_matchers(self) -> Sequence[CiMatcher]:
+        """Return all phrase matchers of the location."""
+        return await self._insights.list_matchers()
+
+    async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
+        """Refuse: plans of matchers come from `ingest matchers plan`."""
+        raise NotImplementedError
+
+    async def update_matcher(
+        self, name: str, definition: MatcherDefinition, version_tag: str
+    ) -> CiMatcher:
+        """Refuse: plans of matchers come from `ingest matchers plan`."""
+        raise NotImplementedError
+
+    async def delete_matcher(self, name: str) -> None:
+        """Refuse: plans of matchers come from `ingest matchers plan`."""
+        raise NotImplementedError
+
+    def _imagine(self, submission: CiSubmission, analysis: CiAnalysis | None) -> CiConversation:
+        imagined = CiConversation(
+            name=f"conversations/{submission.conversation_id}",
+            conversation_id=submission.conversation_id,
+            transcript_uri=submission.transcript_object,
+            labels=submission.labels,
+            updated_at=self._clock.now(),
+            latest_analysis=analysis,
+            payload={"name": submission.conversation_id},
+        )
+        self._imagined[submission.conversation_id] = imagined
+        return imagined
+
+
+class DrySink:
+    """Reads the raw tables; loads nothing."""
+
+    def __init__(self, sink: RawSink) -> None:
+        self._sink = sink
+
+    async def load(self, table: str, uri: str, job_id: str) -> LoadResult:
+        """Do nothing; the rows are counted by the run itself."""
+        return LoadResult(job_id, 0)
+
+    async def query(
+        self, sql: str, parameters: Mapping[str, Any], max_rows: int | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of a parametrised SELECT."""
+        return await self._sink.query(sql, parameters, max_rows)
+
+    def table(self, name: str) -> str:
+        """Return the full, quoted name of a raw table for use in SQL."""
+        return self._sink.table(name)

@@ -1,0 +1,144 @@
+"""Makes CI's phrase matchers equal to the definitions in the seeds, and lands every revision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ingest.domain.matchers import (
+    ChangeKind,
+    LiveMatcher,
+    MatcherChange,
+    content_sha256,
+    is_ours,
+    parse_definitions,
+    plan,
+    version_tag,
+)
+from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.domain.raw_records import PHRASE_MATCHERS, matcher_row
+from ingest.errors import InputError, RemoteError
+from ingest.flows.attempts import Attempts
+from ingest.flows.landing import Landing
+from ingest.ports import CiMatcher, InsightsApi, RawSink
+
+
+@dataclass(frozen=True)
+class MatcherOutcome:
+    """What became of one change; `error` is None when CI holds what was wanted."""
+
+    change: MatcherChange
+    error: RemoteError | None = None
+
+
+def read_definitions(seeds_dir: Path) -> tuple[MatcherDefinition, ...]:
+    """Return the definitions of `phrase_matchers.csv` and `phrase_matcher_rules.csv`."""
+    try:
+        matchers = (seeds_dir / "phrase_matchers.csv").read_text(encoding="utf-8")
+        rules = (seeds_dir / "phrase_matcher_rules.csv").read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"no phrase matcher definitions in {seeds_dir}",
+            "run at the repository root, or set INGEST_SEEDS_DIR",
+        ) from error
+    return parse_definitions(matchers, rules)
+
+
+async def plan_matchers(
+    insights: InsightsApi, attempts: Attempts, definitions: Sequence[MatcherDefinition]
+) -> tuple[MatcherChange, ...]:
+    """Return what apply would do."""
+    held = (await attempts.run(insights.list_matchers)).value
+    return plan(definitions, [_live(matcher) for matcher in held])
+
+
+async def apply_matchers(
+    insights: InsightsApi,
+    sink: RawSink,
+    attempts: Attempts,
+    landing: Landing,
+    definitions: Sequence[MatcherDefinition],
+) -> tuple[MatcherOutcome, ...]:
+    """Make CI equal to the definitions, and land each revision that isn't landed yet.
+
+    A create whose answer was lost shows as a second matcher of the same name in the next plan,
+    which keeps one and deletes the other.
+    """
+    changes = await plan_matchers(insights, attempts, definitions)
+    outcomes = [await _outcome(insights, attempts, change) for change in changes]
+    await land_matchers(insights, sink, attempts, landing)
+    return tuple(outcomes)
+
+
+async def land_matchers(
+    insights: InsightsApi, sink: RawSink, attempts: Attempts, landing: Landing
+) -> int:
+    """Land the revisions that CI holds and the raw table doesn't; return how many."""
+    held = (await attempts.run(insights.list_matchers)).value
+    ours = [matcher for matcher in held if is_ours(matcher.version_tag)]
+    landed = await _landed_revisions(sink, attempts)
+    rows = [
+        matcher_row(
+            matcher_id=matcher.applied.matcher_id,
+            revision_id=matcher.applied.revision_id,
+            display_name=matcher.applied.display_name,
+            content_sha256=content_sha256(matcher.definition),
+            payload=matcher.payload,
+            revised_at=matcher.applied.revised_at,
+        )
+        for matcher in ours
+        if (matcher.applied.matcher_id, matcher.applied.revision_id) not in landed
+    ]
+    if not rows:
+        return 0
+    lost: list[RemoteError] = []
+    landing.add(rows, lambda: None, lost.append)
+    await landing.flush()
+    if lost:
+        raise lost[0]
+    return len(rows)
+
+
+async def delete_matchers(insights: InsightsApi, attempts: Attempts) -> tuple[MatcherOutcome, ...]:
+    """Delete the matchers of ours from CI; others stay."""
+    changes = await plan_matchers(insights, attempts, ())
+    return tuple([await _outcome(insights, attempts, change) for change in changes])
+
+
+async def _outcome(
+    insights: InsightsApi, attempts: Attempts, change: MatcherChange
+) -> MatcherOutcome:
+    try:
+        await attempts.run(partial(_apply, insights, change))
+    except RemoteError as error:
+        return MatcherOutcome(change, error)
+    return MatcherOutcome(change)
+
+
+async def _apply(insights: InsightsApi, change: MatcherChange) -> None:
+    if change.kind is ChangeKind.CREATE and change.definition is not None:
+        await insights.create_matcher(change.definition, version_tag(change.definition))
+    elif change.kind is ChangeKind.UPDATE and change.definition and change.name:
+        tag = version_tag(change.definition)
+        await insights.update_matcher(change.name, change.definition, tag)
+    elif change.kind is ChangeKind.DELETE and change.name:
+        try:
+            await insights.delete_matcher(change.name)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+
+
+async def _landed_revisions(sink: RawSink, attempts: Attempts) -> set[tuple[str, str]]:
+    sql = (
+        f"select distinct matcher_id, revision_id from {sink.table(PHRASE_MATCHERS)} "
+        "where _landed_at >= timestamp('2000-01-01')"
+    )
+    rows = (await attempts.run(lambda: sink.query(sql, {}))).value
+    return {(row["matcher_id"], row["revision_id"]) for row in rows}
+
+
+def _live(matcher: CiMatcher) -> LiveMatcher:
+    return LiveMatcher(matcher.name, matcher.version_tag, matcher.definition)

@@ -1,0 +1,220 @@
+"""Conversational Insights, through the official async gRPC client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+from google.api_core.client_options import ClientOptions
+from google.cloud import contact_center_insights_v1 as insights
+from google.cloud.contact_center_insights_v1.services.contact_center_insights.transports import (
+    ContactCenterInsightsGrpcAsyncIOTransport,
+)
+from google.longrunning import operations_pb2
+from google.protobuf import field_mask_pb2
+
+from ingest.domain.annotators import Selector
+from ingest.domain.insights_format import CiSubmission
+from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.errors import RemoteError
+from ingest.gcp import insights_messages as messages
+from ingest.gcp.remote_errors import translated
+from ingest.ports import CiConversation, CiMatcher, CiOperation, Gate
+from ingest.settings import Settings
+
+_UPDATED_FIELDS = ("agent_id", "language_code", "labels", "quality_metadata", "start_time")
+_LIST_PAGE_SIZE = 100
+_UNLIMITED = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+]
+
+
+class GrpcInsightsApi:
+    """One project and location of CI, or its emulator. No call is retried here."""
+
+    def __init__(self, settings: Settings, admission: Gate | None = None) -> None:
+        """`admission` holds calls back for the quota and learns of refusals."""
+        self._settings = settings
+        self._timeout = settings.rpc_timeout_sec
+        self._admission = admission
+        self._parent = f"projects/{settings.project_id}/locations/{settings.location}"
+        self._client = _client(settings)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._client.transport.close()
+
+    async def check(self) -> None:
+        """Raise RemoteError unless CI answers."""
+        request = insights.ListPhraseMatchersRequest(parent=self._parent, page_size=1)
+        await self._call(self._client.list_phrase_matchers, request)
+
+    async def create_conversation(self, submission: CiSubmission) -> CiConversation:
+        """Create it; ALREADY_EXISTS when the id is taken."""
+        request = insights.CreateConversationRequest(
+            parent=self._parent,
+            conversation_id=submission.conversation_id,
+            conversation=messages.conversation(submission, self._settings.bucket),
+        )
+        return messages.ci_conversation(await self._call(self._client.create_conversation, request))
+
+    async def get_conversation(self, conversation_id: str) -> CiConversation | None:
+        """Return it in the FULL view, or None."""
+        request = insights.GetConversationRequest(
+            name=self._name(conversation_id), view=insights.ConversationView.FULL
+        )
+        try:
+            reply = await self._call(self._client.get_conversation, request)
+        except RemoteError as error:
+            if error.code == "NOT_FOUND":
+                return None
+            raise
+        return messages.ci_conversation(reply)
+
+    async def update_conversation(self, submission: CiSubmission) -> CiConversation:
+        """Make everything but the transcript equal to the submission."""
+        conversation = messages.conversation(submission, self._settings.bucket)
+        conversation.name = self._name(submission.conversation_id)
+        request = insights.UpdateConversationRequest(
+            conversation=conversation,
+            update_mask=field_mask_pb2.FieldMask(paths=_UPDATED_FIELDS),
+        )
+        return messages.ci_conversation(await self._call(self._client.update_conversation, request))
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete it with its analyses; no error when it's gone."""
+        request = insights.DeleteConversationRequest(name=self._name(conversation_id), force=True)
+        try:
+            await self._call(self._client.delete_conversation, request)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+
+    async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
+        """Yield those that the filter admits, in the FULL view."""
+        token = ""
+        while True:
+            request = insights.ListConversationsRequest(
+                parent=self._parent,
+                filter=filter_,
+                page_size=_LIST_PAGE_SIZE,
+                page_token=token,
+                view=insights.ConversationView.FULL,
+            )
+            pager = await self._call(self._client.list_conversations, request)
+            page = insights.ListConversationsResponse.pb(pager._response)
+            for conversation in page.conversations:
+                yield messages.ci_conversation_of(conversation)
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
+        """Start an analysis. Not idempotent, and billed."""
+        request = insights.CreateAnalysisRequest(
+            parent=self._name(conversation_id),
+            analysis=insights.Analysis(
+                annotator_selector=messages.annotator_selector(selector, self._parent)
+            ),
+        )
+        reply = await self._call(self._client.create_analysis, request)
+        return messages.ci_operation(reply.operation)
+
+    async def running_analysis(self, conversation_id: str) -> CiOperation | None:
+        """Return the operation that analyses the conversation now, or None."""
+        filter_ = (
+            'metadata.operation_type="CreateAnalysis" AND done="false" '
+            f'AND metadata.conversation_id="{conversation_id}"'
+        )
+        request = operations_pb2.ListOperationsRequest(
+            name=self._parent, filter=filter_, page_size=1
+        )
+        reply = await self._call(self._client.list_operations, request)
+        for operation in reply.operations:
+            return messages.ci_operation(operation)
+        return None
+
+    async def bulk_analyze(self, filter_: str, selector: Selector) -> CiOperation:
+        """Start an analysis of all that the filter admits."""
+        request = insights.BulkAnalyzeConversationsRequest(
+            parent=self._parent,
+            filter=filter_,
+            analysis_percentage=100,
+            annotator_selector=messages.annotator_selector(selector, self._parent),
+        )
+        reply = await self._call(self._client.bulk_analyze_conversations, request)
+        return messages.ci_operation(reply.operation)
+
+    async def get_operation(self, name: str) -> CiOperation:
+        """Return the operation's state."""
+        request = operations_pb2.GetOperationRequest(name=name)
+        return messages.ci_operation(await self._call(self._client.get_operation, request))
+
+    async def list_matchers(self) -> Sequence[CiMatcher]:
+        """Return all phrase matchers of the location."""
+        found: list[CiMatcher] = []
+        token = ""
+        while True:
+            request = insights.ListPhraseMatchersRequest(
+                parent=self._parent, page_size=_LIST_PAGE_SIZE, page_token=token
+            )
+            pager = await self._call(self._client.list_phrase_matchers, request)
+            page = pager._response
+            found += [messages.ci_matcher(matcher) for matcher in page.phrase_matchers]
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
+        """Create one; CI makes the id."""
+        request = insights.CreatePhraseMatcherRequest(
+            parent=self._parent, phrase_matcher=messages.phrase_matcher(definition, version_tag)
+        )
+        return messages.ci_matcher(await self._call(self._client.create_phrase_matcher, request))
+
+    async def update_matcher(
+        self, name: str, definition: MatcherDefinition, version_tag: str
+    ) -> CiMatcher:
+        """Make it equal to the definition; any change but activation makes a revision."""
+        matcher = messages.phrase_matcher(definition, version_tag)
+        matcher.name = name
+        request = insights.UpdatePhraseMatcherRequest(
+            phrase_matcher=matcher,
+            update_mask=field_mask_pb2.FieldMask(paths=messages.MATCHER_FIELDS),
+        )
+        return messages.ci_matcher(await self._call(self._client.update_phrase_matcher, request))
+
+    async def delete_matcher(self, name: str) -> None:
+        """Delete it."""
+        request = insights.DeletePhraseMatcherRequest(name=name)
+        await self._call(self._client.delete_phrase_matcher, request)
+
+    def _name(self, conversation_id: str) -> str:
+        return f"{self._parent}/conversations/{conversation_id}"
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        if self._admission is not None:
+            await self._admission.admit(method.__name__)
+        try:
+            with translated("CI"):
+                return await method(request, timeout=self._timeout, retry=None)
+        except RemoteError as error:
+            if self._admission is not None and error.code == "RESOURCE_EXHAUSTED":
+                self._admission.exhausted(method.__name__, error.retry_after_sec)
+            raise
+
+
+def _client(settings: Settings) -> insights.ContactCenterInsightsAsyncClient:
+    if settings.insights_endpoint is not None:
+        channel = grpc.aio.insecure_channel(settings.insights_endpoint, options=_UNLIMITED)
+        transport = ContactCenterInsightsGrpcAsyncIOTransport(channel=channel)
+        return insights.ContactCenterInsightsAsyncClient(transport=transport)
+    prefix = "" if settings.location == "us-central1" else f"{settings.location}-"
+    with translated("CI"):
+        return insights.ContactCenterInsightsAsyncClient(
+            client_options=ClientOptions(
+                api_endpoint=f"{prefix}contactcenterinsights.googleapis.com"
+            )
+        )

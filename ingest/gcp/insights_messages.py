@@ -1,0 +1,218 @@
+"""Between CI's protobuf messages and our own types."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from google.cloud import contact_center_insights_v1 as insights
+from google.protobuf.message import Message
+from google.rpc import code_pb2
+
+from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
+from ingest.domain.insights_format import CiSubmission
+from ingest.domain.phrase_matching import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
+from ingest.gcp.payload import rest_json, rest_json_whole
+from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation
+
+MATCHER_FIELDS = (
+    "display_name",
+    "version_tag",
+    "type",
+    "active",
+    "phrase_match_rule_groups",
+    "role_match",
+)
+_COUNT_FIELDS = (
+    "completed_analyses_count",
+    "failed_analyses_count",
+    "total_requested_analyses_count",
+)
+
+
+def conversation(submission: CiSubmission, bucket: str) -> insights.Conversation:
+    """Return the message that CreateConversation gets."""
+    return insights.Conversation(
+        data_source=insights.ConversationDataSource(
+            gcs_source=insights.GcsSource(
+                transcript_uri=f"gs://{bucket}/{submission.transcript_object}"
+            )
+        ),
+        start_time=submission.start_time,
+        language_code=submission.language_code,
+        medium=insights.Conversation.Medium[submission.medium],
+        agent_id=submission.agent_id,
+        quality_metadata=insights.Conversation.QualityMetadata(
+            agent_info=[
+                insights.Conversation.QualityMetadata.AgentInfo(
+                    agent_id=submission.agent_id,
+                    display_name=submission.agent_name,
+                    teams=[submission.agent_team],
+                    location=submission.agent_site,
+                )
+            ]
+        ),
+        labels=submission.labels,
+    )
+
+
+def ci_conversation(message: insights.Conversation) -> CiConversation:
+    """Return the conversation that CI answered with."""
+    return ci_conversation_of(insights.Conversation.pb(message))
+
+
+def ci_conversation_of(pb: Any) -> CiConversation:
+    """Return the conversation of a plain protobuf message."""
+    return CiConversation(
+        name=pb.name,
+        conversation_id=pb.name.rsplit("/", 1)[-1],
+        transcript_uri=pb.data_source.gcs_source.transcript_uri,
+        labels=dict(pb.labels),
+        updated_at=_utc(pb.update_time),
+        latest_analysis=_analysis(pb.latest_analysis) if pb.HasField("latest_analysis") else None,
+        payload=rest_json_whole(pb),
+    )
+
+
+def annotator_selector(selector: Selector, parent: str) -> insights.AnnotatorSelector:
+    """Return the selector message; every flag is set, on or off."""
+    return insights.AnnotatorSelector(
+        **{flag: flag in selector.flags for flag in ANNOTATOR_FLAGS},
+        phrase_matchers=[
+            f"{parent}/phraseMatchers/{matcher_id}"
+            for matcher_id in sorted(selector.phrase_matchers)
+        ],
+    )
+
+
+def ci_operation(operation: Any) -> CiOperation:
+    """Return the state of a google.longrunning.Operation."""
+    metadata = _operation_metadata(operation)
+    counts = {name: getattr(metadata, name) for name in _COUNT_FIELDS if hasattr(metadata, name)}
+    errors = tuple(
+        (code_pb2.Code.Name(status.code), status.message)
+        for status in getattr(metadata, "partial_errors", ())
+    )
+    failed = operation.done and operation.HasField("error")
+    return CiOperation(
+        name=operation.name,
+        is_done=operation.done,
+        error_code=code_pb2.Code.Name(operation.error.code) if failed else None,
+        error_message=operation.error.message if failed else None,
+        counts=counts,
+        partial_errors=errors,
+    )
+
+
+def phrase_matcher(definition: MatcherDefinition, version_tag: str) -> insights.PhraseMatcher:
+    """Return the message of a definition."""
+    return insights.PhraseMatcher(
+        display_name=definition.display_name,
+        version_tag=version_tag,
+        type_=insights.PhraseMatcher.PhraseMatcherType[definition.type.value],
+        active=definition.active,
+        role_match=insights.ConversationParticipant.Role[definition.role_match.value],
+        phrase_match_rule_groups=[
+            insights.PhraseMatchRuleGroup(
+                type_=insights.PhraseMatchRuleGroup.PhraseMatchRuleGroupType[group.type.value],
+                phrase_match_rules=[_rule(rule) for rule in group.rules],
+            )
+            for group in definition.groups
+        ],
+    )
+
+
+def ci_matcher(message: insights.PhraseMatcher) -> CiMatcher:
+    """Return the phrase matcher that CI answered with."""
+    pb = insights.PhraseMatcher.pb(message)
+    revised_at = max(_utc(pb.revision_create_time), _utc(pb.activation_update_time))
+    return CiMatcher(
+        applied=AppliedMatcher(
+            matcher_id=matcher_id(pb.name),
+            display_name=pb.display_name,
+            revision_id=pb.revision_id,
+            revised_at=revised_at,
+            is_active=pb.active,
+        ),
+        name=pb.name.partition("@")[0],
+        version_tag=pb.version_tag,
+        definition=MatcherDefinition(
+            display_name=pb.display_name,
+            type=MatchType(insights.PhraseMatcher.PhraseMatcherType(pb.type_).name),
+            groups=tuple(_group(group, number) for number, group in _numbered(pb)),
+            role_match=Role(insights.ConversationParticipant.Role(pb.role_match).name),
+            active=pb.active,
+        ),
+        payload=rest_json(pb),
+    )
+
+
+def matcher_id(name: str) -> str:
+    """Return the id in a matcher's name, without a revision."""
+    return name.rsplit("/", 1)[-1].partition("@")[0]
+
+
+def _numbered(pb: Any) -> list[tuple[int, Any]]:
+    return list(enumerate(pb.phrase_match_rule_groups, 1))
+
+
+def _group(pb: Any, number: int) -> RuleGroup:
+    group_type = insights.PhraseMatchRuleGroup.PhraseMatchRuleGroupType(pb.type_)
+    return RuleGroup(
+        name=f"group_{number}",
+        type=MatchType(group_type.name),
+        rules=tuple(
+            PhraseRule(
+                query=rule.query,
+                negated=rule.negated,
+                case_sensitive=rule.config.exact_match_config.case_sensitive,
+            )
+            for rule in pb.phrase_match_rules
+        ),
+    )
+
+
+def _rule(rule: PhraseRule) -> insights.PhraseMatchRule:
+    return insights.PhraseMatchRule(
+        query=rule.query,
+        negated=rule.negated,
+        config=insights.PhraseMatchRuleConfig(
+            exact_match_config=insights.ExactMatchConfig(case_sensitive=rule.case_sensitive)
+        ),
+    )
+
+
+def _analysis(pb: Any) -> CiAnalysis:
+    chosen = pb.annotator_selector
+    return CiAnalysis(
+        name=pb.name,
+        requested_at=_utc(pb.request_time),
+        selector=Selector(
+            frozenset(flag for flag in ANNOTATOR_FLAGS if getattr(chosen, flag)),
+            frozenset(matcher_id(name) for name in chosen.phrase_matchers),
+        ),
+    )
+
+
+def _operation_metadata(operation: Any) -> Message | None:
+    for kind in (
+        insights.BulkAnalyzeConversationsMetadata,
+        insights.CreateAnalysisOperationMetadata,
+    ):
+        descriptor = kind.pb().DESCRIPTOR
+        if operation.metadata.Is(descriptor):
+            metadata: Message = kind.pb()()
+            operation.metadata.Unpack(metadata)
+            return metadata
+    return None
+
+
+def _utc(timestamp: Any) -> dt.datetime:
+    moment: dt.datetime = timestamp.ToDatetime(tzinfo=dt.UTC)
+    return moment

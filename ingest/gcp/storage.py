@@ -1,0 +1,179 @@
+"""The bucket, through google-cloud-storage and a pool of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import google_crc32c
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from requests.adapters import HTTPAdapter
+
+from ingest.errors import RemoteError
+from ingest.gcp.remote_errors import translated
+from ingest.ports import StoredObject
+from ingest.settings import Settings
+
+_PAGE_SIZE = 1000
+
+
+class GcsObjectStore:
+    """One bucket of Google Cloud Storage or of its emulator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.rpc_timeout_sec
+        self._executor = ThreadPoolExecutor(settings.upload_threads, "gcs")
+        self._client = _client(settings)
+        self._bucket = self._client.bucket(settings.bucket)
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return str(self._bucket.name)
+
+    def close(self) -> None:
+        """End the threads and connections."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    async def check(self) -> None:
+        """Raise RemoteError unless the bucket answers."""
+        await self._call(self._client.list_blobs, self._bucket, max_results=1, consume=True)
+
+    async def put(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str,
+        content_sha256: str,
+        if_generation_match: int,
+    ) -> StoredObject:
+        """Write the object if its generation still is the one given, and check its CRC32C."""
+        return await self._call(
+            self._put, name, content, content_type, content_sha256, if_generation_match
+        )
+
+    def _put(
+        self, name: str, content: bytes, content_type: str, sha256: str, generation: int
+    ) -> StoredObject:
+        blob = self._bucket.blob(name)
+        blob.metadata = {"content_sha256": sha256}
+        blob.upload_from_string(
+            content,
+            content_type=content_type,
+            if_generation_match=generation,
+            timeout=self._timeout,
+            retry=None,
+            checksum="crc32c",
+        )
+        sent = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
+        if blob.crc32c != sent:
+            raise RemoteError(
+                f"GCS: object {name}: the bucket holds CRC32C {blob.crc32c}, sent was {sent}",
+                "run the same command again",
+                code="DATA_LOSS",
+            )
+        return _stored(blob)
+
+    async def stat(self, name: str) -> StoredObject | None:
+        """Return the live object, or None."""
+        blob = await self._call(self._bucket.get_blob, name, timeout=self._timeout, retry=None)
+        return None if blob is None else _stored(blob)
+
+    async def read(self, name: str) -> bytes:
+        """Return the live object's bytes."""
+        content: bytes = await self._call(
+            self._bucket.blob(name).download_as_bytes, timeout=self._timeout, retry=None
+        )
+        return content
+
+    async def list(
+        self, prefix: str, start: str = "", end: str = ""
+    ) -> AsyncIterator[StoredObject]:
+        """Yield live objects under the prefix with start <= name < end, by name."""
+        pages = self._client.list_blobs(
+            self._bucket,
+            prefix=prefix,
+            start_offset=start or None,
+            end_offset=end or None,
+            page_size=_PAGE_SIZE,
+            timeout=self._timeout,
+            retry=None,
+        ).pages
+        while (page := await self._call(_next_page, pages)) is not None:
+            for blob in page:
+                yield _stored(blob)
+
+    async def delete(self, name: str) -> None:
+        """Delete the live object; no error when it's gone."""
+        try:
+            await self._call(self._bucket.blob(name).delete, timeout=self._timeout, retry=None)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+
+    async def delete_all_generations(self, prefix: str) -> int:
+        """Delete every generation of every object under the prefix; return how many."""
+        return await self._call(self._delete_all_generations, prefix)
+
+    def _delete_all_generations(self, prefix: str) -> int:
+        blobs = list(
+            self._client.list_blobs(
+                self._bucket, prefix=prefix, versions=True, timeout=self._timeout, retry=None
+            )
+        )
+        for blob in blobs:
+            blob.delete(generation=blob.generation, timeout=self._timeout, retry=None)
+        return len(blobs)
+
+    async def _call(
+        self, function: Callable[..., Any], *arguments: Any, consume: bool = False, **named: Any
+    ) -> Any:
+        bound = functools.partial(_translated, function, consume, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, bound)
+
+
+def _translated(function: Callable[..., Any], consume: bool, *arguments: Any, **named: Any) -> Any:
+    with translated("GCS"):
+        result = function(*arguments, **named)
+        return list(result) if consume else result
+
+
+def _next_page(pages: Any) -> list[Any] | None:
+    page = next(pages, None)
+    return None if page is None else list(page)
+
+
+def _stored(blob: Any) -> StoredObject:
+    return StoredObject(
+        name=blob.name,
+        generation=int(blob.generation),
+        crc32c=blob.crc32c or "",
+        size_bytes=int(blob.size or 0),
+        content_sha256=(blob.metadata or {}).get("content_sha256"),
+    )
+
+
+def _client(settings: Settings) -> Any:
+    if settings.gcs_endpoint is None:
+        with translated("GCS"):
+            client = storage.Client(project=settings.project_id)
+    else:
+        client = storage.Client(
+            project=settings.project_id,
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=settings.gcs_endpoint),
+        )
+    pool = HTTPAdapter(
+        pool_connections=settings.upload_threads, pool_maxsize=settings.upload_threads
+    )
+    client._http.mount("http://", pool)
+    client._http.mount("https://", pool)
+    return client

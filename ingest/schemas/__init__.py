@@ -1,0 +1,1 @@
+"""Declared once: raw tables (BigQuery schema JSON) and file formats (JSON Schema)."""
