@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 
 _START_TOLERANCE_SEC = 2.0  # the kernel states start times against a boot time that may drift
+_PAUSE_SEC = 0.02
 _SUPERVISOR = "ingest.local.supervisor"
 _CHILDREN = ("ingest.local.bigquery_server", "ingest.emulator")
 _GCS_PROGRAM = "fake-gcs-server"
@@ -36,18 +38,31 @@ def is_alive(identity: ProcessIdentity) -> bool:
     return _find(identity) is not None
 
 
-def end_processes(identities: Iterable[ProcessIdentity], grace_sec: float) -> list[int]:
-    """End the processes that still run: SIGTERM, after `grace_sec` SIGKILL; return their pids."""
-    found = [process for identity in identities if (process := _find(identity))]
-    for process in found:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=grace_sec)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=grace_sec)
-    return [process.pid for process in found]
+def end_processes(identities: Iterable[ProcessIdentity], grace_sec: float) -> None:
+    """End the processes that still run: SIGTERM, and after `grace_sec` SIGKILL."""
+    alive = [identity for identity in identities if is_alive(identity)]
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        for identity in alive:
+            process = _find(identity)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process is not None:
+                    send(process)
+        alive = still_alive(alive, grace_sec)
+
+
+def still_alive(
+    identities: Iterable[ProcessIdentity], deadline_sec: float
+) -> list[ProcessIdentity]:
+    """Wait until the processes have ended; return those that haven't at the deadline.
+
+    A zombie has ended: whether its parent ever collects it isn't ours to wait for.
+    """
+    deadline = time.monotonic() + deadline_sec
+    alive = [identity for identity in identities if is_alive(identity)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SEC)
+        alive = [identity for identity in alive if is_alive(identity)]
+    return alive
 
 
 def processes_of(data_dir: Path) -> list[ProcessIdentity]:
