@@ -1,0 +1,76 @@
+# Two commands matter: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATE   := 2025-12-28
+
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+.PHONY: help setup demo test lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(BIN)/python: .python-version
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
+	  echo "Python 3.13 is needed and '$(PYTHON)' is another: install it (pyenv install 3.13, or uv python install 3.13), or name it: make PYTHON=/path/to/python3.13"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.local-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.local-installed
+
+profiles.yml: | profiles.example.yml
+	cp profiles.example.yml profiles.yml
+
+setup: $(VENV)/.dev-installed profiles.yml ## Make .venv with everything, the test tools too
+
+demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and what landed
+	$(BIN)/ingest local up
+	$(BIN)/ingest push seeds/conversations/$(DATE)
+	$(BIN)/dbt build --quiet
+	$(BIN)/ingest status
+
+test: setup lint types imports sql-lint unit ## Lint, types and every test that needs no cloud
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev-installed
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev-installed
+	$(BIN)/lint-imports
+
+sql-lint: $(VENV)/.dev-installed
+	$(BIN)/sqlfluff lint --processes 1 dbt_project tests/data_tests
+
+unit: $(VENV)/.dev-installed
+	$(BIN)/pytest -n 2 --dist loadfile
+
+docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage
+	$(BIN)/dbt docs generate --static
+	@echo "open target/static_index.html"
+
+chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service
+	$(BIN)/pytest tests/chaos -m chaos --chaos-full
+
+bench: $(VENV)/.dev-installed ## Every benchmark; writes tests/benchmarks/RESULTS.md
+	$(BIN)/python -m tests.benchmarks
+
+bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
+	$(BIN)/python -m tests.benchmarks.dbt_builds
+
+check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
+	$(BIN)/pytest tests/terraform
+
+clean: ## Stop the local stack and remove what can be made again
+	-$(BIN)/ingest local down
+	rm -rf $(VENV) .local target logs .cache .pytest_cache .mypy_cache .ruff_cache
