@@ -1,0 +1,28 @@
+# Real customers: own key, audit logs, nothing deleted by a plan. Raising
+# `noncurrent_days` or `soft_delete_days` delays every erasure by as much.
+
+module "conversation_insights" {
+  source = "../../modules/conversation_insights"
+
+  environment    = "prod"
+  project_id     = var.project_id
+  project_number = var.project_number
+  location       = var.location
+  deployer       = var.deployer
+
+  alerts            = length(var.alert_emails) == 0 ? null : { emails = var.alert_emails }
+  analysts_group    = var.analysts_group
+  audit_logs        = true
+  budget            = var.budget
+  cloud_jobs        = var.cloud_jobs
+  pii_readers_group = var.pii_readers_group
+
+  customer_managed_key = true
+  deletion_protection  = true
+  retention = {
+    landing_days     = 30
+    noncurrent_days  = 14
+    soft_delete_days = 7
+    time_travel_days = 7
+  }
+}

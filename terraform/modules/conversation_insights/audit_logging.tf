@@ -1,0 +1,17 @@
+# Who read and wrote which conversation. Reads of BigQuery data are always
+# logged; these services log data access only when asked to.
+
+resource "google_project_iam_audit_config" "conversation_data" {
+  for_each = var.audit_logs ? toset(["contactcenterinsights.googleapis.com", "storage.googleapis.com"]) : []
+
+  project = var.project_id
+  service = each.value
+
+  audit_log_config {
+    log_type = "DATA_READ"
+  }
+
+  audit_log_config {
+    log_type = "DATA_WRITE"
+  }
+}

@@ -1,0 +1,61 @@
+# Grants on datasets and tables. `bigquery.jobUser` is the one right that
+# exists only for a whole project: it lets an account run queries and loads,
+# and shows it no data.
+
+locals {
+  _analysts = var.analysts_group == null ? {} : { analysts = "group:${var.analysts_group}" }
+
+  _job_users = merge(
+    {
+      sidecar = google_service_account.sidecar.member
+      dbt     = google_service_account.dbt.member
+    },
+    var.insights_agent_mode == "scoped" ? { insights = google_project_service_identity.insights.member } : {},
+    local._analysts,
+  )
+
+  _dataset_grants = merge(
+    {
+      "dbt reads raw"       = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.dbt.member }
+      "dbt builds staging"  = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
+      "dbt builds marts"    = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
+      "sidecar reads marts" = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.sidecar.member }
+    },
+    var.insights_agent_mode == "scoped" ? {
+      "insights writes its export" = { dataset = google_bigquery_dataset.native_export.dataset_id, role = "roles/bigquery.dataEditor", member = google_project_service_identity.insights.member }
+    } : {},
+    {
+      for name, member in local._analysts : "${name} read marts" => {
+        dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = member
+      }
+    },
+  )
+}
+
+resource "google_project_iam_member" "bigquery_jobs" {
+  for_each = local._job_users
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = each.value
+}
+
+resource "google_bigquery_dataset_iam_member" "granted" {
+  for_each = local._dataset_grants
+
+  project    = var.project_id
+  dataset_id = each.value.dataset
+  role       = each.value.role
+  member     = each.value.member
+}
+
+# Table by table, so that the sidecar can load rows and make no tables.
+resource "google_bigquery_table_iam_member" "sidecar_loads" {
+  for_each = google_bigquery_table.raw
+
+  project    = var.project_id
+  dataset_id = each.value.dataset_id
+  table_id   = each.value.table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.sidecar.member
+}

@@ -1,0 +1,81 @@
+# Source files (<date>/<conversation>/…), CI transcripts and landing batches.
+
+locals {
+  # Each rule deletes; an empty prefix means the whole bucket.
+  _live_rules = merge(
+    { landing = { age = var.retention.landing_days, prefixes = [local.landing_prefix] } },
+    var.retention.raw_days == null ? {} : { raw = { age = var.retention.raw_days, prefixes = null } },
+  )
+}
+
+resource "google_storage_bucket" "conversations" {
+  #checkov:skip=CKV_GCP_62:access to conversations is recorded by Data Access audit logs, see audit_logging.tf
+  project  = var.project_id
+  name     = local.bucket_name
+  location = var.location
+  labels   = local.labels
+
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = false
+
+  versioning {
+    enabled = true
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = var.retention.soft_delete_days * 24 * 60 * 60
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = local._live_rules
+
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age            = lifecycle_rule.value.age
+        matches_prefix = lifecycle_rule.value.prefixes
+        with_state     = "LIVE"
+      }
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      days_since_noncurrent_time = var.retention.noncurrent_days
+      with_state                 = "ARCHIVED"
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+    condition {
+      age = 7
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = google_kms_crypto_key.conversations
+
+    content {
+      default_kms_key_name = encryption.value.id
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
+}
+
+# Day folders can't be listed here, so what CI may read has a prefix of its
+# own. Destroying it with objects inside is refused.
+resource "google_storage_managed_folder" "ci_transcripts" {
+  bucket        = google_storage_bucket.conversations.name
+  name          = local.transcript_folder
+  force_destroy = false
+}

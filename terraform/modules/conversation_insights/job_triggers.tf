@@ -1,0 +1,143 @@
+# What starts the jobs: a marker for a complete date folder, and the clock.
+
+resource "google_workflows_workflow" "process_date" {
+  count = local.has_jobs ? 1 : 0
+
+  project             = var.project_id
+  region              = var.location
+  name                = "coach-process-date-${var.environment}"
+  description         = "Pushes one date folder, then builds the marts."
+  service_account     = google_service_account.scheduler[0].id
+  source_contents     = file("${path.module}/process_date.workflow.yaml")
+  call_log_level      = "LOG_ERRORS_ONLY"
+  deletion_protection = var.deletion_protection
+  labels              = local.labels
+
+  user_env_vars = {
+    BUCKET        = google_storage_bucket.conversations.name
+    DBT_JOB       = google_cloud_run_v2_job.jobs["dbt"].name
+    READY_PREFIX  = local.ready_prefix
+    SIDECAR_JOB   = google_cloud_run_v2_job.jobs["sidecar"].name
+    SIDECAR_TASKS = tostring(var.cloud_jobs.sidecar_tasks)
+  }
+
+  depends_on = [google_project_service.enabled, google_service_account_iam_member.deployer_acts_as]
+}
+
+# Workflows, their polling of an execution and Eventarc know no narrower place
+# for a grant than the project.
+resource "google_project_iam_member" "scheduler" {
+  for_each = toset(local.has_jobs ? [
+    "roles/eventarc.eventReceiver",
+    "roles/logging.logWriter",
+    "roles/run.viewer",
+    "roles/workflows.invoker",
+  ] : [])
+
+  project = var.project_id
+  role    = each.value
+  member  = google_service_account.scheduler[0].member
+}
+
+# One message a day folder: Cloud Storage tells of markers only, not of each
+# of the thousands of files.
+resource "google_pubsub_topic" "ready" {
+  #checkov:skip=CKV_GCP_83:messages hold names of date folders, no conversation data
+  count = local.has_jobs ? 1 : 0
+
+  project = var.project_id
+  name    = "coach-ready-${var.environment}"
+  labels  = local.labels
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.location]
+  }
+
+  depends_on = [google_project_service.enabled]
+}
+
+resource "google_pubsub_topic_iam_member" "storage_publishes" {
+  count = local.has_jobs ? 1 : 0
+
+  project = var.project_id
+  topic   = google_pubsub_topic.ready[0].name
+  role    = "roles/pubsub.publisher"
+  member  = data.google_storage_project_service_account.storage[0].member
+}
+
+resource "google_storage_notification" "ready" {
+  count = local.has_jobs ? 1 : 0
+
+  bucket             = google_storage_bucket.conversations.name
+  topic              = google_pubsub_topic.ready[0].id
+  payload_format     = "NONE"
+  event_types        = ["OBJECT_FINALIZE"]
+  object_name_prefix = local.ready_prefix
+
+  depends_on = [google_pubsub_topic_iam_member.storage_publishes]
+}
+
+resource "google_eventarc_trigger" "ready" {
+  count = local.has_jobs ? 1 : 0
+
+  project         = var.project_id
+  location        = var.location
+  name            = "coach-ready-${var.environment}"
+  service_account = google_service_account.scheduler[0].email
+  labels          = local.labels
+
+  matching_criteria {
+    attribute = "type"
+    value     = "google.cloud.pubsub.topic.v1.messagePublished"
+  }
+
+  destination {
+    workflow = google_workflows_workflow.process_date[0].id
+  }
+
+  transport {
+    pubsub {
+      topic = google_pubsub_topic.ready[0].id
+    }
+  }
+
+  depends_on = [google_project_iam_member.scheduler]
+}
+
+locals {
+  _schedules = local.has_jobs ? {
+    # Catches what no marker announced; pushing a folder twice sends nothing.
+    process-date = {
+      cron = var.cloud_jobs.daily_schedule
+      uri  = "https://workflowexecutions.googleapis.com/v1/${google_workflows_workflow.process_date[0].id}/executions"
+      body = base64encode(jsonencode({ argument = "{}" }))
+    }
+    drift = {
+      cron = var.cloud_jobs.drift_schedule
+      uri  = "https://run.googleapis.com/v2/projects/${var.project_id}/locations/${var.location}/jobs/${google_cloud_run_v2_job.jobs["drift"].name}:run"
+      body = null
+    }
+  } : {}
+}
+
+resource "google_cloud_scheduler_job" "schedules" {
+  for_each = local._schedules
+
+  project   = var.project_id
+  region    = var.location
+  name      = "coach-${each.key}-${var.environment}"
+  schedule  = each.value.cron
+  time_zone = var.cloud_jobs.schedule_time_zone
+
+  http_target {
+    http_method = "POST"
+    uri         = each.value.uri
+    body        = each.value.body
+
+    oauth_token {
+      service_account_email = google_service_account.scheduler[0].email
+    }
+  }
+
+  depends_on = [google_project_iam_member.scheduler, google_service_account_iam_member.deployer_acts_as]
+}

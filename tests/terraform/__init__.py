@@ -1,0 +1,1 @@
+"""Checks of terraform/ that need no cloud account: see terraform/README.md."""
