@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import SettingsError
+from ingest.local.first_steps import copy_profiles, local_settings
+from ingest.local.layout import Layout, Service
+from ingest.local.provisioning import datasets, provision, raw_table_schemas
+from ingest.local.state import StackState, write_state
+from ingest.settings import Settings
+
+CLOUD = {"project_id": "acme", "bucket": "acme-cc", "location": "us-central1"}
+
+
+def test_every_raw_table_has_a_schema_with_the_partition_column() -> None:
+    schemas = raw_table_schemas()
+
+    assert list(schemas) == [
+        "ci_conversations",
+        "conversation_files",
+        "phrase_matchers",
+        "pipeline_events",
+    ]
+    for fields in schemas.values():
+        (landed,) = [field for field in fields if field["name"] == "_landed_at"]
+        assert (landed["type"], landed["mode"]) == ("TIMESTAMP", "REQUIRED")
+
+
+def test_nothing_is_provisioned_on_google_cloud() -> None:
+    with pytest.raises(SettingsError, match="only the local stack"):
+        provision(Settings(**CLOUD))
+
+
+def test_the_datasets_follow_the_settings() -> None:
+    settings = Settings(**CLOUD, raw_dataset="raw", marts_dataset="marts")
+
+    assert datasets(settings) == ("raw", "marts", "marts_staging")
+
+
+def test_profiles_are_copied_once_and_never_over_another(tmp_path: Path) -> None:
+    said: list[str] = []
+    (tmp_path / "profiles.example.yml").write_text("example")
+
+    copy_profiles(tmp_path, said.append)
+    (tmp_path / "profiles.yml").write_text("mine")
+    copy_profiles(tmp_path, said.append)
+
+    assert (tmp_path / "profiles.yml").read_text() == "mine"
+    assert said == ["profiles.yml written from profiles.example.yml"]
+
+
+def test_no_profiles_are_written_where_there_is_no_example(tmp_path: Path) -> None:
+    copy_profiles(tmp_path, print)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("environment", [{}, {"INGEST_PROJECT_ID": "acme"}])
+def test_first_steps_reach_this_stack_whatever_project_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(tmp_path, 9140)
+    state = StackState(9140, layout.endpoints(Service), layout.ports, {})
+    write_state(layout.state_file, state)
+
+    settings = local_settings(layout, state)
+
+    assert (settings.project_id, settings.bucket) == ("local-project", "local-project-cc-dev")
+    assert settings.bigquery_endpoint == "http://127.0.0.1:9141"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ingest.local.processes import (
+    ProcessIdentity,
+    end_processes,
+    holder_of_port,
+    identity_of,
+    is_alive,
+    processes_of,
+    still_alive,
+)
+
+WAITS = "import signal; print('ready', flush=True); signal.pause()"
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "print('ready', flush=True)\nwhile True: signal.pause()"
+)
+
+
+@contextmanager
+def running(program: str, *arguments: str) -> Iterator[ProcessIdentity]:
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        identity = identity_of(process.pid)
+        assert identity is not None
+        yield identity
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_process_is_alive_until_it_is_ended() -> None:
+    with running(WAITS) as identity:
+        before = is_alive(identity)
+        end_processes([identity], grace_sec=5)
+
+        assert (before, is_alive(identity)) == (True, False)
+
+
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace() -> None:
+    with running(STUBBORN) as identity:
+        end_processes([identity], grace_sec=0.2)
+
+        assert not is_alive(identity)
+
+
+def test_another_process_with_a_recycled_pid_is_left_alone() -> None:
+    with running(WAITS) as identity:
+        recorded = replace(identity, started_at=identity.started_at - 60)
+
+        end_processes([recorded], grace_sec=0.1)
+
+        assert (is_alive(recorded), is_alive(identity)) == (False, True)
+
+
+def test_waiting_for_a_process_that_goes_on_ends_at_the_deadline() -> None:
+    with running(WAITS) as identity:
+        assert still_alive([identity], deadline_sec=0.1) == [identity]
+
+
+def test_a_pid_that_nobody_has_gives_no_identity() -> None:
+    with running(WAITS) as identity:
+        pass
+
+    assert identity_of(identity.pid) is None
+
+
+def test_the_stacks_processes_are_found_by_their_data_folder_alone(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    with (
+        running(WAITS, "ingest.emulator", str(mine / "ci")) as child,
+        running(WAITS, "ingest.local.supervisor", str(mine / "stack.plan.json")) as supervisor,
+        running(WAITS, "ingest.emulator", str(other / "ci")),
+        running(WAITS, "some.other.program", str(mine / "ci")),
+    ):
+        assert processes_of(mine) == [supervisor, child]
+
+
+def test_the_holder_of_a_port_is_named() -> None:
+    listens = (
+        "import signal, socket; s = socket.create_server(('127.0.0.1', 0)); "
+        "open(__import__('sys').argv[1], 'w').write(str(s.getsockname()[1])); "
+        "print('ready', flush=True); signal.pause()"
+    )
+    with subprocess_port(listens) as (port, pid):
+        assert holder_of_port(port).startswith(f"pid {pid} (")
+
+
+@contextmanager
+def subprocess_port(program: str) -> Iterator[tuple[int, int]]:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile() as file, running(program, file.name) as identity:
+        yield int(Path(file.name).read_text()), identity.pid
