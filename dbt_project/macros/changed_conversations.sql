@@ -1,0 +1,9 @@
+{# Conversations about which any of the relations has rows landed since then; one row each. #}
+{% macro changed_conversations(relations, landed_from) -%}
+    {%- for relation in relations -%}
+        select conversation_id
+        from {{ relation }}
+        where landed_at >= {{ landed_from }}
+        {{ 'union distinct' if not loop.last else 'group by conversation_id' if loop.length == 1 }}
+    {% endfor -%}
+{%- endmacro %}

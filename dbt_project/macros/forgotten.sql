@@ -1,0 +1,31 @@
+{# Post-hooks that take rows out of an incremental model; MERGE alone never does. #}
+
+{# Rows of conversations that were forgotten after the row landed. #}
+{% macro delete_forgotten() -%}
+    {%- set forgotten_conversations = ref('int_conversations_forgotten') -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }} as mart
+        where exists (
+            select 1
+            from {{ forgotten_conversations }} as forgotten
+            where
+                forgotten.conversation_id = mart.conversation_id
+                and mart.landed_at <= forgotten.forgotten_at
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Rows read from a state of the CI conversation that is no longer its current one. #}
+{% macro delete_superseded() -%}
+    {%- set current_states = ref('ci_conversations') -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }} as mart
+        where not exists (
+            select 1
+            from {{ current_states }} as current_state
+            where
+                current_state.conversation_id = mart.conversation_id
+                and current_state.payload_sha256 = mart.payload_sha256
+        )
+    {%- endif -%}
+{%- endmacro %}

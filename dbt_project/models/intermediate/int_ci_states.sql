@@ -1,0 +1,39 @@
+{{
+    config(
+        materialized='incremental',
+        unique_key='ci_state_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_forgotten() }}"
+    )
+}}
+{# A landed state never changes, so only what landed since the watermark is read, and its JSON is opened
+   once. A state landed twice keeps its first landing. #}
+with
+
+landed as (
+    select *
+    from {{ ref('stg_ci__conversations') }}
+    where landed_at >= {{ landed_from() }}
+),
+
+known as (
+    select
+        {{ surrogate_key(['landed.conversation_id', 'landed.metadata_sha256', 'landed.transcript_sha256']) }}
+            as conversation_version_id,
+        landed.*
+    from landed
+    left join {{ ref('int_conversations_forgotten') }} as forgotten
+        on
+            landed.conversation_id = forgotten.conversation_id
+            and landed.landed_at <= forgotten.forgotten_at
+    where forgotten.conversation_id is null
+),
+
+first_landed as (
+    select *
+    from known
+    {{ latest_by('ci_state_id', 'landed_at, run_id') }}
+)
+
+select * from first_landed

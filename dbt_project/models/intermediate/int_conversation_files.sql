@@ -1,0 +1,36 @@
+{{
+    config(
+        materialized='incremental',
+        unique_key='conversation_file_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_forgotten() }}"
+    )
+}}
+{# File facts never change, so only what landed since the watermark is read, and JSON is opened once.
+   The same object landed by two runs belongs to the run that landed it first. #}
+with
+
+landed as (
+    select *
+    from {{ ref('stg_files__conversation_files') }}
+    where landed_at >= {{ landed_from() }}
+),
+
+known as (
+    select landed.*
+    from landed
+    left join {{ ref('int_conversations_forgotten') }} as forgotten
+        on
+            landed.conversation_id = forgotten.conversation_id
+            and landed.landed_at <= forgotten.forgotten_at
+    where forgotten.conversation_id is null
+),
+
+first_landed as (
+    select *
+    from known
+    {{ latest_by('conversation_file_id', 'landed_at, run_id') }}
+)
+
+select * from first_landed

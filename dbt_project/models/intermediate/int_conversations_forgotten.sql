@@ -1,0 +1,20 @@
+with
+
+events as (
+    select
+        conversation_id,
+        ended_at,
+        landed_at
+    from {{ ref('stg_pipeline__events') }}
+    where step = 'forget' and outcome = 'succeeded'
+),
+
+forgotten as (
+    select
+        conversation_id,
+        max(greatest(ended_at, landed_at)) as forgotten_at
+    from events
+    group by conversation_id
+)
+
+select * from forgotten

@@ -1,0 +1,64 @@
+{# How far each version has come, by evidence. A version whose analysis has landed never falls back. #}
+with
+
+versions as (
+    select
+        versions.*,
+        steps.last_failed_step,
+        steps.last_error_code,
+        steps.last_error_message,
+        steps.upload_latency_sec,
+        steps.submit_latency_sec,
+        steps.analyse_latency_sec,
+        steps.land_latency_sec,
+        steps.last_event_at,
+        evidence.ci_conversation_name,
+        evidence.ci_analysis_id,
+        evidence.submitted_at,
+        evidence.analysed_at,
+        coalesce(steps.failure_count, 0) as failure_count,
+        coalesce(steps.upload_attempt_count, 0) as upload_attempt_count,
+        coalesce(steps.submit_attempt_count, 0) as submit_attempt_count,
+        coalesce(steps.analyse_attempt_count, 0) as analyse_attempt_count,
+        coalesce(steps.is_last_failed, false) as is_last_failed,
+        greatest(
+            versions.landed_at,
+            coalesce(steps.landed_at, versions.landed_at),
+            coalesce(evidence.landed_at, versions.landed_at)
+        ) as newest_landed_at
+    from {{ ref('int_conversation_versions') }} as versions
+    left join {{ ref('int_version_steps') }} as steps
+        on versions.conversation_version_id = steps.conversation_version_id
+    left join {{ ref('int_version_evidence') }} as evidence
+        on versions.conversation_version_id = evidence.conversation_version_id
+),
+
+judged as (
+    select
+        *,
+        case
+            when analysed_at is not null then 'analysed'
+            when is_last_failed then 'failed'
+            when submitted_at is not null then 'submitted'
+            when transcript_sha256 is null then 'waiting_for_transcript'
+            when metadata_sha256 is null then 'waiting_for_metadata'
+            else 'registered'
+        end as status
+    from versions
+),
+
+explained as (
+    select
+        * except (landed_at, newest_landed_at, is_last_failed),
+        case status
+            when 'analysed' then cast(null as string)
+            when 'failed' then concat(last_failed_step, ': ', coalesce(last_error_code, 'unknown'))
+            when 'submitted' then 'not_analysed_yet'
+            when 'registered' then 'not_submitted_yet'
+            else status
+        end as open_reason,
+        newest_landed_at as landed_at
+    from judged
+)
+
+select * from explained

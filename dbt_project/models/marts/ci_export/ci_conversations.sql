@@ -1,0 +1,63 @@
+{{
+    config(
+        materialized='incremental',
+        unique_key='conversation_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_forgotten() }}"
+    )
+}}
+{# States of one conversation are ordered by the time that CI states, never by load time. #}
+with
+
+changed as (
+    {{ changed_conversations([ref('int_ci_states')], landed_from()) }}
+),
+
+latest_states as (
+    select states.*
+    from {{ ref('int_ci_states') }} as states
+    inner join changed
+        on states.conversation_id = changed.conversation_id
+    {{ latest_by('states.conversation_id', 'states.ci_updated_at desc, states.payload_sha256') }}
+),
+
+conversations as (
+    select
+        conversation_id,
+        conversation_version_id,
+        analysis_id,
+        payload_sha256,
+        metadata_sha256,
+        transcript_sha256,
+        ci_name,
+        ci_transcript_uri,
+        language_code,
+        medium,
+        direction,
+        business_line,
+        queue,
+        agent_id,
+        agent_name,
+        agent_team,
+        agent_site,
+        portfolio_id,
+        campaign_id,
+        call_outcome,
+        annotator_profile_sha256,
+        obfuscated_user_id,
+        turn_count,
+        duration_sec,
+        analysis_id is not null as is_analysed,
+        batch_date,
+        started_at,
+        ci_created_at,
+        ci_updated_at,
+        expires_at,
+        analysis_requested_at,
+        analysed_at,
+        landed_at
+    from latest_states
+)
+
+select * from conversations

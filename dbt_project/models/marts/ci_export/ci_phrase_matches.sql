@@ -1,0 +1,83 @@
+{{
+    config(
+        materialized='incremental',
+        unique_key='phrase_match_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_superseded() }}"
+    )
+}}
+{# CI says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
+   phrase (negated rules alone, or a revision that isn't known) keeps one row, so no hit is lost. #}
+{%- set landed_from = landed_from() %}
+with
+
+hits as (
+    select
+        {{ surrogate_key(['turns.turn_id', 'annotations.phrase_matcher_id']) }} as hit_id,
+        turns.*,
+        {{ plain_text('turns.text') }} as plain_text,
+        annotations.phrase_matcher_id,
+        annotations.revision_id,
+        annotations.phrase_matcher
+    from {{ ref('int_phrase_annotations') }} as annotations
+    inner join {{ ref('ci_turns') }} as turns
+        on
+            annotations.conversation_id = turns.conversation_id
+            and annotations.payload_sha256 = turns.payload_sha256
+            and annotations.turn_index = turns.turn_index
+            and annotations.landed_at = turns.landed_at
+    where annotations.landed_at >= {{ landed_from }} and turns.landed_at >= {{ landed_from }}
+    {{ latest_by('hit_id', 'annotations.revision_id') }}
+),
+
+occurrences as (
+    select
+        hits.hit_id,
+        rules.*,
+        occurrence,
+        cast(regexp_instr(hits.plain_text, rules.pattern, 1, nth + 1) as int64) - 1 as start_char,
+        hits.plain_text
+    from hits
+    inner join {{ ref('int_phrase_rules') }} as rules
+        on
+            hits.phrase_matcher_id = rules.phrase_matcher_id
+            and hits.revision_id = rules.revision_id
+    cross join unnest(regexp_extract_all(hits.plain_text, rules.pattern)) as occurrence with offset as nth
+),
+
+phrases as (
+    select
+        *,
+        start_char + char_length(occurrence) as end_char
+    from occurrences
+    where
+        not is_negated
+        and {{ is_whole_words('plain_text', 'start_char', 'start_char + char_length(occurrence)') }}
+),
+
+matches as (
+    select
+        {{ surrogate_key(['hits.hit_id', 'phrases.phrase_match_rule_id', 'phrases.start_char']) }} as phrase_match_id,
+        hits.turn_id,
+        hits.conversation_id,
+        hits.conversation_version_id,
+        hits.analysis_id,
+        hits.phrase_matcher_id,
+        hits.revision_id,
+        hits.payload_sha256,
+        hits.phrase_matcher,
+        phrases.phrase_group,
+        phrases.phrase,
+        hits.speaker,
+        hits.turn_index,
+        phrases.start_char,
+        phrases.end_char,
+        hits.batch_date,
+        hits.landed_at
+    from hits
+    left join phrases
+        on hits.hit_id = phrases.hit_id
+)
+
+select * from matches

@@ -1,0 +1,90 @@
+{{
+    config(
+        alias='conversation_registry',
+        materialized='incremental',
+        unique_key='conversation_version_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_forgotten() }}"
+    )
+}}
+{# A change to any fact of a conversation brings all its versions back, so that version_number, is_current
+   and valid_to of the older ones are corrected by the same merge. #}
+with
+
+changed as (
+    {%- set facts = [ref('int_conversation_versions'), ref('int_version_steps'), ref('int_ci_states')] %}
+    {{ changed_conversations(facts, landed_from()) }}
+),
+
+versions as (
+    select all_versions.*
+    from {{ ref('int_version_progress') }} as all_versions
+    inner join changed
+        on all_versions.conversation_id = changed.conversation_id
+),
+
+registered as (
+    select
+        versions.conversation_version_id,
+        versions.conversation_id,
+        versions.metadata_sha256,
+        versions.transcript_sha256,
+        metadata_files.uri as metadata_uri,
+        transcript_files.uri as transcript_uri,
+        coalesce(metadata_files.schema_version, transcript_files.schema_version) as schema_version,
+        metadata_files.direction,
+        metadata_files.business_line,
+        metadata_files.medium,
+        metadata_files.language_code,
+        metadata_files.queue,
+        metadata_files.agent_id,
+        metadata_files.agent_name,
+        metadata_files.agent_team,
+        metadata_files.agent_site,
+        metadata_files.portfolio_id,
+        metadata_files.campaign_id,
+        metadata_files.call_outcome,
+        versions.status,
+        versions.open_reason,
+        versions.last_failed_step,
+        versions.last_error_code,
+        versions.last_error_message,
+        versions.ci_conversation_name,
+        versions.ci_analysis_id,
+        versions.version_number,
+        metadata_files.duration_sec,
+        transcript_files.turn_count,
+        versions.failure_count,
+        versions.upload_attempt_count,
+        versions.submit_attempt_count,
+        versions.analyse_attempt_count,
+        versions.upload_latency_sec,
+        versions.submit_latency_sec,
+        versions.analyse_latency_sec,
+        versions.land_latency_sec,
+        versions.is_current,
+        versions.batch_date,
+        metadata_files.started_at,
+        metadata_files.ended_at,
+        versions.first_seen_at,
+        versions.submitted_at,
+        versions.analysed_at,
+        versions.last_event_at,
+        versions.valid_from,
+        versions.valid_to,
+        versions.landed_at
+    from versions
+    left join {{ ref('int_version_files') }} as metadata_files
+        on
+            versions.conversation_id = metadata_files.conversation_id
+            and versions.metadata_sha256 = metadata_files.content_sha256
+            and metadata_files.kind = 'metadata'
+    left join {{ ref('int_version_files') }} as transcript_files
+        on
+            versions.conversation_id = transcript_files.conversation_id
+            and versions.transcript_sha256 = transcript_files.content_sha256
+            and transcript_files.kind = 'transcription'
+)
+
+select * from registered

@@ -1,0 +1,51 @@
+{# Every landed state of a CI conversation. Absent means zero in the payload: proto3 JSON omits it. #}
+with
+
+source as (
+    select *
+    from {{ source('coach_raw', 'ci_conversations') }}
+    where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
+),
+
+parsed as (
+    select
+        {{ surrogate_key(['conversation_id', 'payload_sha256']) }} as ci_state_id,
+        conversation_id,
+        payload_sha256,
+        ci_name,
+        regexp_extract(analysis_name, r'([^/]+)$') as analysis_id,
+        annotator_profile_sha256,
+        json_value(payload, '$.labels.metadata_sha256') as metadata_sha256,
+        json_value(payload, '$.labels.transcript_sha256') as transcript_sha256,
+        json_value(payload, '$.dataSource.gcsSource.transcriptUri') as ci_transcript_uri,
+        json_value(payload, '$.languageCode') as language_code,
+        coalesce(json_value(payload, '$.medium'), 'PHONE_CALL') as medium,
+        json_value(payload, '$.agentId') as agent_id,
+        json_value(payload, '$.qualityMetadata.agentInfo[0].displayName') as agent_name,
+        json_value(payload, '$.qualityMetadata.agentInfo[0].teams[0]') as agent_team,
+        json_value(payload, '$.qualityMetadata.agentInfo[0].location') as agent_site,
+        json_value(payload, '$.labels.direction') as direction,
+        json_value(payload, '$.labels.business_line') as business_line,
+        json_value(payload, '$.labels.queue') as queue,
+        json_value(payload, '$.labels.call_outcome') as call_outcome,
+        json_value(payload, '$.labels.portfolio_id') as portfolio_id,
+        json_value(payload, '$.labels.campaign_id') as campaign_id,
+        json_value(payload, '$.obfuscatedUserId') as obfuscated_user_id,
+        _run_id as run_id,
+        coalesce(safe_cast(json_value(payload, '$.turnCount') as int64), 0) as turn_count,
+        safe_cast(regexp_extract(json_value(payload, '$.duration'), r'^([0-9.]+)s$') as float64) as duration_sec,
+        coalesce(
+            safe_cast(json_value(payload, '$.labels.batch_date') as date),
+            safe_cast(substr(json_value(payload, '$.createTime'), 1, 10) as date)
+        ) as batch_date,
+        safe_cast(json_value(payload, '$.startTime') as timestamp) as started_at,
+        safe_cast(json_value(payload, '$.createTime') as timestamp) as ci_created_at,
+        ci_updated_at,
+        safe_cast(json_value(payload, '$.expireTime') as timestamp) as expires_at,
+        safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp) as analysis_requested_at,
+        safe_cast(json_value(payload, '$.latestAnalysis.createTime') as timestamp) as analysed_at,
+        _landed_at as landed_at
+    from source
+)
+
+select * from parsed
