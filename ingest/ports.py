@@ -147,6 +147,9 @@ class InsightsApi(Protocol):
     async def running_analysis(self, conversation_id: str) -> CiOperation | None:
         """Return the operation that analyses the conversation now, or None."""
 
+    async def running_bulk_analysis(self) -> CiOperation | None:
+        """Return the bulk analysis that runs in the location now, or None."""
+
     async def bulk_analyze(self, filter_: str, selector: Selector) -> CiOperation:
         """Start an analysis of all that the filter admits."""
 

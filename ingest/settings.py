@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     rpc_timeout_sec: float = Field(default=30, gt=0, description="Deadline of one remote call.")
     step_budget_sec: float = Field(default=300, gt=0, description="Time for one step's retries.")
     analysis_timeout_sec: float = Field(default=900, gt=0, description="Wait for one analysis.")
+    bulk_timeout_sec: float = Field(default=86_400, gt=0, description="Wait for a bulk analysis.")
     quota_creates_per_min: int = Field(default=300, ge=1, description="CreateConversation quota.")
     quota_analyses_per_min: int = Field(default=300, ge=1, description="CreateAnalysis quota.")
     quota_requests_per_min: int = Field(default=3000, ge=1, description="Quota of all CI calls.")

@@ -21,6 +21,7 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Progress
+from ingest.ports import ObjectStore
 from ingest.settings import Settings
 
 _CHECK_SECONDS = 10.0
@@ -88,6 +89,19 @@ async def outside(
         await insights.close()
         store.close()
         sink.close()
+
+
+@contextlib.asynccontextmanager
+async def other_bucket(settings: Settings, bucket: str) -> AsyncIterator[ObjectStore]:
+    """Yield another bucket of the same project's credentials, after it has answered once."""
+    from ingest.gcp.storage import GcsObjectStore
+
+    store = GcsObjectStore(settings.model_copy(update={"bucket": bucket}))
+    try:
+        await _check(store.check(), f"bucket {bucket}")
+        yield store
+    finally:
+        store.close()
 
 
 async def _check(answer: Coroutine[Any, Any, None], what: str) -> None:

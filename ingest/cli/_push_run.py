@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import typer
 
-from ingest.cli._context import new_run_id, outside, run, say, say_target, stop_on_signals
+from ingest.cli._context import (
+    new_run_id,
+    other_bucket,
+    outside,
+    run,
+    say,
+    say_target,
+    stop_on_signals,
+)
 from ingest.cli._progress import progress_for_people
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode
 from ingest.flows.dry_run import without_effects
+from ingest.flows.outside import Outside
 from ingest.flows.progress import Progress
-from ingest.flows.push import Push, PushOptions, PushReport
-from ingest.flows.source import LocalSource
+from ingest.flows.push import Mode, Push, PushOptions, PushReport
+from ingest.flows.source import BucketSource, LocalSource, Source, parse_gs_uri
 from ingest.settings import Settings, cloud_run_shard, load_settings
 
 _FAULT_LINES = 200
@@ -24,9 +35,10 @@ _FAILURE_LINES = 50
 
 
 def execute(
-    source: Path,
+    source: str,
     *,
     until: Step,
+    mode: Mode,
     summarize: bool,
     shard: str | None,
     concurrency: int | None,
@@ -37,9 +49,10 @@ def execute(
     settings = load_settings(concurrency=concurrency)
     say_target(settings)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
-    found = LocalSource(source)
+    local = None if source.startswith("gs://") else LocalSource(Path(source))
+    options = PushOptions(new_run_id(), until, mode, part, summarize)
     with progress_for_people() as progress:
-        report, planned = run(_push(settings, found, progress, part, until, summarize, dry_run))
+        report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:
         typer.echo(json.dumps(_as_dict(report, planned), ensure_ascii=False, indent=2))
     else:
@@ -49,19 +62,34 @@ def execute(
 
 async def _push(
     settings: Settings,
-    source: LocalSource,
+    source: LocalSource | str,
     progress: Progress,
-    shard: Shard,
-    until: Step,
-    summarize: bool,
+    options: PushOptions,
     dry_run: bool,
 ) -> tuple[PushReport, Counter[str] | None]:
-    async with outside(settings, progress, shard) as real:
+    async with (
+        outside(settings, progress, options.shard) as real,
+        _opened(source, real, settings) as found,
+    ):
         used, planned = without_effects(real) if dry_run else (real, None)
-        options = PushOptions(new_run_id(), until, shard, summarize)
         push = Push(used, settings, options)
         stop_on_signals(push.stop)
-        return await push.run(source), planned
+        return await push.run(found), planned
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    source: LocalSource | str, real: Outside, settings: Settings
+) -> AsyncIterator[Source]:
+    if isinstance(source, LocalSource):
+        yield source
+        return
+    bucket, prefix = parse_gs_uri(source)
+    if bucket == real.store.bucket:
+        yield BucketSource(real.store, prefix, is_own_bucket=True)
+        return
+    async with other_bucket(settings, bucket) as store:
+        yield BucketSource(store, prefix, is_own_bucket=False)
 
 
 def _print(report: PushReport, planned: Counter[str] | None) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ingest.cli._options import AsJson, Concurrency, DryRun, ShardOption
 from ingest.domain.outcome import Step
+from ingest.flows.push import Mode
 
 
 def push(
-    source: Annotated[str, typer.Argument(help="A date folder, or a folder of date folders.")],
+    source: Annotated[
+        str, typer.Argument(help="A date folder, a folder of date folders, or gs://bucket/prefix.")
+    ],
     until: Annotated[Step, typer.Option(help="Last stage: upload, submit, analyse or land.")] = (
         Step.LAND
     ),
+    mode: Annotated[
+        Mode, typer.Option(help="How analyses are asked for; auto: in bulk from 1,000 on.")
+    ] = Mode.AUTO,
     summarize: Annotated[
         bool, typer.Option("--summarize", help="Ask CI for summaries too (billed apart).")
     ] = False,
@@ -33,8 +38,9 @@ def push(
     from ingest.cli import _push_run
 
     code = _push_run.execute(
-        Path(source),
+        source,
         until=until,
+        mode=mode,
         summarize=summarize,
         shard=shard,
         concurrency=concurrency,

@@ -108,25 +108,50 @@ class Analyst:
 
     async def _wait(self, operation: CiOperation) -> None:
         began = self._clock.monotonic()
-        pauses = chain([max(_FIRST_POLL_SEC, self._usual_sec)], _growing_pauses())
-        while not operation.is_done:
-            if self._clock.monotonic() - began > self._timeout_sec:
-                raise RemoteError(
-                    f"CI: operation {operation.name} didn't end in {self._timeout_sec:.0f} s",
-                    "run the same command again; it waits for that operation first",
-                    code="DEADLINE_EXCEEDED",
-                )
-            await self._clock.sleep(next(pauses))
-            poll = partial(self._insights.get_operation, operation.name)
-            operation = (await self._attempts.run(poll)).value
-        if operation.error_code is not None:
-            raise RemoteError(
-                f"CI: analysis failed: {operation.error_message}",
-                "run the same command again",
-                code=operation.error_code,
-            )
+        await wait_for_operation(
+            self._insights,
+            self._clock,
+            self._attempts,
+            operation,
+            self._timeout_sec,
+            first_pause_sec=self._usual_sec,
+        )
         took = self._clock.monotonic() - began
         self._usual_sec += _LEARNING_RATE * (took - self._usual_sec)
+
+
+async def wait_for_operation(
+    insights: InsightsApi,
+    clock: Clock,
+    attempts: Attempts,
+    operation: CiOperation,
+    timeout_sec: float,
+    first_pause_sec: float = 0.0,
+) -> CiOperation:
+    """Return the operation once it has ended well.
+
+    `first_pause_sec` is how long such operations usually take, which saves polls. Raises
+    RemoteError with the operation's code when it failed, DEADLINE_EXCEEDED when it goes on.
+    """
+    began = clock.monotonic()
+    pauses = chain([max(_FIRST_POLL_SEC, first_pause_sec)], _growing_pauses())
+    while not operation.is_done:
+        if clock.monotonic() - began > timeout_sec:
+            raise RemoteError(
+                f"CI: operation {operation.name} didn't end in {timeout_sec:.0f} s",
+                "run the same command again; it waits for that operation first",
+                code="DEADLINE_EXCEEDED",
+            )
+        await clock.sleep(next(pauses))
+        poll = partial(insights.get_operation, operation.name)
+        operation = (await attempts.run(poll)).value
+    if operation.error_code is not None:
+        raise RemoteError(
+            f"CI: operation failed: {operation.error_message}",
+            "run the same command again",
+            code=operation.error_code,
+        )
+    return operation
 
 
 def _growing_pauses() -> Iterator[float]:

@@ -51,7 +51,7 @@ class Attempts:
             return await step()
 
         try:
-            value = await retrying(attempt)
+            value: Result = await retrying(attempt)
         except RemoteError as error:
             error.attempts = retrying.statistics.get("attempt_number", 1)
             raise

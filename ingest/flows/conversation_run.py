@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import ConversationId, FileKind, Metadata, Transcription
 from ingest.domain.fault import Fault
 from ingest.domain.fingerprint import json_sha256
@@ -32,7 +33,7 @@ from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
 from ingest.flows.evidence import Evidence
-from ingest.flows.source import SourceConversation
+from ingest.flows.source import SourceConversation, place_of
 from ingest.ports import CiConversation, Clock, InsightsApi, ObjectStore, StoredObject
 
 Parsed = Metadata | Transcription
@@ -60,7 +61,7 @@ class Services:
     clock: Clock
     attempts: Attempts
     run_id: str
-    profile_sha256: str
+    profile: AnnotatorProfile
     until: Step
 
 
@@ -88,7 +89,7 @@ class ConversationRun:
                 "this conversation was erased by `ingest forget`; remove its folder",
             )
             return result
-        if not self._read():
+        if not await self._read():
             result.state = ItemState.INVALID
             return result
         try:
@@ -106,11 +107,11 @@ class ConversationRun:
             result.state = ItemState.DONE
         return result
 
-    def _read(self) -> bool:
+    async def _read(self) -> bool:
         source = self._source
-        self._contents, faults = source.read()
+        self._contents, faults = await source.read()
         for kind, content in self._contents.items():
-            parsed, found = parse_file(kind, content, source.path_of(kind))
+            parsed, found = parse_file(kind, content, place_of(source, kind))
             faults += found
             if parsed is not None:
                 self._parsed[kind] = parsed
@@ -136,8 +137,9 @@ class ConversationRun:
             if kind not in self._contents:
                 continue
             name = self._object_name(kind)
-            held = self._evidence.objects_by_name.get(name)
-            if held is None or held.content_sha256 != self._hashes[kind]:
+            held = self._source.stored.get(kind) or self._evidence.objects_by_name.get(name)
+            is_there = kind in self._source.stored
+            if held is None or not (is_there or held.content_sha256 == self._hashes[kind]):
                 held = await self._upload(kind, name, held)
             uri = self._uri(name)
             if (uri, held.generation) not in self._evidence.landed_generations:
@@ -197,7 +199,7 @@ class ConversationRun:
             content = (
                 await self._services.attempts.run(partial(self._services.store.read, name))
             ).value
-            parsed, faults = parse_file(kind, content, self._source.path_of(kind))
+            parsed, faults = parse_file(kind, content, place_of(self._source, kind))
             if parsed is None:
                 self._result.faults += faults
                 return False
@@ -210,7 +212,7 @@ class ConversationRun:
         self._result.state = ItemState.WAITING
         self._result.faults.append(
             Fault(
-                self._source.path_of(missing),
+                place_of(self._source, missing),
                 "",
                 "missing_file",
                 "the conversation waits for this file; it isn't submitted half",
@@ -231,7 +233,7 @@ class ConversationRun:
             and landed.metadata_sha256 == submission.metadata_sha256
             and landed.transcript_sha256 == submission.transcript_sha256
         )
-        if is_held and landed and landed.annotator_profile_sha256 == self._services.profile_sha256:
+        if is_held and landed and landed.annotator_profile_sha256 == self._services.profile.sha256:
             return
         if is_held and self._services.until is Step.SUBMIT:
             return

@@ -149,6 +149,10 @@ class DryInsights:
         """Return the operation that analyses the conversation now, or None."""
         return await self._insights.running_analysis(conversation_id)
 
+    async def running_bulk_analysis(self) -> CiOperation | None:
+        """Return None: a dry run waits for nothing."""
+        return None
+
     async def bulk_analyze(self, filter_: str, selector: Selector) -> CiOperation:
         """Count a bulk operation."""
         self._effects["bulk analyse"] += 1

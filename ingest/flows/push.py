@@ -1,36 +1,49 @@
 """Push: every conversation of a source through upload, submit, analyse and land.
 
-All conversations are validated first. Then each goes through its own steps, many at a time; what
-they did is landed by the batch. Dates are taken one after the other, so that a conversation that
-is delivered twice meets the evidence of its first delivery.
+All conversations of a folder are validated first. Then each goes through its own steps, many at a
+time; what they did is landed by the batch. Dates are taken one after the other, so that a
+conversation that is delivered twice meets the evidence of its first delivery.
+
+In bulk mode the conversations of a date are first all submitted, then analysed by one bulk
+operation, and then taken through their steps as usual: what the bulk operation did is found done,
+what it failed to do is done singly, and fails singly.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import batched, groupby
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.fault import Fault
-from ingest.domain.matchers import is_ours
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Step
 from ingest.domain.sharding import Shard
 from ingest.domain.validation import check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
+from ingest.flows.bulk import analyse_in_bulk
 from ingest.flows.conversation_run import ConversationRun, ItemResult, Services
 from ingest.flows.evidence import Evidence, EvidenceReader
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
-from ingest.flows.source import LocalSource, SourceConversation
+from ingest.flows.profile import annotator_profile
+from ingest.flows.source import Source, SourceConversation, place_of
 from ingest.settings import Settings
 
 CHUNK_SIZE = 500
+BULK_THRESHOLD = 1000
+
+
+class Mode(StrEnum):
+    """How analyses are asked for."""
+
+    AUTO = "auto"
+    SINGLE = "single"
+    BULK = "bulk"
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class PushOptions:
 
     run_id: str
     until: Step = Step.LAND
+    mode: Mode = Mode.AUTO
     shard: Shard = field(default_factory=Shard)
     summarization: bool = False
 
@@ -64,6 +78,7 @@ class Push:
         self._reader = EvidenceReader(outside.store, outside.sink, self._attempts)
         self._flushing = asyncio.Lock()
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._report = PushReport()
         self._is_stopped = False
 
@@ -71,54 +86,92 @@ class Push:
         """Take no more work; what is in flight ends and is landed."""
         self._is_stopped = True
 
-    async def run(self, source: LocalSource) -> PushReport:
+    async def run(self, source: Source) -> PushReport:
         """Return the report once everything that could be done is landed."""
-        count, invalid = self._validate(source)
+        count, invalid = await self._validate(source)
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
-            self._outside.progress.stage(stage.value, count - len(invalid))
+            self._outside.progress.stage(stage.value, count)
         recovered = await self._landing.recover()
         if recovered:
             self._outside.progress.note(f"landed {recovered} batches that an earlier run had left")
         services = await self._services()
-        items = (item for item in self._items(source) if _key(item) not in invalid)
-        for _, of_date in groupby(items, key=lambda item: item.batch_date):
-            await self._run_date(services, of_date)
+        is_bulk = self._is_bulk(count)
+        try:
+            async for date, items in self._dates(source, invalid, whole=is_bulk):
+                if is_bulk:
+                    await self._analyse_in_bulk(services, date, items)
+                await self._run_chunks(services, items)
+                if is_bulk or self._is_stopped:
+                    await self._drain()
+            await self._drain()
+        finally:
+            await self._cancel()
         self._report.is_interrupted = self._is_stopped
         return self._report
 
-    def _validate(self, source: LocalSource) -> tuple[int, set[tuple[dt.date, str]]]:
+    async def _validate(self, source: Source) -> tuple[int | None, set[tuple[dt.date, str]]]:
+        """Report every fault of a source that is quick to read; others are judged on the way."""
         progress = self._outside.progress
+        invalid: set[tuple[dt.date, str]] = set()
+        if not source.is_quick_to_read:
+            return None, invalid
         progress.stage(Step.VALIDATE.value, None)
         count = 0
-        invalid: set[tuple[dt.date, str]] = set()
-        for entry in source.walk():
+        async for entry in source.walk():
+            if self._is_stopped:
+                break
             if isinstance(entry, Fault):
-                if self._options.shard.index == 0:
-                    self._report.faults.append(entry)
-                    self._report.count(ItemState.INVALID)
+                self._add_entry_fault(entry)
                 continue
             if not self._options.shard.takes(entry.conversation_id):
                 continue
             count += 1
-            faults = conversation_faults(entry)
+            faults = await conversation_faults(entry)
             self._report.faults += faults
             if has_errors(faults):
                 invalid.add(_key(entry))
                 self._report.count(ItemState.INVALID)
             progress.advance(Step.VALIDATE.value)
         progress.stage(Step.VALIDATE.value, count)
-        return count, invalid
+        return count - len(invalid), invalid
 
-    def _items(self, source: LocalSource) -> Iterator[SourceConversation]:
-        for entry in source.walk():
-            if isinstance(entry, SourceConversation) and self._options.shard.takes(
-                entry.conversation_id
-            ):
-                yield entry
+    async def _dates(
+        self, source: Source, invalid: set[tuple[dt.date, str]], *, whole: bool
+    ) -> AsyncIterator[tuple[dt.date, list[SourceConversation]]]:
+        """Yield conversations by the chunk, or by the whole date; before another date begins,
+        what runs is drained."""
+        held: list[SourceConversation] = []
+        async for entry in source.walk():
+            if isinstance(entry, Fault):
+                if not source.is_quick_to_read:
+                    self._add_entry_fault(entry)
+                continue
+            if not self._options.shard.takes(entry.conversation_id) or _key(entry) in invalid:
+                continue
+            if held and held[0].batch_date != entry.batch_date:
+                yield held[0].batch_date, held
+                await self._drain()
+                held = []
+            held.append(entry)
+            if len(held) == CHUNK_SIZE and not whole:
+                yield entry.batch_date, held
+                held = []
+        if held:
+            yield held[0].batch_date, held
+
+    def _add_entry_fault(self, fault: Fault) -> None:
+        if self._options.shard.index == 0:
+            self._report.faults.append(fault)
+            self._report.count(ItemState.INVALID)
 
     async def _services(self) -> Services:
         outside = self._outside
-        profile = await self._profile()
+        profile = await annotator_profile(
+            outside.insights,
+            self._attempts,
+            outside.progress,
+            summarization=self._options.summarization,
+        )
         return Services(
             store=outside.store,
             insights=outside.insights,
@@ -132,32 +185,38 @@ class Push:
             clock=outside.clock,
             attempts=self._attempts,
             run_id=self._options.run_id,
-            profile_sha256=profile.sha256,
+            profile=profile,
             until=self._options.until,
         )
 
-    async def _profile(self) -> AnnotatorProfile:
-        held = (await self._attempts.run(self._outside.insights.list_matchers)).value
-        ours = tuple(matcher.applied for matcher in held if is_ours(matcher.version_tag))
-        if not ours:
-            self._outside.progress.note(
-                "CI holds no phrase matchers of this project: run `ingest matchers apply` first "
-                "if you want phrase matches"
-            )
-        return AnnotatorProfile(self._options.summarization, ours)
+    def _is_bulk(self, count: int | None) -> bool:
+        """Bulk operations are one at a time per region, so only a run alone may choose them."""
+        if self._options.mode is not Mode.AUTO:
+            return self._options.mode is Mode.BULK
+        is_alone = self._options.shard.count == 1
+        reaches_analysis = self._options.until in (Step.ANALYSE, Step.LAND)
+        return is_alone and reaches_analysis and (count or 0) >= BULK_THRESHOLD
 
-    async def _run_date(self, services: Services, items: Iterable[SourceConversation]) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for chunk in batched(items, CHUNK_SIZE, strict=False):
-                    await self._run_chunk(services, chunk, tasks)
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
-        await self._flush()
-
-    async def _run_chunk(
-        self, services: Services, chunk: Sequence[SourceConversation], tasks: asyncio.TaskGroup
+    async def _analyse_in_bulk(
+        self, services: Services, date: dt.date, items: Sequence[SourceConversation]
     ) -> None:
+        for stage in STAGES:
+            self._outside.progress.stage(stage.value, None)
+        before = self._report
+        self._report = PushReport()
+        await self._run_chunks(replace(services, until=Step.SUBMIT), items)
+        await self._drain()
+        submitted, self._report = self._report, before
+        self._report.effects.update(submitted.effects)
+        if self._is_stopped or not submitted.effects["submit_succeeded"]:
+            return
+        await analyse_in_bulk(self._outside, self._attempts, services.profile, date, self._settings)
+
+    async def _run_chunks(self, services: Services, items: Sequence[SourceConversation]) -> None:
+        for first in range(0, len(items), CHUNK_SIZE):
+            await self._run_chunk(services, items[first : first + CHUNK_SIZE])
+
+    async def _run_chunk(self, services: Services, chunk: Sequence[SourceConversation]) -> None:
         if self._is_stopped:
             self._report.count(ItemState.INTERRUPTED, len(chunk))
             return
@@ -166,11 +225,12 @@ class Push:
         )
         for item in chunk:
             await self._slots.acquire()
+            self._raise_of_ended()
             if self._is_stopped:
                 self._slots.release()
                 self._report.count(ItemState.INTERRUPTED)
-            else:
-                tasks.create_task(self._run_item(services, evidence, item))
+                continue
+            self._tasks.add(asyncio.create_task(self._run_item(services, evidence, item)))
 
     async def _run_item(
         self, services: Services, evidence: Evidence, item: SourceConversation
@@ -207,6 +267,24 @@ class Push:
         )
         self._report.fail([failure])
 
+    async def _drain(self) -> None:
+        """Wait for what runs and land it."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+            self._raise_of_ended()
+        await self._flush()
+
+    def _raise_of_ended(self) -> None:
+        ended = {task for task in self._tasks if task.done()}
+        self._tasks -= ended
+        for task in ended:
+            task.result()
+
+    async def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _flush(self) -> None:
         async with self._flushing:
             landed = await self._landing.flush()
@@ -214,13 +292,13 @@ class Push:
             self._report.effects[f"rows_{table}"] += rows
 
 
-def conversation_faults(entry: SourceConversation) -> list[Fault]:
-    """Return all faults of one conversation folder; a missing file is not judged here."""
-    contents, faults = entry.read()
+async def conversation_faults(entry: SourceConversation) -> list[Fault]:
+    """Return all faults of one conversation folder; one missing file is not judged here."""
+    contents, faults = await entry.read()
     metadata: Metadata | None = None
     transcription: Transcription | None = None
     for kind, content in contents.items():
-        parsed, found = parse_file(kind, content, entry.path_of(kind))
+        parsed, found = parse_file(kind, content, place_of(entry, kind))
         faults += found
         if isinstance(parsed, Metadata):
             metadata = parsed

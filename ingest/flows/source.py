@@ -1,54 +1,90 @@
 """Where conversations come from: a folder of this machine, or a prefix of a bucket.
 
 SOURCE is a date folder (`2025-12-28`) or holds date folders; a date folder holds one folder a
-conversation. Folders are walked one date at a time, in the order of their names.
+conversation. Both kinds are walked in the order of their names, one date after the other, and
+never held whole.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from ingest.domain.conversation import CONVERSATION_ID_PATTERN, FileKind
+from ingest.domain.conversation import CONVERSATION_ID_PATTERN, ConversationId, FileKind
 from ingest.domain.fault import Fault
-from ingest.domain.object_paths import parse_batch_date
+from ingest.domain.object_paths import parse_batch_date, source_object
 from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
+from ingest.ports import ObjectStore, StoredObject
+
+Contents = dict[FileKind, bytes]
+
+
+class SourceConversation(Protocol):
+    """One conversation; its files are read when they're needed."""
+
+    @property
+    def batch_date(self) -> dt.date:
+        """The date folder."""
+
+    @property
+    def conversation_id(self) -> str:
+        """The folder's name."""
+
+    @property
+    def stored(self) -> dict[FileKind, StoredObject]:
+        """Files that already are the bucket's own objects, so that no upload is needed."""
+
+    async def read(self) -> tuple[Contents, list[Fault]]:
+        """Return the files that can be read, and a fault for each that can't."""
+
+
+class Source(Protocol):
+    """Conversations in the order of date and id."""
+
+    @property
+    def is_quick_to_read(self) -> bool:
+        """Whether everything may be read once more, to validate all before anything is sent."""
+
+    def walk(self) -> AsyncIterator[SourceConversation | Fault]:
+        """Yield every conversation in order, and a fault for each entry that is none."""
+
+
+def place_of(conversation: SourceConversation, kind: FileKind) -> str:
+    """Return the file's place as faults name it: `<date>/<id>/<kind>.json`."""
+    return f"{conversation.batch_date}/{conversation.conversation_id}/{kind.value}.json"
 
 
 @dataclass(frozen=True)
-class SourceConversation:
-    """One conversation folder; the files are read when they're needed."""
+class LocalConversation:
+    """A conversation folder of this machine."""
 
     batch_date: dt.date
     conversation_id: str
     folder: Path
+    stored: dict[FileKind, StoredObject] = field(default_factory=dict)
 
-    def path_of(self, kind: FileKind) -> str:
-        """Return the file's place as faults name it: `<date>/<id>/<kind>.json`."""
-        return f"{self.batch_date}/{self.conversation_id}/{kind.value}.json"
-
-    def read(self) -> tuple[dict[FileKind, bytes], list[Fault]]:
+    async def read(self) -> tuple[Contents, list[Fault]]:
         """Return the files that can be read, and a fault for each that can't."""
-        contents: dict[FileKind, bytes] = {}
+        contents: Contents = {}
         faults: list[Fault] = []
         for kind in FileKind:
-            path = self.folder / f"{kind.value}.json"
             try:
-                content = _read_within(path, self.folder)
+                content = _read_within(self.folder / f"{kind.value}.json", self.folder)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                faults.append(_unreadable(self.path_of(kind), reason))
+                faults.append(_unreadable(place_of(self, kind), reason))
                 continue
             if isinstance(content, int):
-                faults.append(_too_large(self.path_of(kind), content))
-                continue
-            contents[kind] = content
+                faults.append(_too_large(place_of(self, kind), content))
+            else:
+                contents[kind] = content
         return contents, faults
 
 
@@ -57,6 +93,7 @@ class LocalSource:
     """A folder of this machine."""
 
     root: Path
+    is_quick_to_read: bool = True
 
     def __post_init__(self) -> None:
         if not self.root.is_dir():
@@ -82,11 +119,108 @@ class LocalSource:
                 found.append((date, entry))
         return found
 
-    def walk(self) -> Iterator[SourceConversation | Fault]:
+    async def walk(self) -> AsyncIterator[SourceConversation | Fault]:
         """Yield every conversation folder in order, and a fault for each entry that is none."""
         for date, folder in self.dates():
             for name in sorted(entry.name for entry in os.scandir(folder)):
-                yield from _entry(date, folder, name)
+                for found in _entry(date, folder, name):
+                    yield found
+
+
+@dataclass(frozen=True)
+class BucketConversation:
+    """A conversation whose files are objects of a bucket."""
+
+    batch_date: dt.date
+    conversation_id: str
+    store: ObjectStore
+    objects: dict[FileKind, StoredObject]
+    is_own_bucket: bool
+
+    @property
+    def stored(self) -> dict[FileKind, StoredObject]:
+        """The objects themselves, when they lie where an upload would put them."""
+        if not self.is_own_bucket:
+            return {}
+        conversation_id = ConversationId(self.conversation_id)
+        return {
+            kind: stored
+            for kind, stored in self.objects.items()
+            if stored.name == source_object(self.batch_date, conversation_id, kind)
+        }
+
+    async def read(self) -> tuple[Contents, list[Fault]]:
+        """Return the objects' bytes, and a fault for each that is too large."""
+        contents: Contents = {}
+        faults: list[Fault] = []
+        for kind, stored in self.objects.items():
+            if stored.size_bytes > MAX_FILE_BYTES:
+                faults.append(_too_large(place_of(self, kind), stored.size_bytes))
+            else:
+                contents[kind] = await self.store.read(stored.name)
+        return contents, faults
+
+
+@dataclass(frozen=True)
+class BucketSource:
+    """A prefix of a bucket: `<prefix>/<date>/<id>/<kind>.json`, or the prefix ends in the date."""
+
+    store: ObjectStore
+    prefix: str
+    is_own_bucket: bool
+    is_quick_to_read: bool = False
+
+    async def walk(self) -> AsyncIterator[SourceConversation | Fault]:
+        """Yield every conversation in order, and a fault for each object that is no file of one."""
+        base, fixed_date = self._base()
+        current: BucketConversation | None = None
+        async for stored in self.store.list(self._listed_prefix()):
+            date, parts = fixed_date, stored.name.removeprefix(base).split("/")
+            if date is None:
+                date = parse_batch_date(parts[0])
+                parts = parts[1:]
+            if date is None:
+                continue
+            fault = _object_fault(date, parts)
+            if fault is not None:
+                yield fault
+                continue
+            if len(parts) != 2 or parts[1] not in _KIND_BY_NAME:
+                continue
+            if current is None or (current.batch_date, current.conversation_id) != (date, parts[0]):
+                if current is not None:
+                    yield current
+                current = BucketConversation(date, parts[0], self.store, {}, self.is_own_bucket)
+            current.objects[_KIND_BY_NAME[parts[1]]] = stored
+        if current is not None:
+            yield current
+
+    def _listed_prefix(self) -> str:
+        return f"{self.prefix}/" if self.prefix else ""
+
+    def _base(self) -> tuple[str, dt.date | None]:
+        date = parse_batch_date(self.prefix.rpartition("/")[2])
+        return self._listed_prefix(), date
+
+
+_KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
+
+
+def parse_gs_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and prefix of `gs://bucket/prefix`; raise InputError for anything else."""
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    if not uri.startswith("gs://") or not bucket:
+        raise InputError(f"{uri!r} is no bucket address", "write gs://bucket/prefix")
+    return bucket, prefix.strip("/")
+
+
+def _object_fault(date: dt.date, parts: list[str]) -> Fault | None:
+    place = f"{date}/{'/'.join(parts)}"
+    if len(parts) < 2 or not parts[0]:
+        return _no_conversation(place)
+    if not CONVERSATION_ID_PATTERN.fullmatch(parts[0]):
+        return _bad_id(place)
+    return None
 
 
 def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversation | Fault]:
@@ -94,22 +228,9 @@ def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversatio
     place = f"{date}/{name}"
     if name.startswith(".") or not path.is_dir():
         if path.is_symlink() or not name.startswith("."):
-            yield Fault(
-                place,
-                "",
-                "not_a_conversation",
-                "a date folder holds conversation folders only",
-                "remove it, or move it into its conversation's folder",
-            )
-        return
-    if not CONVERSATION_ID_PATTERN.fullmatch(name):
-        yield Fault(
-            place,
-            "",
-            "bad_conversation_id",
-            "the folder's name is no conversation id",
-            "use 4 to 64 lower-case letters, digits or hyphens",
-        )
+            yield _no_conversation(place)
+    elif not CONVERSATION_ID_PATTERN.fullmatch(name):
+        yield _bad_id(place)
     elif not _is_within(path, folder):
         yield Fault(
             place,
@@ -119,7 +240,7 @@ def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversatio
             "copy the conversation into the source",
         )
     else:
-        yield SourceConversation(date, name, path)
+        yield LocalConversation(date, name, path)
 
 
 def _is_within(path: Path, folder: Path) -> bool:
@@ -136,6 +257,26 @@ def _read_within(path: Path, folder: Path) -> bytes | int:
         raise FileNotFoundError(path)
     size = path.stat().st_size
     return size if size > MAX_FILE_BYTES else path.read_bytes()
+
+
+def _no_conversation(place: str) -> Fault:
+    return Fault(
+        place,
+        "",
+        "not_a_conversation",
+        "a date folder holds conversation folders only",
+        "remove it, or move it into its conversation's folder",
+    )
+
+
+def _bad_id(place: str) -> Fault:
+    return Fault(
+        place,
+        "",
+        "bad_conversation_id",
+        "the folder's name is no conversation id",
+        "use 4 to 64 lower-case letters, digits or hyphens",
+    )
 
 
 def _unreadable(place: str, reason: str) -> Fault:

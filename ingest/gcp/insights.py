@@ -124,12 +124,17 @@ class GrpcInsightsApi:
 
     async def running_analysis(self, conversation_id: str) -> CiOperation | None:
         """Return the operation that analyses the conversation now, or None."""
-        filter_ = (
-            'metadata.operation_type="CreateAnalysis" AND done="false" '
-            f'AND metadata.conversation_id="{conversation_id}"'
+        return await self._running(
+            f'metadata.operation_type="CreateAnalysis" metadata.conversation_id="{conversation_id}"'
         )
+
+    async def running_bulk_analysis(self) -> CiOperation | None:
+        """Return the bulk analysis that runs in the location now, or None."""
+        return await self._running('metadata.operation_type="BulkAnalyzeConversations"')
+
+    async def _running(self, filter_: str) -> CiOperation | None:
         request = operations_pb2.ListOperationsRequest(
-            name=self._parent, filter=filter_, page_size=1
+            name=self._parent, filter=f'{filter_} done="false"', page_size=1
         )
         reply = await self._call(self._client.list_operations, request)
         for operation in reply.operations:
