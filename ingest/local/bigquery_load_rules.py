@@ -1,13 +1,14 @@
 """What BigQuery refuses in a load job of newline-delimited JSON, and the emulator lets through.
 
 The rules: a field that the schema doesn't have (unless ignoreUnknownValues), a null or a missing
-value in a REQUIRED field, and a schema that disagrees with the table's. Source: BigQuery's
-documentation of load jobs and the error texts that it returns.
+value in a REQUIRED field of the top level, a source that isn't there, and a schema that disagrees
+with the table's. Source: BigQuery's documentation of load jobs and the error texts it returns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -28,6 +29,8 @@ def refuse_what_bigquery_refuses(load: Load) -> Load:
     def corrected(
         cursor: duckdb.DuckDBPyConnection, config: JobConfigurationLoad, upload: str | None
     ) -> Any:
+        if not upload:
+            check_sources(cursor, config)
         existing = table_fields(config)
         given = list((config.schema_ and config.schema_.fields) or [])
         if given and existing:
@@ -35,10 +38,17 @@ def refuse_what_bigquery_refuses(load: Load) -> Load:
         if not given and existing and not config.autodetect:
             config = config.replace(schema={"fields": [field.dump() for field in existing]})
         if config.sourceFormat == JSON_LINES:
-            check_rows(cursor, config, upload, existing or given)
+            check_rows(cursor, config, upload, given or existing)
         return load(cursor, config, upload)
 
     return corrected
+
+
+def check_sources(cursor: duckdb.DuckDBPyConnection, config: JobConfigurationLoad) -> None:
+    """Raise BigQueryError notFound for the first source URI without an object."""
+    for uri in config.sourceUris or []:
+        if not any(Path(path).is_file() for path in paths(cursor, uri)):
+            raise BigQueryError("notFound", f"Not found: URI {uri}")
 
 
 def table_fields(config: JobConfigurationLoad) -> list[TableFieldSchema]:

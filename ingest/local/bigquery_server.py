@@ -20,9 +20,7 @@ HOST = "127.0.0.1"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal ends the process."""
     options = _parse(arguments)
-    options.data_dir.mkdir(parents=True, exist_ok=True)
-    provide_extensions(options.data_dir.resolve() / "home")
-    _configure(options)
+    configure(options.data_dir, options.gcs_root, options.project)
     import uvicorn
     from local_bigquery.grpc import server
 
@@ -40,6 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         grpc_server.stop(None)
 
 
+def configure(data_dir: Path, gcs_root: Path, project_id: str = LOCAL_PROJECT_ID) -> None:
+    """Point the emulator of this process at its folders, whatever the environment says.
+
+    Must come before anything of the emulator opens its database.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    provide_extensions(data_dir.resolve() / "home")
+    from local_bigquery.settings import settings
+
+    settings.data_dir = data_dir.resolve()
+    settings.gcs_local_root = gcs_root.resolve()
+    settings.storage_emulator_host = None
+    settings.default_project_id = project_id
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ingest.local.bigquery_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="REST port")
@@ -48,18 +61,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gcs-root", type=Path, required=True, help="folder of the buckets")
     parser.add_argument("--project", default=LOCAL_PROJECT_ID, help="default project id")
     return parser.parse_args(arguments)
-
-
-def _configure(options: argparse.Namespace) -> None:
-    from local_bigquery.settings import settings
-
-    settings.bigquery_host = HOST
-    settings.bigquery_port = options.port
-    settings.grpc_port = options.grpc_port
-    settings.data_dir = options.data_dir.resolve()
-    settings.gcs_local_root = options.gcs_root.resolve()
-    settings.storage_emulator_host = None
-    settings.default_project_id = options.project
 
 
 if __name__ == "__main__":

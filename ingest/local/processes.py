@@ -39,7 +39,7 @@ def is_alive(identity: ProcessIdentity) -> bool:
 
 
 def end_processes(identities: Iterable[ProcessIdentity], grace_sec: float) -> None:
-    """End the processes that still run: SIGTERM, and after `grace_sec` SIGKILL."""
+    """End the processes that still run, stopped ones too: SIGTERM, after `grace_sec` SIGKILL."""
     alive = [identity for identity in identities if is_alive(identity)]
     for send in (psutil.Process.terminate, psutil.Process.kill):
         for identity in alive:
@@ -47,6 +47,7 @@ def end_processes(identities: Iterable[ProcessIdentity], grace_sec: float) -> No
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process is not None:
                     send(process)
+                    process.resume()
         alive = still_alive(alive, grace_sec)
 
 

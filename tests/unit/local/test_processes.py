@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +52,15 @@ def test_a_process_is_alive_until_it_is_ended() -> None:
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace() -> None:
     with running(STUBBORN) as identity:
         end_processes([identity], grace_sec=0.2)
+
+        assert not is_alive(identity)
+
+
+def test_a_stopped_process_gets_its_signal_within_the_grace() -> None:
+    with running(WAITS) as identity:
+        os.kill(identity.pid, signal.SIGSTOP)
+
+        end_processes([identity], grace_sec=30)
 
         assert not is_alive(identity)
 

@@ -1,0 +1,246 @@
+"""The BigQuery emulator refuses what BigQuery refuses, seen through the official client."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
+
+pytestmark = pytest.mark.stack
+
+TIMEOUT_SEC = 20
+MATCHER = {
+    "matcher_id": "1",
+    "revision_id": "r1",
+    "display_name": "threats",
+    "content_sha256": "x",
+    "payload": {"name": "m", "groups": [{"n": "1"}]},
+    "revised_at": "2025-12-28T00:00:00Z",
+    "_run_id": "run",
+    "_landed_at": "2025-12-28T01:02:03Z",
+}
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The raw tables and the bucket that load jobs read from."""
+
+    client: bigquery.Client
+    bucket: storage.Bucket
+    raw: str
+
+    def put(self, *rows: Mapping[str, Any] | str) -> str:
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        blob = self.bucket.blob(f"_landing/test/{uuid.uuid4().hex}.json.gz")
+        blob.upload_from_string(gzip.compress("\n".join(lines).encode()), timeout=TIMEOUT_SEC)
+        return f"gs://{self.bucket.name}/{blob.name}"
+
+    def load(
+        self, table: str, uri: str, job_id: str | None = None, **options: Any
+    ) -> bigquery.LoadJob:
+        defaults = {"write_disposition": "WRITE_APPEND", "create_disposition": "CREATE_NEVER"}
+        config = bigquery.LoadJobConfig(
+            source_format="NEWLINE_DELIMITED_JSON", **{**defaults, **options}
+        )
+        job = self.client.load_table_from_uri(
+            uri,
+            table,
+            job_id=job_id or f"test-{uuid.uuid4().hex}",
+            job_config=config,
+            retry=None,
+            timeout=TIMEOUT_SEC,
+        )
+        job.result(timeout=TIMEOUT_SEC, retry=None)
+        return job
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        job = self.client.query(sql, timeout=TIMEOUT_SEC, retry=None, job_retry=None)
+        return [tuple(row) for row in job.result(timeout=TIMEOUT_SEC, retry=None)]
+
+
+@pytest.fixture
+def warehouse(stack) -> Iterator[Warehouse]:
+    settings = stack.settings
+    options = {"project": settings.project_id, "credentials": AnonymousCredentials()}
+    client = bigquery.Client(client_options={"api_endpoint": settings.bigquery_endpoint}, **options)
+    objects = storage.Client(client_options={"api_endpoint": settings.gcs_endpoint}, **options)
+    yield Warehouse(
+        client,
+        objects.bucket(settings.bucket),
+        f"{settings.project_id}.{settings.raw_dataset}",
+    )
+    client.close()
+    objects.close()
+
+
+@pytest.fixture
+def table(warehouse: Warehouse) -> Iterator[str]:
+    """A fresh table with the schema of phrase_matchers."""
+    name = f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    declared = warehouse.client.get_table(f"{warehouse.raw}.phrase_matchers", timeout=TIMEOUT_SEC)
+    fresh = bigquery.Table(name, schema=declared.schema)
+    fresh.time_partitioning = declared.time_partitioning
+    fresh.require_partition_filter = declared.require_partition_filter
+    warehouse.client.create_table(fresh, timeout=TIMEOUT_SEC)
+    yield name
+    warehouse.client.delete_table(name, timeout=TIMEOUT_SEC)
+
+
+def test_raw_tables_have_the_declared_layout(warehouse: Warehouse) -> None:
+    live = warehouse.client.get_table(f"{warehouse.raw}.conversation_files", timeout=TIMEOUT_SEC)
+
+    assert live.time_partitioning.type_ == "DAY"
+    assert live.time_partitioning.field == "_landed_at"
+    assert live.require_partition_filter is True
+    assert live.clustering_fields == ["conversation_id"]
+    assert {f.name: f.field_type for f in live.schema}["payload"] == "JSON"
+
+
+def test_a_batch_of_gzipped_json_lands_once_under_its_job_id(
+    warehouse: Warehouse, table: str
+) -> None:
+    uri, job_id = warehouse.put(MATCHER, {**MATCHER, "matcher_id": "2"}), f"t-{uuid.uuid4().hex}"
+
+    first = warehouse.load(table, uri, job_id)
+    with pytest.raises(exceptions.Conflict):
+        warehouse.load(table, uri, job_id)
+
+    assert first.output_rows == 2
+    assert warehouse.rows(
+        f"select matcher_id, json_value(payload, '$.groups[0].n') from `{table}` "
+        "where _landed_at >= '2025-12-28' order by 1"
+    ) == [("1", "1"), ("2", "1")]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ({**MATCHER, "surprise": 1}, "No such field: surprise."),
+        ({**MATCHER, "display_name": None}, "Field: display_name; Value: NULL."),
+        (
+            {name: value for name, value in MATCHER.items() if name != "payload"},
+            "Missing required field: payload.",
+        ),
+        ({**MATCHER, "revised_at": "yesterday"}, "too many errors"),
+        ("{broken", "Error while reading data"),
+    ],
+    ids=["unknown field", "null in required", "required missing", "wrong type", "broken JSON"],
+)
+def test_one_bad_row_fails_the_whole_load(
+    warehouse: Warehouse, table: str, row: Mapping[str, Any] | str, fault: str
+) -> None:
+    uri = warehouse.put(MATCHER, row)
+
+    with pytest.raises(exceptions.BadRequest, match=fault):
+        warehouse.load(table, uri)
+
+    assert warehouse.rows(f"select count(*) from `{table}` where _landed_at > '2000-01-01'") == [
+        (0,)
+    ]
+
+
+def test_unknown_fields_are_dropped_where_the_job_asks_for_it(
+    warehouse: Warehouse, table: str
+) -> None:
+    job = warehouse.load(
+        table, warehouse.put({**MATCHER, "surprise": 1}), ignore_unknown_values=True
+    )
+
+    assert job.output_rows == 1
+
+
+def test_unknown_fields_inside_records_are_refused(warehouse: Warehouse) -> None:
+    schema = [
+        bigquery.SchemaField("one", "RECORD", fields=[bigquery.SchemaField("known", "STRING")]),
+        bigquery.SchemaField(
+            "many", "RECORD", "REPEATED", fields=[bigquery.SchemaField("known", "STRING")]
+        ),
+    ]
+    name = f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    good = {"one": {"known": "a"}, "many": [{"known": "b"}, {}], "MANY": None}
+    options = {"schema": schema, "create_disposition": "CREATE_IF_NEEDED"}
+
+    faults = []
+    for row in ({"one": {"x": 1}}, {"many": [{"known": "b"}, {"y": 1}]}):
+        with pytest.raises(exceptions.BadRequest) as caught:
+            warehouse.load(name, warehouse.put(row), **options)
+        faults.append(str(caught.value))
+    job = warehouse.load(name, warehouse.put({k: good[k] for k in ("one", "many")}), **options)
+
+    assert "No such field: x." in faults[0]
+    assert "No such field: y." in faults[1]
+    assert job.output_rows == 1
+
+
+def test_a_schema_that_contradicts_the_table_is_refused(warehouse: Warehouse, table: str) -> None:
+    live = warehouse.client.get_table(table, timeout=TIMEOUT_SEC).schema
+    retyped = [
+        bigquery.SchemaField("payload", "STRING") if f.name == "payload" else f for f in live
+    ]
+    relaxed = [bigquery.SchemaField(f.name, f.field_type) for f in live]
+    uri = warehouse.put(MATCHER)
+
+    for schema, fault in [
+        (retyped, "Field payload has changed type from JSON to STRING"),
+        (relaxed, "Field matcher_id has changed mode from REQUIRED to NULLABLE"),
+        (live[1:], "Field matcher_id is missing in new schema"),
+    ]:
+        with pytest.raises(exceptions.BadRequest, match=fault):
+            warehouse.load(table, uri, schema=schema)
+    assert warehouse.load(table, uri, schema=live).output_rows == 1
+
+
+def test_a_new_field_comes_in_only_where_the_job_allows_it(
+    warehouse: Warehouse, table: str
+) -> None:
+    live = warehouse.client.get_table(table, timeout=TIMEOUT_SEC).schema
+    wider = [*live, bigquery.SchemaField("note", "STRING")]
+    uri = warehouse.put({**MATCHER, "note": "new"})
+
+    with pytest.raises(exceptions.BadRequest, match="Cannot add fields"):
+        warehouse.load(table, uri, schema=wider)
+    warehouse.load(table, uri, schema=wider, schema_update_options=["ALLOW_FIELD_ADDITION"])
+
+    assert warehouse.rows(f"select note from `{table}` where _landed_at > '2000-01-01'") == [
+        ("new",)
+    ]
+
+
+def test_a_load_never_makes_a_table_that_it_may_not_make(warehouse: Warehouse) -> None:
+    with pytest.raises(exceptions.NotFound):
+        warehouse.load(f"{warehouse.raw}.nobody_made_this", warehouse.put(MATCHER))
+
+
+def test_a_missing_object_fails_the_load(warehouse: Warehouse, table: str) -> None:
+    uri = f"gs://{warehouse.bucket.name}/_landing/test/nobody-put-this.json.gz"
+
+    with pytest.raises(exceptions.NotFound, match="Not found: URI"):
+        warehouse.load(table, uri)
+
+
+def test_a_job_id_outside_the_alphabet_is_refused(warehouse: Warehouse, table: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="Invalid job ID"):
+        warehouse.load(table, warehouse.put(MATCHER), job_id="land.phrase_matchers")
+
+
+def test_a_query_without_a_partition_filter_is_refused(warehouse: Warehouse, table: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="without a filter over column"):
+        warehouse.rows(f"select count(*) from `{table}`")
+
+
+def test_create_table_as_names_the_table_and_has_no_rows(warehouse: Warehouse) -> None:
+    name = f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+
+    job = warehouse.client.query(f"create table `{name}` as select 1 as a", timeout=TIMEOUT_SEC)
+    rows = list(job.result(timeout=TIMEOUT_SEC))
+
+    assert (f"{job.destination}", rows) == (name, [])
+    assert warehouse.rows(f"select a from `{name}`") == [(1,)]
