@@ -16,13 +16,16 @@ Positions are Unicode code points of the segment's text, start inclusive, end ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest.errors import InputError
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'"))
+_FOLDS_TO_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
+"""The letters outside ASCII that a case-insensitive pattern takes for ASCII ones."""
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 _WORD = r"[^\W_\u0300-\u036f]|[\u0300-\u036f]"
 _BEFORE = rf"(?<!{_WORD})(?<!(?:{_WORD})')"
 _AFTER = rf"(?!'?(?:{_WORD}))"
@@ -100,10 +103,8 @@ class SegmentText:
 
     plain: str
     """The text with plain apostrophes, as long as the original."""
-    folded: str | None
-    """Lower case with single blanks; None when the text has letters outside ASCII."""
-    collapsed: str | None
-    """Like `folded`, with the case kept."""
+    words: frozenset[str] | None
+    """The lower-case ASCII words; None when other letters in the text equal ASCII ones."""
 
 
 def role_of_speaker(speaker: str) -> Role:
@@ -126,17 +127,21 @@ def role_matches(role_match: Role, role: Role) -> bool:
 
 def prepare(text: str) -> SegmentText:
     """Return `text` ready for matching; worth it when several matchers read one text."""
-    plain = text.translate(_APOSTROPHES) if not text.isascii() else text.replace("`", "'")
-    if not plain.isascii():
-        return SegmentText(plain, None, None)
-    collapsed = " ".join(plain.split())
-    return SegmentText(plain, collapsed.lower(), collapsed)
+    if text.isascii():
+        plain = text.replace("`", "'")
+    else:
+        plain = text.translate(_APOSTROPHES)
+        if _FOLDS_TO_ASCII.search(plain):
+            return SegmentText(plain, None)
+    return SegmentText(plain, frozenset(_ASCII_WORD.findall(plain.lower())))
 
 
 class CompiledMatcher:
     """A matcher ready to judge segments; immutable, so threads may share it."""
 
-    __slots__ = ("_all_of", "_groups", "definition")
+    __slots__ = (
+        "_all_of", "_groups", "_index", "_needs_a_phrase", "_rules", "_unindexed", "definition",
+    )  # fmt: skip
 
     def __init__(self, definition: MatcherDefinition) -> None:
         self.definition = definition
@@ -144,14 +149,17 @@ class CompiledMatcher:
         self._groups = tuple(
             _CompiledGroup(group, number) for number, group in enumerate(definition.groups, start=1)
         )
+        self._rules = tuple(rule for group in self._groups for rule in group.rules)
+        self._needs_a_phrase = not any(rule.negated for rule in self._rules)
+        self._unindexed = tuple(rule for rule in self._rules if not rule.words)
+        self._index: dict[str, list[_CompiledRule]] = {}
+        for rule in self._rules:
+            if rule.words:
+                self._index.setdefault(max(rule.words, key=len), []).append(rule)
 
     def matches(self, text: str | SegmentText, role: Role) -> bool:
         """Return whether the segment is hit; `active` is not looked at."""
-        if not self._groups or not role_matches(self.definition.role_match, role):
-            return False
-        segment = prepare(text) if isinstance(text, str) else text
-        judged = (group.holds(segment) for group in self._groups)
-        return all(judged) if self._all_of else any(judged)
+        return self.find(text, role) is not None
 
     def find(self, text: str | SegmentText, role: Role) -> tuple[PhraseHit, ...] | None:
         """Return where the groups that hold are found, by position, or None when not hit.
@@ -159,14 +167,36 @@ class CompiledMatcher:
         A hit by negated rules alone has no place: the tuple is empty. Occurrences of one phrase
         don't overlap; those of different phrases may.
         """
-        segment = prepare(text) if isinstance(text, str) else text
-        if not self.matches(segment, role):
+        if not self._groups or not role_matches(self.definition.role_match, role):
             return None
-        hits = [
-            hit for group in self._groups if group.holds(segment) for hit in group.hits(segment)
-        ]
+        segment = prepare(text) if isinstance(text, str) else text
+        found = self._occurrences(segment)
+        if not found and self._needs_a_phrase:
+            return None
+        holding = [group for group in self._groups if group.holds(found)]
+        if not holding or (self._all_of and len(holding) < len(self._groups)):
+            return None
+        hits = [hit for group in holding for hit in group.hits(found)]
         hits.sort(key=lambda hit: (hit.start_char, hit.end_char, hit.group_number, hit.rule_number))
         return tuple(hits)
+
+    def _occurrences(self, segment: SegmentText) -> _Occurrences:
+        """Return the places of every rule's phrase that is there.
+
+        Only rules whose words are all among the segment's are tried: a phrase is found as whole
+        words, and looking up a set costs far less than trying every pattern.
+        """
+        words = segment.words
+        candidates = self._rules
+        if words is not None:
+            indexed = [rule for key in words & self._index.keys() for rule in self._index[key]]
+            candidates = (*self._unindexed, *(rule for rule in indexed if rule.words <= words))
+        found: _Occurrences = {}
+        for rule in candidates:
+            spans = [match.span() for match in rule.pattern.finditer(segment.plain)]
+            if spans:
+                found[rule] = spans
+        return found
 
 
 def compile_matcher(definition: MatcherDefinition) -> CompiledMatcher:
@@ -180,54 +210,46 @@ def compile_matchers(definitions: Iterable[MatcherDefinition]) -> tuple[Compiled
 
 
 class _CompiledRule:
-    __slots__ = ("_needle", "_pattern", "rule")
+    __slots__ = ("negated", "number", "pattern", "query", "words")
 
-    def __init__(self, rule: PhraseRule) -> None:
-        words = rule.query.translate(_APOSTROPHES).split()
+    def __init__(self, rule: PhraseRule, number: int) -> None:
+        phrase = rule.query.translate(_APOSTROPHES)
+        words = phrase.split()
         if not words:
             raise InputError("a phrase has no characters", "give every rule a query")
         flags = 0 if rule.case_sensitive else re.IGNORECASE
         body = r"\s+".join(re.escape(word) for word in words)
-        self.rule = rule
-        self._pattern = re.compile(f"{_BEFORE}{body}{_AFTER}", flags)
-        needle = " ".join(words)
-        self._needle = needle if rule.case_sensitive else needle.lower()
+        self.query = rule.query
+        self.negated = rule.negated
+        self.number = number
+        self.pattern = re.compile(f"{_BEFORE}{body}{_AFTER}", flags)
+        found = _ASCII_WORD.findall(phrase.lower()) if phrase.isascii() else ()
+        self.words = frozenset[str](found)
 
-    def occurs(self, segment: SegmentText) -> bool:
-        return self._may_occur(segment) and self._pattern.search(segment.plain) is not None
 
-    def spans(self, segment: SegmentText) -> list[tuple[int, int]]:
-        if not self._may_occur(segment):
-            return []
-        return [found.span() for found in self._pattern.finditer(segment.plain)]
-
-    def _may_occur(self, segment: SegmentText) -> bool:
-        """Return False only when the phrase surely isn't there; a substring test costs 20 times
-        less than the pattern, and in ASCII text lower case and the pattern's folding agree."""
-        haystack = segment.collapsed if self.rule.case_sensitive else segment.folded
-        return haystack is None or not self._needle.isascii() or self._needle in haystack
+_Occurrences = dict[_CompiledRule, list[tuple[int, int]]]
 
 
 class _CompiledGroup:
-    __slots__ = ("_all_of", "_group", "_number", "_rules")
+    __slots__ = ("_all_of", "_name", "_number", "rules")
 
     def __init__(self, group: RuleGroup, number: int) -> None:
-        self._group = group
+        self._name = group.name
         self._number = number
         self._all_of = group.type is MatchType.ALL_OF
-        self._rules = tuple(_CompiledRule(rule) for rule in group.rules)
+        self.rules = tuple(
+            _CompiledRule(rule, place) for place, rule in enumerate(group.rules, start=1)
+        )
 
-    def holds(self, segment: SegmentText) -> bool:
-        if not self._rules:
+    def holds(self, found: _Occurrences) -> bool:
+        if not self.rules:
             return False
-        judged = (rule.occurs(segment) is not rule.rule.negated for rule in self._rules)
+        judged = ((rule in found) is not rule.negated for rule in self.rules)
         return all(judged) if self._all_of else any(judged)
 
-    def hits(self, segment: SegmentText) -> Iterable[PhraseHit]:
-        for number, compiled in enumerate(self._rules, start=1):
-            if compiled.rule.negated:
+    def hits(self, found: _Occurrences) -> Iterator[PhraseHit]:
+        for rule in self.rules:
+            if rule.negated:
                 continue
-            for start, end in compiled.spans(segment):
-                yield PhraseHit(
-                    self._group.name, self._number, number, compiled.rule.query, start, end
-                )
+            for start, end in found.get(rule, ()):
+                yield PhraseHit(self._name, self._number, rule.number, rule.query, start, end)

@@ -109,7 +109,7 @@ class AnalysisMethods:
     def analyse(
         self, stored: StoredConversation, parent: str, selector: protos.Pb, operation: Running
     ) -> int:
-        """Make one analysis of a conversation and return its seq; the transaction is the caller's."""
+        """Make one analysis and return its seq; the transaction is the caller's."""
         name = f"{parent}/conversations/{stored.conversation_id}"
         analysis_id = self._core.ids.resource()
         now = self._core.clock.now()

@@ -54,7 +54,7 @@ class Emulator:
         database = Database(options.data_dir / "insights.sqlite3")
         rng: random.Random = random.SystemRandom()
         if options.seed is not None:
-            rng = random.Random(options.seed)  # noqa: S311 (ids of an emulator)
+            rng = random.Random(options.seed)
         self.core = Core(
             names=Names(options.project_number, options.project_id),
             clock=Clock(lambda: time.time_ns() // 1000),
@@ -143,7 +143,7 @@ def _parse(request_class: Any, serialized: bytes) -> protos.Pb:
 
 
 async def _abort(context: Any, error: ApiError) -> None:
-    trailing = ()
+    trailing: tuple[tuple[str, bytes], ...] = ()
     if error.details:
         trailing = (("grpc-status-details-bin", error.status().SerializeToString()),)
     await context.abort(error.code, error.message, trailing)

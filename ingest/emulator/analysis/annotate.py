@@ -166,7 +166,7 @@ def _set(message: protos.Pb, sentiment: Sentiment) -> None:
 def _shuffled(seed: str, blocks: list[list[protos.Pb]]) -> list[protos.Pb]:
     """Return the annotations in no order but the same one each time: kinds stay loosely together
     and transcript order is lost (observed)."""
-    rng = random.Random(hashlib.sha256(seed.encode()).digest())  # noqa: S311 (an order, no secret)
+    rng = random.Random(hashlib.sha256(seed.encode()).digest())
     rng.shuffle(blocks)
     for block in blocks:
         rng.shuffle(block)

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from ingest.emulator.analysis.highlights import sentences
 from ingest.emulator.analysis.turns import Turn
 
-_CONVERSATION_MODELS = {1: "baseline", 2: "baseline_v2_0"}
 _ACTION = re.compile(
-    r"\b(?:I'll|I’ll|I will|I can|I've|I’ve|I have|we'll|we’ll|we can|we've|we’ve|let me)\b",
+    r"\b(?:(?:I|we)['\u2019](?:ll|ve)|I will|I can|I have|we can|we will|let me)\b",
     re.IGNORECASE,
 )
 _RESOLVED = re.compile(
     r"\b(?:that works|sounds good|thank you so much|thanks for your help|perfect|great, thanks"
-    r"|that's fine|that’s fine|all good|agreed|i can do that|i appreciate)\b",
+    r"|that's fine|that\u2019s fine|all good|agreed|i can do that|i appreciate)\b",
     re.IGNORECASE,
 )
 _LONG = 6

@@ -83,11 +83,11 @@ class AnalysisStore:
         self, conversation_seq: int, limit: int, after: tuple[int, int] | None
     ) -> list[StoredAnalysis]:
         """Return analyses newest first (assumed), from behind `after` (create_us, seq)."""
-        bound, parameters = "", (conversation_seq,)
+        bound, parameters = "", tuple[int, ...]((conversation_seq,))
         if after is not None:
             bound, parameters = " and (create_us, seq) < (?, ?)", (conversation_seq, *after)
         rows = self._db.execute(
-            "select seq, analysis_id, create_us, body from analyses"  # noqa: S608 (fixed text)
+            "select seq, analysis_id, create_us, body from analyses"
             f" where conversation_seq = ?{bound} order by create_us desc, seq desc limit ?",
             (*parameters, limit),
         )

@@ -96,7 +96,7 @@ class ConversationStore:
         columns = _searched(body, update_us)
         assignments = ", ".join(f"{column} = ?" for column in columns)
         self._db.execute(
-            f"update conversations set {assignments} where seq = ?",  # noqa: S608 (fixed columns)
+            f"update conversations set {assignments} where seq = ?",
             (*columns.values(), seq),
         )
         self._db.execute(
@@ -135,7 +135,7 @@ class ConversationStore:
             where += f" and (c.{page.order_by}, c.seq) {comparison} (?, ?)"
             parameters.extend(page.after)
         sql = (
-            f"select c.seq, c.{page.order_by} from conversations c where {where}"  # noqa: S608
+            f"select c.seq, c.{page.order_by} from conversations c where {where}"
             f" order by c.{page.order_by} {direction}, c.seq {direction} limit ?"
         )
         return [(int(row[0]), int(row[1])) for row in self._rows(sql, (*parameters, page.limit))]
@@ -143,7 +143,7 @@ class ConversationStore:
     def matching(self, parent_id: int, where: str, parameters: tuple[Any, ...]) -> list[int]:
         """Return the seqs of all conversations that match, oldest first."""
         sql = (
-            f"select c.seq from conversations c where c.parent_id = ? and ({where})"  # noqa: S608
+            f"select c.seq from conversations c where c.parent_id = ? and ({where})"
             " order by c.create_us, c.seq"
         )
         return [int(row[0]) for row in self._rows(sql, (parent_id, *parameters))]
@@ -172,7 +172,7 @@ class ConversationStore:
         """Forget the conversation and its analyses."""
         self._db.execute("delete from analyses where conversation_seq = ?", (seq,))
         for table in ("conversations", "bodies", "transcripts", "labels"):
-            self._db.execute(f"delete from {table} where seq = ?", (seq,))  # noqa: S608
+            self._db.execute(f"delete from {table} where seq = ?", (seq,))
 
     def expired(self, expired_before: int) -> list[int]:
         """Return the conversations whose expiry lies before that moment."""

@@ -44,7 +44,7 @@ class OperationStore:
         """Store an operation and return it with its seq."""
         values = _values(operation)[1:]
         cursor = self._db.execute(
-            f"insert into operations ({_COLUMNS.removeprefix('seq, ')})"  # noqa: S608
+            f"insert into operations ({_COLUMNS.removeprefix('seq, ')})"
             f" values ({', '.join('?' * len(values))})",
             values,
         )
@@ -86,10 +86,10 @@ class OperationStore:
 
     def _select(self, condition: str, parameters: tuple[Any, ...]) -> list[StoredOperation]:
         rows = self._db.execute(
-            f"select {_COLUMNS} from operations {condition}",  # noqa: S608 (fixed columns)
+            f"select {_COLUMNS} from operations {condition}",
             parameters,
         )
-        return [StoredOperation(*row[:7], bool(row[7]), *row[8:]) for row in rows]
+        return [StoredOperation(*row) for row in rows]
 
 
 def _values(operation: StoredOperation) -> tuple[Any, ...]:
