@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from ingest.emulator import paging, protos
 from ingest.emulator.analysis import summary
@@ -11,7 +10,8 @@ from ingest.emulator.analysis.annotate import ActiveMatcher, annotate, effective
 from ingest.emulator.analysis.turns import read_turns
 from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
-from ingest.emulator.filters import Condition
+from ingest.emulator.filter_fields import CONVERSATION_FIELDS
+from ingest.emulator.filters import Condition, compile_filter
 from ingest.emulator.matchers import compiled
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.problems import ApiError, invalid, not_found
@@ -39,12 +39,10 @@ class AnalysisMethods:
         core: Core,
         conversations: ConversationMethods,
         operations: OperationEngine,
-        condition: Callable[[str], Condition],
     ) -> None:
         self._core = core
         self._conversations = conversations
         self._operations = operations
-        self._condition = condition
         operations.register(
             Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, at_once=self._create)
         )
@@ -101,7 +99,7 @@ class AnalysisMethods:
         parent = self._core.names.location(request.parent)
         if not 0 <= request.analysis_percentage <= 100:
             raise invalid("Invalid analysis_percentage: use 0 to 100.")
-        condition = self._condition(request.filter)
+        condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         seqs = self._targets(parent, condition, request.analysis_percentage)
         metadata = _BulkMetadata(request=request, total_requested_analyses_count=len(seqs))
         return await self._operations.start("BulkAnalyzeConversations", parent, request, metadata)
@@ -148,7 +146,7 @@ class AnalysisMethods:
     async def _bulk(self, running: Running) -> Outcome:
         """Analyse all targets; conversations done before a restart aren't analysed again."""
         request, metadata = running.request, running.metadata
-        condition = self._condition(request.filter)
+        condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         done = self._core.analyses.made_by(running.operation_id)
         targets = self._targets(running.parent, condition, request.analysis_percentage)
         metadata.completed_analyses_count = len(done)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ingest.emulator import conversation_rules as rules
 from ingest.emulator import names, paging, protos, wire
 from ingest.emulator.core import Core
-from ingest.emulator.filters import Condition
+from ingest.emulator.filter_fields import CONVERSATION_FIELDS
+from ingest.emulator.filters import compile_filter
 from ingest.emulator.gcs import parse_uri
 from ingest.emulator.problems import already_exists, failed_precondition, invalid, not_found
 from ingest.emulator.store.conversations import Page, StoredConversation
@@ -31,9 +30,8 @@ _ORDERS = {
 class ConversationMethods:
     """The methods, by their RPC names in snake case."""
 
-    def __init__(self, core: Core, condition: Callable[[str], Condition]) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._condition = condition
 
     async def create_conversation(self, request: protos.Pb) -> bytes:
         """Read the transcript, keep the conversation, return it with its transcript (assumed)."""
@@ -75,7 +73,7 @@ class ConversationMethods:
         column, descending = _order(request.order_by)
         query = (parent, request.filter, request.order_by)
         position = paging.decode_token(query, request.page_token, 2)
-        condition = self._condition(request.filter)
+        condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         limit = paging.page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
         found = self._core.conversations.page(
             self._core.database.parent_id(parent),

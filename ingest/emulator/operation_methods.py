@@ -8,8 +8,9 @@ from google.longrunning import operations_pb2
 
 from ingest.emulator import paging, protos
 from ingest.emulator.core import Core
+from ingest.emulator.filter_fields import OPERATION_FIELDS
+from ingest.emulator.filters import compile_filter
 from ingest.emulator.operations import OperationEngine
-from ingest.emulator.problems import invalid
 from ingest.emulator.store.operations import OperationStore
 
 _DEFAULT_PAGE = 100
@@ -38,11 +39,10 @@ class OperationMethods:
         query = (parent, request.filter, "operations")
         position = paging.decode_token(query, request.page_token, 1)
         limit = paging.page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
-        if request.filter:
-            raise invalid(f"Invalid filter '{request.filter}'.")
+        condition = compile_filter(request.filter, OPERATION_FIELDS)
         before = position[0] if position else _LAST
         parent_id = self._core.database.parent_id(parent)
-        found = self._store.page(parent_id, "1", (), limit + 1, before)
+        found = self._store.page(parent_id, condition.sql, condition.parameters, limit + 1, before)
         reply = operations_pb2.ListOperationsResponse(
             operations=[self._engine.reply(operation) for operation in found[:limit]]
         )

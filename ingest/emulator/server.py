@@ -18,7 +18,6 @@ from ingest.emulator.analyses import AnalysisMethods
 from ingest.emulator.clock import Clock
 from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
-from ingest.emulator.filters import compile_filter
 from ingest.emulator.gcs import ObjectReader
 from ingest.emulator.ids import Ids
 from ingest.emulator.matchers import MatcherMethods
@@ -99,10 +98,10 @@ class Emulator:
 
     def _handlers(self) -> dict[str, Handler]:
         """Return the Python methods that answer, by RPC name in snake case."""
-        conversations = ConversationMethods(self.core, compile_filter)
+        conversations = ConversationMethods(self.core)
         groups = (
             conversations,
-            AnalysisMethods(self.core, conversations, self.operations, compile_filter),
+            AnalysisMethods(self.core, conversations, self.operations),
             MatcherMethods(self.core),
             OperationMethods(self.core, self.operations),
         )
