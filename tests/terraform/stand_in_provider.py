@@ -5,7 +5,9 @@ plans by echoing the configuration with everything computed unknown, applies by 
 unknowns with made-up values, and calls no service. So `terraform validate`, `test`, `plan` and
 `apply` run for real on a machine without the provider and without an account.
 
-Runs in the environment of `workspace.Toolbox`, as a process: python stand_in_provider.py SCHEMA
+Runs in the environment of `workspace.Toolbox`, as a process:
+    stand_in_provider.py SCHEMA           started by Terraform, ends with its command
+    stand_in_provider.py SCHEMA ADDRESS   stays; prints how Terraform may attach to it
 """
 
 from __future__ import annotations
@@ -205,12 +207,24 @@ def _read_only_faults(block: Block, config: dict[str, Any]) -> list[Any]:
     ]
 
 
+class Address:
+    """What `run_provider` asks its provider for when it's to stay."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def full_name(self) -> str:
+        """Return the provider's source address."""
+        return self._name
+
+
 def main() -> None:
-    """Serve until Terraform says stop."""
+    """Serve until told to stop."""
     schema = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     # `run_provider` makes its servicer from the module's name: the schema-driven one instead.
     tf.provider.ProviderServicer = lambda _: StandIn(schema)
-    run_provider(None, argv=[sys.argv[0]])
+    stays = len(sys.argv) > 2
+    run_provider(Address(sys.argv[2] if stays else ""), argv=["", "--dev"] if stays else [""])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .provider_schema import types_used, write_schema
 
@@ -62,6 +65,16 @@ class Workspace:
         command = [self.toolbox.terraform, f"-chdir={self.path / root}", *arguments]
         return _run(command, self.path, self.environment)
 
+    def plan(self, root: str, *variables: str) -> dict[str, Any]:
+        """Plan the root and return the plan as Terraform's JSON; raises with what it printed."""
+        given = [f"-var={variable}" for variable in variables]
+        made = self.terraform(root, "plan", "-input=false", "-no-color", "-out=plan.bin", *given)
+        shown = self.terraform(root, "show", "-json", "plan.bin")
+        if made.returncode != 0 or shown.returncode != 0:
+            raise RuntimeError(f"plan of {root} failed:\n{made.stderr}{shown.stderr}")
+        plan: dict[str, Any] = json.loads(shown.stdout)
+        return plan
+
     def init(self, root: str) -> subprocess.CompletedProcess[str]:
         """Install the stand-in providers; state goes to a local file."""
         if (self.path / root / "backend.tf").exists():
@@ -79,7 +92,7 @@ def find_terraform() -> str | None:
 
 def prepare_toolbox(terraform: str) -> Toolbox:
     """Fetch what isn't in the cache yet: under a minute and a half the first time."""
-    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "home").mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         python = _tool_environment()
@@ -99,6 +112,47 @@ def make_workspace(toolbox: Toolbox, path: Path) -> Workspace:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     return Workspace(toolbox=toolbox, path=path)
+
+
+@contextmanager
+def attached(toolbox: Toolbox) -> Iterator[dict[str, str]]:
+    """Keep the stand-ins running and yield the variable by which Terraform finds them.
+
+    Starting a provider for each command is what most of a command's time goes into.
+    """
+    servers: list[subprocess.Popen[str]] = []
+    found: dict[str, object] = {}
+    try:
+        for provider in _PROVIDERS:
+            command = [
+                str(toolbox.python),
+                "-u",
+                str(FOLDER / "stand_in_provider.py"),
+                str(toolbox.mirror / f"{provider}.json"),
+                f"registry.terraform.io/hashicorp/{provider}",
+            ]
+            server = subprocess.Popen(
+                command, stdout=subprocess.PIPE, text=True, env={"HOME": str(CACHE / "home")}
+            )
+            servers.append(server)
+            found |= _reattach_entry(server)
+        yield {"TF_REATTACH_PROVIDERS": json.dumps(found)}
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait(timeout=10)
+            if server.stdout is not None:
+                server.stdout.close()
+
+
+def _reattach_entry(server: subprocess.Popen[str]) -> dict[str, object]:
+    assert server.stdout is not None
+    for line in server.stdout:
+        match = re.search(r"TF_REATTACH_PROVIDERS='(.*)'", line)
+        if match is not None:
+            entry: dict[str, object] = json.loads(match.group(1))
+            return entry
+    raise RuntimeError("the stand-in provider ended before it served")
 
 
 def _digest(*parts: str | bytes) -> str:
@@ -180,12 +234,10 @@ def _install_stand_in(
 def _run(
     command: list[str], cwd: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    home = CACHE / "home"
-    home.mkdir(exist_ok=True)
     base = {
         # Programs of the project (`ingest`) come first, as for whoever applies for real.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(home),
+        "HOME": str(CACHE / "home"),
         "TF_CLI_CONFIG_FILE": os.devnull,
         "TF_IN_AUTOMATION": "1",
         "CHECKPOINT_DISABLE": "1",

@@ -8,32 +8,38 @@ locals {
     # The workflow gives it `push gs://…/<date>` and its number of tasks; run
     # by hand without arguments it checks its own access and changes nothing.
     sidecar = {
-      account     = google_service_account.sidecar.email
-      command     = ["ingest"]
-      arguments   = ["doctor"]
-      retries     = 1
-      timeout     = "86400s"
-      memory      = "1Gi"
-      description = "ingest"
+      account   = google_service_account.sidecar.email
+      command   = ["ingest"]
+      arguments = ["doctor"]
+      retries   = 1
+      timeout   = "86400s"
+      memory    = "1Gi"
     }
     dbt = {
-      account     = google_service_account.dbt.email
-      command     = ["dbt"]
-      arguments   = ["build", "--target", "bigquery"]
-      retries     = 1
-      timeout     = "7200s"
-      memory      = "2Gi"
-      description = "dbt build"
+      account   = google_service_account.dbt.email
+      command   = ["dbt"]
+      arguments = ["build", "--target", "bigquery"]
+      retries   = 1
+      timeout   = "7200s"
+      memory    = "2Gi"
     }
     # Ends with an error when somebody changed a matcher by hand.
     drift = {
-      account     = google_service_account.sidecar.email
-      command     = ["ingest"]
-      arguments   = ["matchers", "plan", "--exit-code"]
-      retries     = 0
-      timeout     = "600s"
-      memory      = "512Mi"
-      description = "ingest matchers plan"
+      account   = google_service_account.sidecar.email
+      command   = ["ingest"]
+      arguments = ["matchers", "plan", "--exit-code"]
+      retries   = 0
+      timeout   = "600s"
+      memory    = "512Mi"
+    }
+    # Logs one line of numbers, which the alerts read.
+    health = {
+      account   = google_service_account.sidecar.email
+      command   = ["ingest"]
+      arguments = ["health", "--json"]
+      retries   = 0
+      timeout   = "600s"
+      memory    = "512Mi"
     }
   } : {}
 }

@@ -105,6 +105,8 @@ resource "google_eventarc_trigger" "ready" {
 }
 
 locals {
+  _jobs_address = "https://run.googleapis.com/v2/projects/${var.project_id}/locations/${var.location}/jobs"
+
   _schedules = local.has_jobs ? {
     # Catches what no marker announced; pushing a folder twice sends nothing.
     process-date = {
@@ -114,7 +116,12 @@ locals {
     }
     drift = {
       cron = var.cloud_jobs.drift_schedule
-      uri  = "https://run.googleapis.com/v2/projects/${var.project_id}/locations/${var.location}/jobs/${google_cloud_run_v2_job.jobs["drift"].name}:run"
+      uri  = "${local._jobs_address}/${google_cloud_run_v2_job.jobs["drift"].name}:run"
+      body = null
+    }
+    health = {
+      cron = "0 * * * *"
+      uri  = "${local._jobs_address}/${google_cloud_run_v2_job.jobs["health"].name}:run"
       body = null
     }
   } : {}

@@ -1,0 +1,152 @@
+"""Terraform itself reads, checks and plans every root, against the provider's own schema."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from . import inputs, plan_policy
+from .workspace import MODULE, REPOSITORY, ROOTS, Toolbox, Workspace
+
+pytestmark = pytest.mark.terraform
+ENVIRONMENTS = tuple(root for root in ROOTS if "/environments/" in root)
+
+
+def test_every_file_is_formatted(workspace: Workspace) -> None:
+    result = workspace.terraform("terraform", "fmt", "-check", "-recursive", "-diff")
+
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("root", [*ROOTS, MODULE])
+def test_root_installs_its_providers_and_is_valid(fresh: Workspace, root: str) -> None:
+    installed = fresh.init(root)
+    checked = fresh.terraform(root, "validate", "-no-color")
+
+    assert (installed.returncode, installed.stderr) == (0, "")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_schema_covers_every_type_and_is_of_a_version_that_the_roots_admit(
+    toolbox: Toolbox,
+) -> None:
+    constraint = (REPOSITORY / MODULE / "versions.tf").read_text(encoding="utf-8")
+
+    assert '">= 8.0, < 9.0"' in constraint
+    assert re.fullmatch(r"8\.\d+\.\d+", toolbox.provider_version)
+
+
+def test_module_tests_pass(workspace: Workspace) -> None:
+    result = workspace.terraform(MODULE, "test", "-no-color")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"Success! [1-9]\d+ passed, 0 failed\.", result.stdout)
+
+
+@pytest.mark.parametrize("root", ENVIRONMENTS)
+def test_environment_keeps_every_rule_with_all_parts_on(workspace: Workspace, root: str) -> None:
+    roles = plan_policy.grantable_roles(workspace.plan("terraform/bootstrap", *inputs.BOOTSTRAP))
+
+    plan = workspace.plan(root, *inputs.EVERYTHING)
+
+    assert plan_policy.faults(plan, roles) == []
+
+
+def test_bootstrap_switches_on_every_api_that_an_environment_uses(workspace: Workspace) -> None:
+    bootstrap = workspace.plan("terraform/bootstrap", *inputs.BOOTSTRAP)
+    environment = workspace.plan("terraform/environments/prod", *inputs.EVERYTHING)
+
+    assert plan_policy.services(environment) - plan_policy.services(bootstrap) == set()
+
+
+def test_production_protects_encrypts_and_logs(workspace: Workspace) -> None:
+    plan = workspace.plan("terraform/environments/prod", *inputs.EVERYTHING)
+    found = list(plan_policy.resources(plan))
+
+    protected = {
+        resource["address"]: resource["values"].get("deletion_protection")
+        for resource in found
+        if "deletion_protection" in resource["values"]
+    }
+    assert len(protected) >= 9
+    assert set(protected.values()) == {True}
+    types = {resource["type"] for resource in found}
+    assert {"google_kms_crypto_key", "google_project_iam_audit_config"} <= types
+    providers = plan["configuration"]["provider_config"]
+    assert providers["google"]["expressions"]["deletion_policy"] == {"constant_value": "PREVENT"}
+
+
+def test_a_quiet_development_project_has_only_what_data_needs(workspace: Workspace) -> None:
+    plan = workspace.plan("terraform/environments/dev", *inputs.PROJECT)
+
+    assert {resource["type"] for resource in plan_policy.resources(plan)} == {
+        "google_bigquery_datapolicy_data_policy",
+        "google_bigquery_dataset",
+        "google_bigquery_dataset_iam_member",
+        "google_bigquery_table",
+        "google_bigquery_table_iam_member",
+        "google_contact_center_insights_view",
+        "google_data_catalog_policy_tag",
+        "google_data_catalog_policy_tag_iam_member",
+        "google_data_catalog_taxonomy",
+        "google_project_iam_member",
+        "google_project_service",
+        "google_project_service_identity",
+        "google_service_account",
+        "google_storage_bucket",
+        "google_storage_bucket_iam_member",
+        "google_storage_managed_folder",
+        "google_storage_managed_folder_iam_member",
+        "terraform_data",
+    }
+
+
+def test_bad_input_is_refused_with_its_reason(workspace: Workspace) -> None:
+    result = workspace.terraform(
+        "terraform/environments/dev",
+        "plan",
+        "-input=false",
+        "-no-color",
+        "-var=project_id=123456789012",
+        "-var=project_number=acme-coach",
+        "-var=location=us-central2",
+        '-var=cloud_jobs={image="registry/ingest:latest"}',
+    )
+
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert result.returncode == 1
+    assert "project_id must be a project id (6 to 30 lower-case letters" in said
+    assert "project_number must be digits: see `gcloud projects describe PROJECT`." in said
+    assert "location must be a region where Conversational Insights runs" in said
+    assert "cloud_jobs.image must be pinned by digest" in said
+
+
+def test_environments_differ_only_where_they_mean_to() -> None:
+    folder = REPOSITORY / "terraform" / "environments"
+    for name in ("variables.tf", "outputs.tf"):
+        texts = {(folder / env / name).read_text(encoding="utf-8") for env in ("dev", "test", "prod")}
+        assert len(texts) == 1, f"{name} differs between environments"
+
+
+def test_files_are_short_and_named_for_what_they_provision() -> None:
+    files = sorted((REPOSITORY / "terraform").rglob("*.tf"))
+
+    too_long = {str(f): n for f in files if (n := _lines(f)) > 150 and f.name != "variables.tf"}
+    assert too_long == {}
+    assert [f for f in files if f.name == "main.tf" and "/environments/" not in str(f)] == []
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_no_lock_state_or_values_are_left_in_the_repository() -> None:
+    left = [
+        path
+        for pattern in (".terraform", "*.tfstate*", "*.tfplan", "plan.bin")
+        for path in (REPOSITORY / "terraform").rglob(pattern)
+    ]
+
+    assert left == []
