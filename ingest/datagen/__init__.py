@@ -1,0 +1,1 @@
+"""Synthetic conversations with their truth, figures about data sets, and foreign formats."""
