@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import typer
 
-from ingest.cli import local, matchers, push
-from ingest.cli._errors import ErrorGroup
+from ingest.cli._lazy import CommandPlace, LazyGroup
+
+COMMANDS = {
+    "push": CommandPlace(
+        "ingest.cli.push",
+        "push",
+        "Validate, upload, submit to CI, analyse, and land the raw JSON in BigQuery.",
+    ),
+    "status": CommandPlace(
+        "ingest.cli.status", "status", "Show how far every conversation has come, by date."
+    ),
+    "matchers": CommandPlace(
+        "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
+    ),
+    "local": CommandPlace(
+        "ingest.cli.local",
+        "app",
+        "Run the emulators of Cloud Storage, BigQuery and CI on this machine.",
+    ),
+}
+"""Every command, in the order of `ingest --help`; the summary is the first line of its help."""
 
 app = typer.Typer(
-    cls=ErrorGroup,
+    cls=type("Commands", (LazyGroup,), {"places": COMMANDS}),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Take contact-centre conversations through Cloud Storage and CI into BigQuery.",
 )
-app.command("push")(push.push)
-app.add_typer(matchers.app, name="matchers")
-app.add_typer(local.app, name="local")
+
+
+@app.callback()
+def root() -> None:
+    """Take contact-centre conversations through Cloud Storage and CI into BigQuery.
+
+    Example: ingest push seeds/conversations/2025-12-28
+    """
 
 
 def main() -> None:

@@ -1,0 +1,78 @@
+"""Loads a command's module when it is asked for, so that `--help` costs nothing else.
+
+The help page of every command ends in the `Example:` of its docstring.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import typer
+from typer.main import get_command
+
+from ingest.cli._errors import ErrorGroup
+
+_EXAMPLE = "Example:"
+
+
+@dataclass(frozen=True)
+class CommandPlace:
+    """Where a command or group of commands lives, and the line that `ingest --help` shows."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+class LazyGroup(ErrorGroup):
+    """The root group: knows all commands by name and loads one at a time."""
+
+    places: ClassVar[Mapping[str, CommandPlace]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(self.places)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command, or None when there is no such name."""
+        if cmd_name not in self.commands and cmd_name in self.places:
+            self.commands[cmd_name] = load_command(cmd_name, self.places[cmd_name])
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write names and summaries from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in self.places.items()])
+
+
+def load_command(name: str, place: CommandPlace) -> Any:
+    """Return the command as the command line runs it."""
+    target = getattr(importlib.import_module(place.module), place.attribute)
+    holder = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    if isinstance(target, typer.Typer):
+        holder.add_typer(target, name=name, no_args_is_help=True)
+        holder.callback()(_holder)
+        command = get_command(holder).commands[name]  # type: ignore[attr-defined]
+    else:
+        holder.command(name)(target)
+        command = get_command(holder)
+    _end_help_in_example(command)
+    return command
+
+
+def _holder() -> None:
+    """Hold one group."""
+
+
+def _end_help_in_example(command: Any) -> None:
+    for inner in getattr(command, "commands", {}).values():
+        _end_help_in_example(inner)
+    text, found, example = (command.help or "").partition(_EXAMPLE)
+    if found:
+        command.help = text.strip()
+        command.epilog = f"{_EXAMPLE} {' '.join(example.split())}"
