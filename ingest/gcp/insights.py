@@ -40,7 +40,7 @@ class GrpcInsightsApi:
         self._timeout = settings.rpc_timeout_sec
         self._admission = admission
         self._parent = f"projects/{settings.project_id}/locations/{settings.location}"
-        self._client = _client(settings)
+        self._client = insights_client(settings)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -211,7 +211,8 @@ class GrpcInsightsApi:
             raise
 
 
-def _client(settings: Settings) -> insights.ContactCenterInsightsAsyncClient:
+def insights_client(settings: Settings) -> insights.ContactCenterInsightsAsyncClient:
+    """Return a client of the location's endpoint, or of the emulator's."""
     if settings.insights_endpoint is not None:
         channel = grpc.aio.insecure_channel(settings.insights_endpoint, options=_UNLIMITED)
         transport = ContactCenterInsightsGrpcAsyncIOTransport(channel=channel)
