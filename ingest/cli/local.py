@@ -47,7 +47,7 @@ def up(
     first_steps.run_first_steps(layout, state, _say)
     first_steps.copy_profiles(Path.cwd(), _say)
     _warn_of_another_project()
-    typer.echo(_json(state) if as_json else _endpoints_text(layout, state))
+    typer.echo(_json(state) if as_json else endpoints_text(layout, state))
 
 
 @app.command()
@@ -141,7 +141,7 @@ def _services(names: Sequence[str]) -> list[Service]:
     return [Service(name) for name in _SERVICES if name in names]
 
 
-def _endpoints_text(layout: Layout, state: StackState) -> str:
+def endpoints_text(layout: Layout, state: StackState) -> str:
     from ingest.local.layout import DEFAULT_DATA_DIR, DEFAULT_PORT_BASE
 
     lines = [f"{name:<18} {address}" for name, address in state.endpoints.items()]

@@ -76,14 +76,18 @@ def down(layout: Layout, say: Say) -> list[int]:
 def reset(layout: Layout, say: Say) -> int:
     """End the stack and delete its data, logs and state; return the bytes that were freed.
 
-    Only what the stack itself made is deleted, whatever else the folder holds.
+    Only what the stack itself made is deleted, whatever else the folder holds, and nothing in a
+    folder where no stack was ever started.
     """
     with locked(layout, say):
         _end(layout, read_state(layout.state_file))
+        if not layout.plan_file.exists():
+            return 0
         folders = [*(layout.service_dir(service) for service in Service), layout.logs_dir]
         freed = sum(size_of(folder) for folder in folders)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        layout.plan_file.unlink()
         return freed
 
 

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ingest.cli import app
+from ingest.cli.local import endpoints_text
+from ingest.local.layout import Layout, Service
+from ingest.local.state import StackState, write_state
+
+COMMANDS = ["up", "down", "status", "reset", "logs"]
+
+
+def run(*arguments: str, stdin: str | None = None):
+    return CliRunner().invoke(app, ["local", *arguments], input=stdin)
+
+
+def state_of(layout: Layout) -> StackState:
+    return StackState(layout.port_base, layout.endpoints(Service), layout.ports, {})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_that_can_be_pasted(command: str) -> None:
+    result = run(command, "--help")
+
+    assert result.exit_code == 0
+    assert f"Example: ingest local {command}" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("up", "--only", "s3"), ("logs", "s3")])
+def test_an_unknown_service_is_a_usage_error_that_lists_the_known_ones(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    result = run(*arguments, "--data-dir", str(tmp_path))
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith('error: there is no service "s3"\nhint:  choose')
+    assert "gcs, bigquery, ci" in result.stderr
+
+
+def test_status_of_a_stack_that_was_never_started(tmp_path: Path) -> None:
+    result = run("status", "--json", "--data-dir", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "supervisor_pid": None,
+        "port_base": 9040,
+        "data_dir": str(tmp_path.resolve()),
+        "endpoints": {},
+        "services": [
+            {
+                "name": name,
+                "health": "stopped",
+                "port": port,
+                "pid": None,
+                "exit_code": None,
+                "data_bytes": 0,
+            }
+            for name, port in [("gcs", 9040), ("bigquery", 9041), ("ci", 9042)]
+        ],
+    }
+
+
+def test_down_of_a_stack_that_does_not_run_says_so(tmp_path: Path) -> None:
+    result = run("down", "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (0, "the local stack wasn't running\n")
+
+
+def test_reset_never_deletes_without_a_yes(tmp_path: Path) -> None:
+    (tmp_path / "gcs").mkdir()
+
+    result = run("reset", "--data-dir", str(tmp_path), stdin="")
+
+    assert result.exit_code == 2
+    assert "add --yes" in result.stderr
+    assert (tmp_path / "gcs").is_dir()
+
+
+def test_reset_with_a_yes_deletes_the_data(tmp_path: Path) -> None:
+    (tmp_path / "gcs").mkdir()
+    (tmp_path / "gcs" / "object").write_bytes(bytes(2_000_000))
+    write_state(Layout(tmp_path).plan_file, state_of(Layout(tmp_path)))
+
+    result = run("reset", "--yes", "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (0, "deleted 2.0 MB\n")
+    assert not (tmp_path / "gcs").exists()
+
+
+def test_reset_touches_nothing_in_a_folder_where_no_stack_was_started(tmp_path: Path) -> None:
+    (tmp_path / "ci").mkdir()
+
+    result = run("reset", "--yes", "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (0, "deleted 0.0 MB\n")
+    assert (tmp_path / "ci").is_dir()
+
+
+def test_logs_name_the_service_on_each_line(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "ci.log").write_text("one\ntwo\n")
+    (tmp_path / "logs" / "gcs.log").write_text("other\n")
+
+    result = run("logs", "--lines", "1", "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (0, "gcs: other\nci: two\n")
+
+
+def test_up_prints_what_dbt_needs_when_the_ports_are_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual, moved = (Layout((tmp_path / ".local").resolve(), base) for base in (9040, 9140))
+
+    assert "export" not in endpoints_text(usual, state_of(usual))
+    assert endpoints_text(moved, state_of(moved)).splitlines()[-1] == (
+        "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9141"
+    )
+
+
+def test_up_prints_every_endpoint_when_settings_cannot_find_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = Layout(tmp_path / "elsewhere", 9040)
+
+    assert endpoints_text(elsewhere, state_of(elsewhere)).splitlines()[-3:] == [
+        "export INGEST_GCS_ENDPOINT=http://127.0.0.1:9040",
+        "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9041",
+        "export INGEST_INSIGHTS_ENDPOINT=127.0.0.1:9042",
+    ]
+
+
+def test_a_stack_that_was_cut_off_keeps_its_ports(tmp_path: Path) -> None:
+    left = Layout(tmp_path, 9140)
+    write_state(left.state_file, state_of(left))
+
+    result = run("status", "--json", "--data-dir", str(tmp_path))
+
+    assert json.loads(result.stdout)["port_base"] == 9140
