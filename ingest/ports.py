@@ -82,8 +82,11 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, start: str = "", end: str = "") -> AsyncIterator[StoredObject]:
         """Yield live objects under the prefix with start <= name < end, by name."""
 
-    async def delete(self, name: str) -> None:
-        """Delete the live object; no error when it's gone."""
+    async def delete(self, name: str, generation: int) -> None:
+        """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included."""
 
     async def delete_all_generations(self, prefix: str) -> int:
         """Delete every generation of every object under the prefix; return how many."""
@@ -204,6 +207,12 @@ class RawSink(Protocol):
         self, sql: str, parameters: Mapping[str, Any], max_rows: int | None = None
     ) -> Sequence[Mapping[str, Any]]:
         """Return the rows of a parametrised SELECT."""
+
+    async def erase(self, table: str, conversation_id: str) -> int:
+        """Delete the rows of one conversation; return how many. Only `forget` does this."""
+
+    def mart(self, name: str) -> str:
+        """Return the full, quoted name of one of dbt's marts for use in SQL."""
 
     def table(self, name: str) -> str:
         """Return the full, quoted name of a raw table for use in SQL."""

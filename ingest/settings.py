@@ -59,6 +59,14 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def load_seeds_dir() -> Path:
+    """Return the folder of the seeds, for commands that need no project."""
+    try:
+        return _Probe().seeds_dir
+    except ValidationError as error:
+        raise _settings_error(error) from error
+
+
 def cloud_run_shard() -> tuple[int, int]:
     """Return (index, count) of the Cloud Run task that this is, (0, 1) elsewhere."""
     index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
@@ -91,6 +99,7 @@ class _Probe(BaseSettings):
     )
 
     project_id: str | None = None
+    seeds_dir: Path = Path("seeds")
 
 
 class _LocalSettings(Settings):

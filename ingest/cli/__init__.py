@@ -12,6 +12,18 @@ COMMANDS = {
         "push",
         "Validate, upload, submit to CI, analyse, and land the raw JSON in BigQuery.",
     ),
+    "pull": CommandPlace(
+        "ingest.cli.pull", "pull", "Land the state that CI holds, changing nothing in CI."
+    ),
+    "reanalyze": CommandPlace(
+        "ingest.cli.reanalyze", "reanalyze", "Analyse again conversations that CI holds, and why."
+    ),
+    "verify": CommandPlace(
+        "ingest.cli.verify", "verify", "Compare files, bucket, CI, raw tables and marts by hash."
+    ),
+    "forget": CommandPlace(
+        "ingest.cli.forget", "forget", "Erase one conversation everywhere, and prove it."
+    ),
     "status": CommandPlace(
         "ingest.cli.status", "status", "Show how far every conversation has come, by date."
     ),

@@ -9,9 +9,13 @@ from typing import Any
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
+from ingest.cli._matcher_trials_run import impact_json, show_impact
+from ingest.cli._report import echo_json
+from ingest.domain.matcher_trials import Difference
 from ingest.domain.matchers import ChangeKind, MatcherChange, is_ours
 from ingest.errors import ExitCode
 from ingest.flows import matchers as flow
+from ingest.flows.matcher_trials import impact
 from ingest.flows.progress import Silent
 from ingest.ports import CiMatcher
 from ingest.settings import Settings, load_settings
@@ -19,19 +23,32 @@ from ingest.settings import Settings, load_settings
 _DRIFT = ExitCode.USAGE
 
 
-def plan(*, exit_code: bool, as_json: bool) -> ExitCode:
+def plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
     """Print the plan; with `exit_code` say by 2 that CI differs."""
     settings = load_settings()
     say_target(settings)
     definitions = flow.read_definitions(settings.seeds_dir)
 
-    async def work() -> Sequence[MatcherChange]:
+    async def work() -> tuple[Sequence[MatcherChange], tuple[int, list[Difference]] | None]:
         async with outside(settings, Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
-            return await flow.plan_matchers(real.insights, attempts, definitions)
+            changes = await flow.plan_matchers(real.insights, attempts, definitions)
+            if not with_impact:
+                return changes, None
+            return changes, await impact(real.insights, real.sink, attempts, definitions)
 
-    changes = run(work())
-    _show([(change, None) for change in changes], as_json=as_json)
+    changes, found = run(work())
+    if as_json:
+        echo_json(
+            {
+                "changes": [_as_dict(change, None) for change in changes],
+                "impact": impact_json(*found) if found else None,
+            }
+        )
+    else:
+        _show([(change, None) for change in changes], as_json=False)
+        if found:
+            show_impact(*found)
     differs = any(change.kind is not ChangeKind.KEEP for change in changes)
     return _DRIFT if exit_code and differs else ExitCode.OK
 

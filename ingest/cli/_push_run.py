@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -15,12 +15,12 @@ from ingest.cli._context import (
     other_bucket,
     outside,
     run,
-    say,
     say_target,
     stop_on_signals,
 )
 from ingest.cli._progress import progress_for_people
-from ingest.domain.outcome import ItemState, Step
+from ingest.cli._report import echo_json, report_json, show_failures, show_faults, show_result
+from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode
 from ingest.flows.dry_run import without_effects
@@ -29,9 +29,6 @@ from ingest.flows.progress import Progress
 from ingest.flows.push import Mode, Push, PushOptions, PushReport
 from ingest.flows.source import BucketSource, LocalSource, Source, parse_gs_uri
 from ingest.settings import Settings, cloud_run_shard, load_settings
-
-_FAULT_LINES = 200
-_FAILURE_LINES = 50
 
 
 def execute(
@@ -54,7 +51,7 @@ def execute(
     with progress_for_people() as progress:
         report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:
-        typer.echo(json.dumps(_as_dict(report, planned), ensure_ascii=False, indent=2))
+        echo_json(_as_dict(report, planned))
     else:
         _print(report, planned)
     return report.exit_code
@@ -93,52 +90,18 @@ async def _opened(
 
 
 def _print(report: PushReport, planned: Counter[str] | None) -> None:
-    for fault in report.faults[:_FAULT_LINES]:
-        place = f"{fault.file}{'#' + fault.pointer if fault.pointer else ''}"
-        say(f"{fault.severity.value}: {_plain(place)}: {fault.message} ({fault.hint})")
-    if len(report.faults) > _FAULT_LINES:
-        say(f"… and {len(report.faults) - _FAULT_LINES} more; --json lists all")
-    for failure in report.failures[:_FAILURE_LINES]:
-        say(
-            f"failed: {failure.conversation_id}: {failure.step.value}: "
-            f"{failure.code}: {_plain(failure.message)}"
-        )
-    if len(report.failures) > _FAILURE_LINES:
-        say(f"… and {len(report.failures) - _FAILURE_LINES} more; --json lists all")
-    if planned is not None:
-        steps = ", ".join(f"{name}: {count}" for name, count in sorted(planned.items()))
-        typer.echo(f"would do: {steps or 'nothing, everything is in place'}")
+    show_faults(report.faults)
+    show_failures(report)
+    if planned is None:
+        show_result(report)
         return
-    typer.echo(_sentence(report))
+    steps = ", ".join(f"{name}: {count}" for name, count in sorted(planned.items()))
+    typer.echo(f"would do: {steps or 'nothing, everything is in place'}")
 
 
-def _sentence(report: PushReport) -> str:
-    total = sum(report.states.values())
-    parts = [f"{report.states[state]} {state.value}" for state in ItemState if report.states[state]]
-    if total and report.states[ItemState.UNCHANGED] == total:
-        return f"{total} conversations: nothing to do, everything is in place"
-    effects = ", ".join(f"{name} {count}" for name, count in sorted(report.effects.items()))
-    return f"{total} conversations: {', '.join(parts)}" + (f"\n{effects}" if effects else "")
-
-
-def _as_dict(report: PushReport, planned: Counter[str] | None) -> dict[str, object]:
-    return {
-        "exit_code": int(report.exit_code),
-        "states": {state.value: report.states[state] for state in ItemState},
-        "effects": dict(sorted(report.effects.items())),
-        "planned": None if planned is None else dict(sorted(planned.items())),
-        "faults": [fault.as_dict() for fault in report.faults],
-        "failures": [
-            {
-                "conversation_id": failure.conversation_id,
-                "step": failure.step.value,
-                "code": failure.code,
-                "message": failure.message,
-            }
-            for failure in report.failures
-        ],
-    }
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _as_dict(report: PushReport, planned: Counter[str] | None) -> dict[str, Any]:
+    return report_json(
+        report,
+        planned=None if planned is None else dict(sorted(planned.items())),
+        faults=[fault.as_dict() for fault in report.faults],
+    )

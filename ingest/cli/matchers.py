@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,15 +18,20 @@ def plan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 2 when CI differs from the seeds.")
     ] = False,
+    impact: Annotated[
+        bool,
+        typer.Option("--impact", help="Also which landed conversations gain or lose which match."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what apply would change, rule by rule.
 
-    Example: ingest matchers plan
+    Example: ingest matchers plan --impact
     """
     from ingest.cli import _matchers_run
 
-    raise typer.Exit(int(_matchers_run.plan(exit_code=exit_code, as_json=as_json)))
+    code = _matchers_run.plan(exit_code=exit_code, with_impact=impact, as_json=as_json)
+    raise typer.Exit(int(code))
 
 
 @app.command()
@@ -48,6 +54,35 @@ def list_(as_json: AsJson = False) -> None:
     from ingest.cli import _matchers_run
 
     _matchers_run.list_all(as_json=as_json)
+
+
+@app.command("test")
+def try_on(
+    folder: Annotated[str, typer.Argument(help="A date folder or a folder of date folders.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run the matchers of the seeds over transcripts, by the rule that CI's results follow.
+
+    Example: ingest matchers test seeds/conversations/2025-12-28
+    """
+    from ingest.cli import _matcher_trials_run
+
+    raise typer.Exit(int(_matcher_trials_run.try_on(folder, as_json=as_json)))
+
+
+@app.command()
+def pull(
+    out: Annotated[
+        Path, typer.Option(help="Folder for phrase_matchers.csv and phrase_matcher_rules.csv.")
+    ],
+) -> None:
+    """Write the phrase matchers that CI holds, ours and others, as seeds.
+
+    Example: ingest matchers pull --out .local/matchers
+    """
+    from ingest.cli import _matcher_trials_run
+
+    _matcher_trials_run.pull(out)
 
 
 @app.command()

@@ -63,13 +63,21 @@ class Analyst:
             return None
         return profile_sha256_of_analysis(latest.selector, latest.requested_at, self._profile)
 
-    async def ensure(self, conversation: CiConversation, *, is_new: bool) -> Analysed:
+    async def ensure(
+        self, conversation: CiConversation, *, is_new: bool, replaces: str | None = None
+    ) -> Analysed:
         """Return the conversation in the FULL view with a fitting latest analysis.
 
-        `is_new` says that this run has just created it, so that nothing can be in it yet. Raises
-        RemoteError with the operation's code when the analysis failed.
+        `is_new` says that this run has just created it, so that nothing can be in it yet;
+        `replaces` names an analysis that doesn't count, however well it fits. Raises RemoteError
+        with the operation's code when the analysis failed.
         """
-        if self.fits(conversation):
+
+        def fits(held: CiConversation) -> bool:
+            latest = held.latest_analysis
+            return self.fits(held) and latest is not None and latest.name != replaces
+
+        if fits(conversation):
             return Analysed(conversation, Outcome.ADOPTED, 1)
         may_have_work = not is_new
         tries = 0
@@ -79,7 +87,7 @@ class Analyst:
             tries += 1
             if may_have_work:
                 held = await self._insights.get_conversation(conversation.conversation_id)
-                if held is not None and self.fits(held):
+                if held is not None and fits(held):
                     return None
                 running = await self._insights.running_analysis(conversation.conversation_id)
                 if running is not None:
@@ -97,7 +105,7 @@ class Analyst:
                 lambda: self._insights.get_conversation(conversation.conversation_id)
             )
         ).value
-        if held is None or not self.fits(held):
+        if held is None or not fits(held):
             raise RemoteError(
                 "CI: the analysis ended but the conversation doesn't hold it",
                 "run the same command again",

@@ -37,7 +37,7 @@ def without_effects(outside: Outside) -> tuple[Outside, Counter[str]]:
         outside,
         store=DryStore(outside.store, effects),
         insights=DryInsights(outside.insights, outside.clock, effects),
-        sink=DrySink(outside.sink),
+        sink=DrySink(outside.sink, effects),
     )
     return dry, effects
 
@@ -87,8 +87,12 @@ class DryStore:
             async for stored in self._store.list(prefix, start, end):
                 yield stored
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, generation: int) -> None:
         """Do nothing: only landing batches are deleted one by one, and none was written."""
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included."""
+        return await self._store.folders(prefix)
 
     async def delete_all_generations(self, prefix: str) -> int:
         """Count the objects that would go."""
@@ -197,8 +201,19 @@ class DryInsights:
 class DrySink:
     """Reads the raw tables; loads nothing."""
 
-    def __init__(self, sink: RawSink) -> None:
+    def __init__(self, sink: RawSink, effects: Counter[str]) -> None:
         self._sink = sink
+        self._effects = effects
+
+    async def erase(self, table: str, conversation_id: str) -> int:
+        """Count the rows that would go."""
+        sql = (
+            f"select count(*) as row_count from {self._sink.table(table)} "
+            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
+        )
+        rows = await self._sink.query(sql, {"conversation_id": conversation_id})
+        self._effects["delete raw rows"] += rows[0]["row_count"]
+        return int(rows[0]["row_count"])
 
     async def load(self, table: str, uri: str, job_id: str) -> LoadResult:
         """Do nothing; the rows are counted by the run itself."""
@@ -209,6 +224,10 @@ class DrySink:
     ) -> Sequence[Mapping[str, Any]]:
         """Return the rows of a parametrised SELECT."""
         return await self._sink.query(sql, parameters, max_rows)
+
+    def mart(self, name: str) -> str:
+        """Return the full, quoted name of one of dbt's marts for use in SQL."""
+        return self._sink.mart(name)
 
     def table(self, name: str) -> str:
         """Return the full, quoted name of a raw table for use in SQL."""

@@ -97,19 +97,19 @@ class Landing:
         async for stored in self._store.list(LANDING_PREFIX):
             found = _LANDING_NAME.fullmatch(stored.name)
             if found:
-                await self._load(found[1], stored.name, found[2])
+                await self._load(found[1], stored.name, found[2], stored.generation)
                 count += 1
         return count
 
     async def _land(self, table: str, content: bytes) -> None:
         sha256 = sha256_hex(content)
         name = landing_object(table, sha256)
-        await self._attempts.run(lambda: self._put(name, content, sha256))
-        await self._load(table, name, sha256)
+        generation = (await self._attempts.run(lambda: self._put(name, content, sha256))).value
+        await self._load(table, name, sha256, generation)
 
-    async def _put(self, name: str, content: bytes, sha256: str) -> None:
+    async def _put(self, name: str, content: bytes, sha256: str) -> int:
         try:
-            await self._store.put(
+            stored = await self._store.put(
                 name,
                 content,
                 content_type="application/gzip",
@@ -119,8 +119,11 @@ class Landing:
         except RemoteError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise
+            held = await self._store.stat(name)
+            return held.generation if held else 0
+        return stored.generation
 
-    async def _load(self, table: str, name: str, sha256: str) -> None:
+    async def _load(self, table: str, name: str, sha256: str, generation: int) -> None:
         uri = f"gs://{self._store.bucket}/{name}"
         for attempt in range(1, MAX_JOB_ATTEMPTS + 1):
             job_id = f"ingest-{table}-{sha256}-{attempt}"
@@ -130,7 +133,7 @@ class Landing:
             except RemoteError as error:
                 if error.code != "JOB_FAILED" or attempt == MAX_JOB_ATTEMPTS:
                     raise
-        await self._attempts.run(lambda: self._store.delete(name))
+        await self._attempts.run(lambda: self._store.delete(name, generation))
 
 
 @cache

@@ -48,6 +48,10 @@ class BigQueryRawSink:
         """Return the full, quoted name of a raw table for use in SQL."""
         return f"`{self._settings.project_id}.{self._settings.raw_dataset}.{name}`"
 
+    def mart(self, name: str) -> str:
+        """Return the full, quoted name of one of dbt's marts for use in SQL."""
+        return f"`{self._settings.project_id}.{self._settings.marts_dataset}.{name}`"
+
     async def check(self, names: Sequence[str]) -> None:
         """Raise RemoteError unless these raw tables answer."""
         for name in names:
@@ -64,6 +68,25 @@ class BigQueryRawSink:
         """Return the rows of a parametrised SELECT."""
         rows: Sequence[Mapping[str, Any]] = await self._call(self._query, sql, parameters, max_rows)
         return rows
+
+    async def erase(self, table: str, conversation_id: str) -> int:
+        """Delete the rows of one conversation; return how many."""
+        return await self._call(self._erase, table, conversation_id)
+
+    def _erase(self, table: str, conversation_id: str) -> int:
+        config = bigquery.QueryJobConfig(
+            query_parameters=[_parameter("conversation_id", conversation_id)]
+        )
+        job = self._client.query(
+            f"delete from {self.table(table)} "
+            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id",
+            job_config=config,
+            timeout=self._timeout,
+            retry=None,
+            job_retry=None,
+        )
+        job.result(timeout=self._settings.step_budget_sec, retry=None)
+        return int(job.num_dml_affected_rows or 0)
 
     def _get_table(self, name: str) -> bigquery.Table:
         return self._client.get_table(self._table_id(name), timeout=self._timeout, retry=None)

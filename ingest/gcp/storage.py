@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -111,13 +111,26 @@ class GcsObjectStore:
             for blob in page:
                 yield _stored(blob)
 
-    async def delete(self, name: str) -> None:
-        """Delete the live object; no error when it's gone."""
+    async def delete(self, name: str, generation: int) -> None:
+        """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
+        blob = self._bucket.blob(name, generation=generation)
         try:
-            await self._call(self._bucket.blob(name).delete, timeout=self._timeout, retry=None)
+            await self._call(blob.delete, timeout=self._timeout, retry=None)
         except RemoteError as error:
             if error.code != "NOT_FOUND":
                 raise
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included."""
+        return await self._call(self._folders, prefix)
+
+    def _folders(self, prefix: str) -> Sequence[str]:
+        found = self._client.list_blobs(
+            self._bucket, prefix=prefix, delimiter="/", timeout=self._timeout, retry=None
+        )
+        for _ in found.pages:
+            pass
+        return sorted(name.removeprefix(prefix) for name in found.prefixes)
 
     async def delete_all_generations(self, prefix: str) -> int:
         """Delete every generation of every object under the prefix; return how many."""

@@ -1,0 +1,36 @@
+"""Runs a pull and shows its report."""
+
+from __future__ import annotations
+
+from ingest.cli._context import landing_of, new_run_id, outside, run, say_target, stop_on_signals
+from ingest.cli._progress import progress_for_people
+from ingest.cli._report import echo_json, report_json, show_failures, show_result
+from ingest.errors import ExitCode, InputError
+from ingest.flows.progress import Progress
+from ingest.flows.pull import Pull, PullReport, PullSelection
+from ingest.settings import Settings, load_settings
+
+
+def execute(selection: PullSelection, *, as_json: bool) -> ExitCode:
+    """Pull, print the report, return the exit code."""
+    chosen = [bool(selection.ids), bool(selection.date), bool(selection.since), selection.is_all]
+    if sum(chosen) > 1:
+        raise InputError("--ids, --date, --since and --all exclude each other", "name one")
+    settings = load_settings()
+    say_target(settings)
+    with progress_for_people() as progress:
+        report = run(_pull(settings, selection, progress))
+    if as_json:
+        echo_json(report_json(report, filter=report.filter))
+    else:
+        show_failures(report)
+        show_result(report)
+    return report.exit_code
+
+
+async def _pull(settings: Settings, selection: PullSelection, progress: Progress) -> PullReport:
+    async with outside(settings, progress) as real:
+        attempts, landing = landing_of(real, settings, new_run_id())
+        pull = Pull(real, attempts, landing)
+        stop_on_signals(pull.stop)
+        return await pull.run(selection)

@@ -1,0 +1,109 @@
+"""Runs a re-analysis: selection, estimate, consent, work, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import typer
+
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    outside,
+    run,
+    say,
+    say_target,
+    stop_on_signals,
+)
+from ingest.cli._progress import progress_for_people
+from ingest.cli._report import echo_json, report_json, show_failures, show_result
+from ingest.domain.costs import Estimate
+from ingest.domain.outcome import BatchReport
+from ingest.errors import ExitCode, InputError
+from ingest.flows.progress import Progress, Silent
+from ingest.flows.reanalyze import Reanalyze, Selected, Selection
+from ingest.settings import Settings, load_settings
+
+
+def check_choice(selection: Selection, *, is_all: bool, has_filter: bool) -> None:
+    """Raise InputError unless exactly one way to choose was given."""
+    chosen = [bool(selection.ids), selection.only_stale and not has_filter, has_filter, is_all]
+    if sum(chosen) != 1:
+        raise InputError(
+            "say which conversations",
+            "give ids, --stale, --where FILTER (with or without --stale), or --all",
+        )
+
+
+def execute(
+    selection: Selection,
+    *,
+    because: str | None,
+    yes: bool,
+    concurrency: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Re-analyse, print the report, return the exit code."""
+    settings = load_settings(concurrency=concurrency)
+    say_target(settings)
+    selected, cost = run(_select(settings, selection))
+    say(_sentence(cost))
+    if dry_run or not selected.targets:
+        empty = BatchReport()
+        if as_json:
+            echo_json(report_json(empty, estimate=dataclasses.asdict(cost)))
+        else:
+            typer.echo(f"would analyse: {cost.conversation_count}")
+        return _exit_code_without_work(selected)
+    if not yes:
+        _ask()
+    with progress_for_people() as progress:
+        report = run(_reanalyze(settings, selected, because, progress))
+    if as_json:
+        echo_json(report_json(report, estimate=dataclasses.asdict(cost)))
+    else:
+        show_failures(report)
+        show_result(report)
+    return report.exit_code
+
+
+async def _select(settings: Settings, selection: Selection) -> tuple[Selected, Estimate]:
+    async with outside(settings, Silent()) as real:
+        attempts, landing = landing_of(real, settings, new_run_id())
+        flow = Reanalyze(real, settings, attempts, landing, "", None)
+        selected = await flow.select(selection, await flow.profile())
+        return selected, flow.estimate(selected)
+
+
+async def _reanalyze(
+    settings: Settings, selected: Selected, because: str | None, progress: Progress
+) -> BatchReport:
+    run_id = new_run_id()
+    async with outside(settings, progress) as real:
+        attempts, landing = landing_of(real, settings, run_id)
+        await landing.recover()
+        flow = Reanalyze(real, settings, attempts, landing, run_id, because)
+        stop_on_signals(flow.stop)
+        return await flow.run(selected, await flow.profile())
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise InputError("analyses are billed, so this wants consent", "add --yes")
+    if not typer.confirm("Start?", err=True):
+        raise typer.Exit(int(ExitCode.USAGE))
+
+
+def _exit_code_without_work(selected: Selected) -> ExitCode:
+    for conversation_id in selected.missing_ids:
+        say(f"failed: {conversation_id}: CI holds no conversation of this id")
+    return ExitCode.SOME_FAILED if selected.missing_ids else ExitCode.OK
+
+
+def _sentence(cost: Estimate) -> str:
+    return (
+        f"{cost.conversation_count} conversations, {cost.billing_unit_count} billing units, "
+        f"about {cost.minutes_at_quota:.1f} minutes at quota, US${cost.usd:.2f}"
+    )

@@ -1,0 +1,75 @@
+"""Runs `verify` and shows counts and differences by date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
+from ingest.cli._report import echo_json
+from ingest.errors import ExitCode
+from ingest.flows.progress import Silent
+from ingest.flows.source import LocalSource
+from ingest.flows.verify import PLACES, DateCheck, Verify
+from ingest.settings import Settings, load_settings
+
+_LINES = 50
+
+
+def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitCode:
+    """Verify, print the checks, return the exit code."""
+    settings = load_settings()
+    say_target(settings)
+    files = LocalSource(Path(source)) if source else None
+    checks = run(_verify(settings, files, date))
+    if as_json:
+        echo_json([_as_dict(check) for check in checks])
+    else:
+        _print(checks)
+    return ExitCode.SOME_FAILED if any(check.mismatches for check in checks) else ExitCode.OK
+
+
+async def _verify(
+    settings: Settings, files: LocalSource | None, only: dt.date | None
+) -> list[DateCheck]:
+    async with outside(settings, Silent()) as real:
+        attempts, _ = landing_of(real, settings, new_run_id())
+        flow = Verify(real, attempts)
+        if only is not None:
+            dates = [only]
+        elif files is not None:
+            dates = [date for date, _ in files.dates()]
+        else:
+            dates = await flow.dates()
+        return [await flow.check(date, files) for date in dates]
+
+
+def _print(checks: Sequence[DateCheck]) -> None:
+    places = [place for place in PLACES if any(place in check.counts for check in checks)]
+    typer.echo("  ".join(["date      ", *(f"{place:>9}" for place in places), "result"]))
+    for check in checks:
+        counts = [f"{check.counts[place]:>9}" for place in places]
+        result = f"{len(check.mismatches)} differ" if check.mismatches else "equal"
+        typer.echo("  ".join([str(check.date), *counts, result]))
+        for mismatch in check.mismatches[:_LINES]:
+            say(f"differs: {mismatch.conversation_id} {mismatch.place}: {mismatch.problem}")
+        if len(check.mismatches) > _LINES:
+            say(f"… and {len(check.mismatches) - _LINES} more; --json lists all")
+
+
+def _as_dict(check: DateCheck) -> dict[str, object]:
+    return {
+        "date": check.date.isoformat(),
+        "counts": {place: check.counts[place] for place in PLACES if place in check.counts},
+        "mismatches": [
+            {
+                "conversation_id": mismatch.conversation_id,
+                "place": mismatch.place,
+                "problem": mismatch.problem,
+            }
+            for mismatch in check.mismatches
+        ],
+    }

@@ -1,0 +1,172 @@
+"""Pull: land the state that CI holds, without changing anything in CI.
+
+For what others analysed, for analyses that a rule started, and after a lost raw table. States are
+told apart by the hash of the payload, so pulling again lands only what has changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.fingerprint import json_sha256
+from ingest.domain.object_paths import checked_id
+from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
+from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
+from ingest.errors import RemoteError
+from ingest.flows.attempts import Attempts
+from ingest.flows.landing import Landing
+from ingest.flows.outside import Outside
+from ingest.flows.profile import annotator_profile
+from ingest.ports import CiConversation
+
+WATERMARK_OVERLAP = dt.timedelta(minutes=10)
+"""States that CI stamped shortly before the newest landed one may have been committed after it."""
+_PAGE_SIZE = 100
+
+
+@dataclass(frozen=True)
+class PullSelection:
+    """Which conversations: by ids, by date folder, changed since, or all; none of them means
+    changed since the newest state that is landed."""
+
+    ids: tuple[str, ...] = ()
+    date: dt.date | None = None
+    since: dt.datetime | None = None
+    is_all: bool = False
+
+
+@dataclass
+class PullReport(BatchReport):
+    """The outcome, with the filter that was used."""
+
+    filter: str = ""
+    landed: Counter[str] = field(default_factory=Counter)
+
+
+def state_row(conversation: CiConversation, profile: AnnotatorProfile) -> RawRow:
+    """Return the row of a fetched state."""
+    latest = conversation.latest_analysis
+    return ci_conversation_row(
+        conversation_id=conversation.conversation_id,
+        ci_name=conversation.name,
+        analysis_name=latest.name if latest else None,
+        annotator_profile_sha256=(
+            profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
+            if latest
+            else None
+        ),
+        labels=conversation.labels,
+        payload=conversation.payload,
+        updated_at=conversation.updated_at,
+    )
+
+
+class Pull:
+    """One pull; `stop` ends it after the page in hand."""
+
+    def __init__(self, outside: Outside, attempts: Attempts, landing: Landing) -> None:
+        self._outside = outside
+        self._attempts = attempts
+        self._landing = landing
+        self._report = PullReport()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Take no more pages."""
+        self._is_stopped = True
+
+    async def run(self, selection: PullSelection) -> PullReport:
+        """Land every selected state that isn't landed yet."""
+        self._outside.progress.stage(Step.LAND.value, None)
+        await self._landing.recover()
+        profile = await annotator_profile(
+            self._outside.insights, self._attempts, self._outside.progress
+        )
+        async for page in self._pages(selection):
+            await self._land(page, profile)
+            if self._is_stopped:
+                break
+        await self._flush()
+        self._report.is_interrupted = self._is_stopped
+        return self._report
+
+    async def _pages(self, selection: PullSelection) -> AsyncIterator[list[CiConversation]]:
+        page: list[CiConversation] = []
+        async for conversation in self._selected(selection):
+            page.append(conversation)
+            if len(page) == _PAGE_SIZE:
+                yield page
+                page = []
+        if page:
+            yield page
+
+    async def _selected(self, selection: PullSelection) -> AsyncIterator[CiConversation]:
+        if not selection.ids:
+            self._report.filter = await self._filter(selection)
+            async for conversation in self._outside.insights.list_conversations(
+                self._report.filter
+            ):
+                yield conversation
+            return
+        for conversation_id in selection.ids:
+            get = partial(self._outside.insights.get_conversation, checked_id(conversation_id))
+            held = (await self._attempts.run(get)).value
+            if held is None:
+                message = "CI holds no conversation of this id"
+                self._report.fail([Failure(conversation_id, Step.LAND, "NOT_FOUND", message)])
+            else:
+                yield held
+
+    async def _filter(self, selection: PullSelection) -> str:
+        if selection.is_all:
+            return ""
+        if selection.date is not None:
+            return f'labels.batch_date="{selection.date}"'
+        since = selection.since or await self._watermark()
+        return f'update_time>="{since:%Y-%m-%dT%H:%M:%S.%fZ}"' if since else ""
+
+    async def _watermark(self) -> dt.datetime | None:
+        sql = (
+            f"select max(ci_updated_at) as newest from {self._outside.sink.table(CI_CONVERSATIONS)}"
+            " where _landed_at >= timestamp('2000-01-01')"
+        )
+        rows = (await self._attempts.run(lambda: self._outside.sink.query(sql, {}))).value
+        newest: dt.datetime | None = rows[0]["newest"] if rows else None
+        return newest - WATERMARK_OVERLAP if newest else None
+
+    async def _land(self, page: Sequence[CiConversation], profile: AnnotatorProfile) -> None:
+        landed = await self._landed_hashes([item.conversation_id for item in page])
+        for conversation in page:
+            self._outside.progress.advance(Step.LAND.value)
+            sha256 = json_sha256(conversation.payload)
+            if (conversation.conversation_id, sha256) in landed:
+                self._report.count(ItemState.UNCHANGED)
+                continue
+            self._landing.add(
+                [state_row(conversation, profile)],
+                partial(self._report.count, ItemState.DONE),
+                partial(self._lose, conversation.conversation_id),
+            )
+        if self._landing.is_full:
+            await self._flush()
+
+    async def _landed_hashes(self, ids: list[str]) -> set[tuple[str, str]]:
+        sql = (
+            "select distinct conversation_id, payload_sha256 "
+            f"from {self._outside.sink.table(CI_CONVERSATIONS)} "
+            "where _landed_at >= timestamp('2000-01-01') and conversation_id in unnest(@ids)"
+        )
+        rows = (await self._attempts.run(lambda: self._outside.sink.query(sql, {"ids": ids}))).value
+        return {(row["conversation_id"], row["payload_sha256"]) for row in rows}
+
+    def _lose(self, conversation_id: str, error: RemoteError) -> None:
+        self._report.fail([Failure(conversation_id, Step.LAND, error.code, error.message)])
+
+    async def _flush(self) -> None:
+        for table, rows in (await self._landing.flush()).items():
+            self._report.effects[f"rows_{table}"] += rows

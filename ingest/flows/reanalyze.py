@@ -1,0 +1,233 @@
+"""Reanalyze: new analyses for conversations that CI already holds, and why.
+
+CI keeps results inside an analysis, so a changed phrase matcher shows only after a new one. First
+the selection is counted, with minutes at quota and cost; the same selection is then analysed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.costs import Estimate, billing_units, estimate
+from ingest.domain.object_paths import checked_id, parse_batch_date
+from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
+from ingest.domain.raw_records import RawRow, StepEvent, event_row
+from ingest.errors import RemoteError
+from ingest.flows.analysis import Analyst
+from ingest.flows.attempts import Attempts
+from ingest.flows.landing import Landing
+from ingest.flows.outside import Outside
+from ingest.flows.profile import annotator_profile
+from ingest.flows.pull import state_row
+from ingest.ports import CiConversation
+from ingest.settings import Settings
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which conversations: of these ids, of a CI filter (empty: all), only stale ones."""
+
+    ids: tuple[str, ...] = ()
+    filter: str = ""
+    only_stale: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """One conversation to analyse, and the analysis that it has now."""
+
+    conversation_id: str
+    analysis_name: str | None
+    units: int
+
+
+@dataclass(frozen=True)
+class _Ended:
+    started_at: dt.datetime
+    outcome: Outcome
+    attempts: int
+    analysis_name: str | None
+    error: RemoteError | None = None
+
+
+@dataclass
+class Selected:
+    """What the selection comes to."""
+
+    targets: list[Target] = field(default_factory=list)
+    missing_ids: list[str] = field(default_factory=list)
+
+
+class Reanalyze:
+    """One re-analysis: `select`, show `estimate`, then `run`."""
+
+    def __init__(
+        self,
+        outside: Outside,
+        settings: Settings,
+        attempts: Attempts,
+        landing: Landing,
+        run_id: str,
+        reason: str | None,
+    ) -> None:
+        self._outside = outside
+        self._settings = settings
+        self._attempts = attempts
+        self._landing = landing
+        self._run_id = run_id
+        self._reason = reason
+        self._report = BatchReport()
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._flushing = asyncio.Lock()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Start no more analyses; those in flight end and are landed."""
+        self._is_stopped = True
+
+    async def select(self, selection: Selection, profile: AnnotatorProfile) -> Selected:
+        """Return the conversations that would be analysed."""
+        selected = Selected()
+        async for conversation_id, held in self._held(selection):
+            if held is None:
+                selected.missing_ids.append(conversation_id)
+            elif not selection.only_stale or not _is_current(held, profile):
+                latest = held.latest_analysis
+                lengths = _turn_lengths(held)
+                selected.targets.append(
+                    Target(conversation_id, latest.name if latest else None, billing_units(lengths))
+                )
+        return selected
+
+    def estimate(self, selected: Selected) -> Estimate:
+        """Return count, minutes at quota and cost of a selection."""
+        return estimate(
+            [target.units for target in selected.targets], self._settings.quota_analyses_per_min
+        )
+
+    async def profile(self, *, summarization: bool = False) -> AnnotatorProfile:
+        """Return the annotator profile that now counts."""
+        return await annotator_profile(
+            self._outside.insights,
+            self._attempts,
+            self._outside.progress,
+            summarization=summarization,
+        )
+
+    async def run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
+        """Analyse what was selected, land the new states and events, return the report."""
+        self._outside.progress.stage(Step.ANALYSE.value, len(selected.targets))
+        self._report.fail(
+            Failure(missing, Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id")
+            for missing in selected.missing_ids
+        )
+        analyst = Analyst(
+            self._outside.insights,
+            self._outside.clock,
+            self._attempts,
+            profile,
+            self._settings.analysis_timeout_sec,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for target in selected.targets:
+                    await self._slots.acquire()
+                    if self._is_stopped:
+                        self._slots.release()
+                        self._report.count(ItemState.INTERRUPTED)
+                    else:
+                        tasks.create_task(self._analyse(target, analyst, profile))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        await self._flush()
+        self._report.is_interrupted = self._is_stopped
+        return self._report
+
+    async def _held(self, selection: Selection) -> AsyncIterator[tuple[str, CiConversation | None]]:
+        if not selection.ids:
+            async for conversation in self._outside.insights.list_conversations(selection.filter):
+                yield conversation.conversation_id, conversation
+            return
+        for conversation_id in selection.ids:
+            held = await self._get(checked_id(conversation_id))
+            yield conversation_id, held
+
+    async def _get(self, conversation_id: str) -> CiConversation | None:
+        insights = self._outside.insights
+        return (await self._attempts.run(lambda: insights.get_conversation(conversation_id))).value
+
+    async def _analyse(self, target: Target, analyst: Analyst, profile: AnnotatorProfile) -> None:
+        clock = self._outside.clock
+        started_at = clock.now()
+        labels: dict[str, str] = {}
+        try:
+            held = await self._get(target.conversation_id)
+            if held is None:
+                raise RemoteError("CI: the conversation is gone", code="NOT_FOUND")
+            labels = dict(held.labels)
+            analysed = await analyst.ensure(held, is_new=False, replaces=target.analysis_name)
+        except RemoteError as error:
+            self._report.fail(
+                [Failure(target.conversation_id, Step.ANALYSE, error.code, error.message)]
+            )
+            ended = _Ended(started_at, Outcome.FAILED, error.attempts, None, error)
+            self._landing.add([self._event(target, labels, ended)], lambda: None, lambda _: None)
+        else:
+            self._report.effects[f"analyse_{analysed.outcome.value}"] += 1
+            latest = analysed.conversation.latest_analysis
+            ended = _Ended(
+                started_at, analysed.outcome, analysed.attempts, latest.name if latest else None
+            )
+            event = self._event(target, labels, ended)
+            self._landing.add(
+                [state_row(analysed.conversation, profile), event],
+                lambda: self._report.count(ItemState.DONE),
+                lambda error: self._report.fail(
+                    [Failure(target.conversation_id, Step.LAND, error.code, error.message)]
+                ),
+            )
+        finally:
+            self._slots.release()
+        self._outside.progress.advance(Step.ANALYSE.value)
+        if self._landing.is_full:
+            await self._flush()
+
+    def _event(self, target: Target, labels: dict[str, str], ended: _Ended) -> RawRow:
+        event = StepEvent(
+            conversation_id=target.conversation_id,
+            batch_date=parse_batch_date(labels.get("batch_date", "")),
+            step=Step.ANALYSE,
+            outcome=ended.outcome,
+            started_at=ended.started_at,
+            ended_at=self._outside.clock.now(),
+            attempt=ended.attempts,
+            reason=self._reason,
+            metadata_sha256=labels.get("metadata_sha256"),
+            transcript_sha256=labels.get("transcript_sha256"),
+            resource_name=ended.analysis_name,
+            error_code=ended.error.code if ended.error else None,
+            error_message=ended.error.message if ended.error else None,
+        )
+        return event_row(event, self._run_id)
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            for table, rows in (await self._landing.flush()).items():
+                self._report.effects[f"rows_{table}"] += rows
+
+
+def _is_current(conversation: CiConversation, profile: AnnotatorProfile) -> bool:
+    latest = conversation.latest_analysis
+    if latest is None:
+        return False
+    held = profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
+    return held == profile.sha256
+
+
+def _turn_lengths(conversation: CiConversation) -> list[int]:
+    transcript = conversation.payload.get("transcript", {})
+    return [len(part.get("text", "")) for part in transcript.get("transcriptSegments", ())]
