@@ -34,7 +34,7 @@ def identity_of(pid: int) -> ProcessIdentity | None:
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
-    """Say whether this very process still runs; a zombie doesn't."""
+    """Say whether this very process still runs or holds ports and files."""
     return _find(identity) is not None
 
 
@@ -56,7 +56,7 @@ def still_alive(
 ) -> list[ProcessIdentity]:
     """Wait until the processes have ended; return those that haven't at the deadline.
 
-    A zombie has ended: whether its parent ever collects it isn't ours to wait for.
+    A zombie without threads has ended: whether its parent collects it isn't ours to wait for.
     """
     deadline = time.monotonic() + deadline_sec
     alive = [identity for identity in identities if is_alive(identity)]
@@ -102,6 +102,11 @@ def _find(identity: ProcessIdentity) -> psutil.Process | None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(identity.pid)
         same = abs(process.create_time() - identity.started_at) < _START_TOLERANCE_SEC
-        if same and process.status() != psutil.STATUS_ZOMBIE:
+        if same and not _has_ended(process):
             return process
     return None
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # A killed process shows as a zombie while its other threads still hold its ports and files.
+    return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
