@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from ingest.errors import SettingsError
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 LOCAL_STATE_FILE = Path(".local/stack.json")
+
+
+class LogFormat(StrEnum):
+    """How remote effects are logged on stderr."""
+
+    NONE = "none"
+    TEXT = "text"
+    JSON = "json"
 
 
 class Settings(BaseSettings):
@@ -38,6 +47,9 @@ class Settings(BaseSettings):
     bigquery_endpoint: str | None = Field(default=None, description="BigQuery emulator, http://…")
     insights_endpoint: str | None = Field(default=None, description="CI emulator, host:port.")
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
+    log_format: LogFormat = Field(
+        default=LogFormat.NONE, description="Log of remote effects: none, text or json."
+    )
     concurrency: int = Field(default=128, ge=1, le=1024, description="Conversations in flight.")
     upload_threads: int = Field(default=16, ge=1, le=256, description="Parallel GCS requests.")
     rpc_timeout_sec: float = Field(default=30, gt=0, description="Deadline of one remote call.")
@@ -57,6 +69,11 @@ class Settings(BaseSettings):
 def environment() -> dict[str, str]:
     """Return a copy of the process environment, for child processes."""
     return dict(os.environ)
+
+
+def otlp_endpoint() -> str | None:
+    """Return the OpenTelemetry collector that spans go to, by its standard variable."""
+    return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
 
 
 def load_seeds_dir() -> Path:

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from ingest.cli._logging import configure_logging
+from ingest.cli._tracing import tracing
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.domain.sharding import Shard
 from ingest.errors import RemoteError
@@ -54,7 +56,8 @@ def say(message: str) -> None:
 
 
 def say_target(settings: Settings) -> None:
-    """Say which project the command works on."""
+    """Say which project the command works on, and log as its settings say."""
+    configure_logging(settings.log_format)
     where = "the local stack" if settings.is_local else f"location {settings.location}"
     say(f"project {settings.project_id} ({where}), bucket {settings.bucket}")
 
@@ -124,7 +127,8 @@ def landing_of(outside: Outside, settings: Settings, run_id: str) -> tuple[Attem
 
 def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
     """Run a flow to its end."""
-    return asyncio.run(work)
+    with tracing():
+        return asyncio.run(work)
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
+from ingest.settings import LogFormat
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", min=1, max=1024, help="Conversations in flight.")
+]
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option("--log-format", help="Log every remote effect on stderr: none, text, json."),
 ]
 ShardOption = Annotated[
     str | None,

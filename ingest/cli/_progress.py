@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ingest.cli._context import say
+from ingest.domain.quota import QuotaUse
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -21,7 +23,8 @@ class Lines:
     def __init__(self) -> None:
         self._totals: dict[str, int | None] = {}
         self._done: dict[str, int] = {}
-        self._said_at = time.monotonic()
+        self._began_at = self._said_at = time.monotonic()
+        self._quota = ""
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +48,10 @@ class Lines:
         if time.monotonic() - self._said_at >= _LINE_EVERY_SEC:
             self._say()
 
+    def quota(self, use: Mapping[str, QuotaUse]) -> None:
+        """Keep it for the next line."""
+        self._quota = quota_text(use)
+
     def note(self, message: str) -> None:
         """Print the message."""
         say(message)
@@ -55,7 +62,9 @@ class Lines:
         for name, done in self._done.items():
             total = self._totals.get(name)
             parts.append(f"{name} {done}" + (f"/{total}" if total is not None else ""))
-        say("  ".join(parts))
+        seconds = max(0.001, self._said_at - self._began_at)
+        fastest = max(self._done.values())
+        say("  ".join([*parts, f"{fastest / seconds:.0f}/s", self._quota]).rstrip())
 
 
 class Bars:
@@ -80,6 +89,7 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[quota]}"),
             console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -101,15 +111,30 @@ class Bars:
         if name in self._tasks:
             self._progress.update(self._tasks[name], total=total)
         else:
-            self._tasks[name] = self._progress.add_task(name, total=total)
+            self._tasks[name] = self._progress.add_task(name, total=total, quota="")
 
     def advance(self, name: str) -> None:
         """Count one."""
         self._progress.advance(self._tasks[name])
 
+    def quota(self, use: Mapping[str, QuotaUse]) -> None:
+        """Show it beside the last bar."""
+        if self._tasks:
+            self._progress.update(list(self._tasks.values())[-1], quota=quota_text(use))
+
     def note(self, message: str) -> None:
         """Print the message above the bars."""
         self._console.print(message, markup=False, highlight=False)
+
+
+def quota_text(use: Mapping[str, QuotaUse]) -> str:
+    """Return the quotas in use, for example `creates 40 % of 300/min`."""
+    parts = [
+        f"{name} {100 * one.used / one.limit:.0f} % of {one.limit}/min"
+        for name, one in use.items()
+        if one.used
+    ]
+    return ", ".join(parts)
 
 
 def progress_for_people() -> Bars | Lines:

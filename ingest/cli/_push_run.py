@@ -28,7 +28,7 @@ from ingest.flows.outside import Outside
 from ingest.flows.progress import Progress
 from ingest.flows.push import Mode, Push, PushOptions, PushReport
 from ingest.flows.source import BucketSource, LocalSource, Source, parse_gs_uri
-from ingest.settings import Settings, cloud_run_shard, load_settings
+from ingest.settings import LogFormat, Settings, cloud_run_shard, load_settings
 
 
 def execute(
@@ -39,11 +39,12 @@ def execute(
     summarize: bool,
     shard: str | None,
     concurrency: int | None,
+    log_format: LogFormat | None,
     dry_run: bool,
     as_json: bool,
 ) -> ExitCode:
     """Push, print the report, return the exit code."""
-    settings = load_settings(concurrency=concurrency)
+    settings = load_settings(concurrency=concurrency, log_format=log_format)
     say_target(settings)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
     local = None if source.startswith("gs://") else LocalSource(Path(source))

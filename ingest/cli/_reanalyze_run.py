@@ -23,7 +23,7 @@ from ingest.domain.outcome import BatchReport
 from ingest.errors import ExitCode, InputError
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.reanalyze import Reanalyze, Selected, Selection
-from ingest.settings import Settings, load_settings
+from ingest.settings import LogFormat, Settings, load_settings
 
 
 def check_choice(selection: Selection, *, is_all: bool, has_filter: bool) -> None:
@@ -42,11 +42,12 @@ def execute(
     because: str | None,
     yes: bool,
     concurrency: int | None,
+    log_format: LogFormat | None,
     dry_run: bool,
     as_json: bool,
 ) -> ExitCode:
     """Re-analyse, print the report, return the exit code."""
-    settings = load_settings(concurrency=concurrency)
+    settings = load_settings(concurrency=concurrency, log_format=log_format)
     say_target(settings)
     selected, cost = run(_select(settings, selection))
     say(_sentence(cost))

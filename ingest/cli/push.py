@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._options import AsJson, Concurrency, DryRun, ShardOption
+from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption, ShardOption
 from ingest.domain.outcome import Step
 from ingest.flows.push import Mode
 
@@ -26,6 +26,7 @@ def push(
     ] = False,
     shard: ShardOption = None,
     concurrency: Concurrency = None,
+    log_format: LogFormatOption = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,6 +45,7 @@ def push(
         summarize=summarize,
         shard=shard,
         concurrency=concurrency,
+        log_format=log_format,
         dry_run=dry_run,
         as_json=as_json,
     )

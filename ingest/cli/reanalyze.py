@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._options import AsJson, Concurrency, DryRun
+from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption
 
 
 def reanalyze(
@@ -21,6 +21,7 @@ def reanalyze(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before it starts.")] = False,
     concurrency: Concurrency = None,
+    log_format: LogFormatOption = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -38,6 +39,7 @@ def reanalyze(
         because=because,
         yes=yes,
         concurrency=concurrency,
+        log_format=log_format,
         dry_run=dry_run,
         as_json=as_json,
     )

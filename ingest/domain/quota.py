@@ -10,12 +10,21 @@ a call that was slow to arrive and the next one still fall into different minute
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 WINDOW_SEC = 61.0
 _BACKOFF_FACTOR = 0.5
 _RECOVERY_PER_SEC = 0.02
 _LEAST_SHARE = 0.05
 _ONE_BACKOFF_SEC = 1.0
+
+
+@dataclass(frozen=True)
+class QuotaUse:
+    """Calls in the last minute against what is admitted in one."""
+
+    used: int
+    limit: int
 
 
 class CallWindow:

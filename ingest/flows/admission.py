@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
-from ingest.domain.quota import CallWindow
+from ingest.domain.quota import CallWindow, QuotaUse
 from ingest.ports import Clock
 from ingest.settings import Settings
 
 _ALL = "all"
 _WINDOW_OF_METHOD = {"create_conversation": "creates", "create_analysis": "analyses"}
-
-
-@dataclass(frozen=True)
-class QuotaUse:
-    """Calls in the last minute against what is admitted in one."""
-
-    used: int
-    limit: int
 
 
 class Admission:

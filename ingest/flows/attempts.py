@@ -35,20 +35,31 @@ class Attempts:
         self._clock = clock
         self._budget_sec = budget_sec
         self._rng = rng
+        self._failing_since: float | None = None
 
     async def run[Result](self, step: Callable[[], Awaitable[Result]]) -> Attempted[Result]:
         """Return the step's result; raise its last error, with `attempts` set on it."""
         deadline = self._clock.monotonic() + self._budget_sec
+
+        def is_spent(state: RetryCallState) -> bool:
+            return self._is_hopeless() or self._clock.monotonic() + state.upcoming_sleep > deadline
+
         retrying = AsyncRetrying(
             sleep=self._clock.sleep,
-            stop=lambda state: self._clock.monotonic() + state.upcoming_sleep > deadline,
+            stop=is_spent,
             wait=self._wait,
             retry=retry_if_exception(is_transient),
             reraise=True,
         )
 
         async def attempt() -> Result:
-            return await step()
+            try:
+                value = await step()
+            except RemoteError as error:
+                self._note_failure(error)
+                raise
+            self._failing_since = None
+            return value
 
         try:
             value: Result = await retrying(attempt)
@@ -56,6 +67,17 @@ class Attempts:
             error.attempts = retrying.statistics.get("attempt_number", 1)
             raise
         return Attempted(value, retrying.statistics.get("attempt_number", 1))
+
+    def _note_failure(self, error: RemoteError) -> None:
+        if not is_transient(error):
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
+
+    def _is_hopeless(self) -> bool:
+        """Whether nothing at all has succeeded for a whole budget: then the rest fails fast."""
+        since = self._failing_since
+        return since is not None and self._clock.monotonic() - since > self._budget_sec
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

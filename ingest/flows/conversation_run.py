@@ -32,6 +32,7 @@ from ingest.domain.validation import check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
+from ingest.flows.effects import TRACER, log_step
 from ingest.flows.evidence import Evidence
 from ingest.flows.source import SourceConversation, place_of
 from ingest.ports import CiConversation, Clock, InsightsApi, ObjectStore, StoredObject
@@ -344,7 +345,8 @@ class ConversationRun:
         """Run the step, add its event, and turn a remote error into the item's failure."""
         started_at = self._services.clock.now()
         try:
-            attempted = await action()
+            with TRACER.start_as_current_span(step.value):
+                attempted = await action()
         except RemoteError as error:
             self._add_event(
                 step,
@@ -380,6 +382,7 @@ class ConversationRun:
             transcript_sha256=self._hashes.get(FileKind.TRANSCRIPTION),
             **more,
         )
+        log_step(event, self._services.run_id)
         self._result.rows.append(event_row(event, self._services.run_id))
 
     def _version(self) -> ConversationVersion:

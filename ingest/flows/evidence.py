@@ -1,13 +1,13 @@
 """What the systems say has been done for a range of conversations: objects, raw rows, tombstones.
 
-Two parametrised queries and one listing a chunk, so a second push of unchanged conversations
+One parametrised query and one listing a chunk, so a second push of unchanged conversations
 makes no call to CI at all.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,27 +26,48 @@ class LandedState:
     metadata_sha256: str | None
     transcript_sha256: str | None
     annotator_profile_sha256: str | None
+    landed_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class FileVersion:
+    """One delivered version of a file; `landed_at` is None while no raw row tells of it."""
+
+    generation: int
+    uri: str
+    batch_date: dt.date
+    content_sha256: str | None
+    landed_at: dt.datetime | None = None
 
 
 @dataclass
 class Evidence:
     """Everything known about the conversations of one chunk.
 
-    `newest_file_by_id` gives (generation, uri) by (conversation_id, kind).
+    `newest_file_by_id` gives the newest landed version by (conversation_id, kind): by GCS
+    generation, over all date folders.
     """
 
     objects_by_name: dict[str, StoredObject] = field(default_factory=dict)
-    landed_generations: set[tuple[str, int]] = field(default_factory=set)
-    newest_file_by_id: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    landed_files: dict[tuple[str, int], FileVersion] = field(default_factory=dict)
+    newest_file_by_id: dict[tuple[str, str], FileVersion] = field(default_factory=dict)
     landed_state_by_id: dict[str, LandedState] = field(default_factory=dict)
     forgotten_ids: set[str] = field(default_factory=set)
 
     def add_landed_file(self, row: Mapping[str, Any]) -> None:
         """Take a row of conversation_files."""
-        self.landed_generations.add((row["uri"], row["generation"]))
+        version = FileVersion(
+            row["generation"],
+            row["uri"],
+            row["batch_date"],
+            row["content_sha256"],
+            row["landed_at"],
+        )
+        self.landed_files[(version.uri, version.generation)] = version
         key = (row["conversation_id"], row["kind"])
-        landed = (row["generation"], row["uri"])
-        self.newest_file_by_id[key] = max(landed, self.newest_file_by_id.get(key, landed))
+        newest = self.newest_file_by_id.get(key)
+        if newest is None or newest.generation < version.generation:
+            self.newest_file_by_id[key] = version
 
 
 class EvidenceReader:
@@ -57,13 +78,17 @@ class EvidenceReader:
         self._sink = sink
         self._attempts = attempts
 
-    async def read(self, batch_date: dt.date, first_id: str, last_id: str) -> Evidence:
-        """Return the evidence of the conversations of one date with first_id <= id <= last_id."""
+    async def read(self, batch_date: dt.date, conversation_ids: Sequence[str]) -> Evidence:
+        """Return the evidence of these conversations of one date, in whatever order they are."""
         evidence = Evidence()
         evidence.objects_by_name = (
-            await self._attempts.run(lambda: self._objects(batch_date, first_id, last_id))
+            await self._attempts.run(lambda: self._objects(batch_date, conversation_ids))
         ).value
-        rows = (await self._attempts.run(lambda: self._rows(first_id, last_id))).value
+        rows = (
+            await self._attempts.run(
+                lambda: self._rows(min(conversation_ids), max(conversation_ids))
+            )
+        ).value
         for row in rows:
             if row["fact"] == "file":
                 evidence.add_landed_file(row)
@@ -72,16 +97,18 @@ class EvidenceReader:
                     row["metadata_sha256"],
                     row["transcript_sha256"],
                     row["annotator_profile_sha256"],
+                    row["landed_at"],
                 )
             else:
                 evidence.forgotten_ids.add(row["conversation_id"])
         return evidence
 
     async def _objects(
-        self, batch_date: dt.date, first_id: str, last_id: str
+        self, batch_date: dt.date, conversation_ids: Sequence[str]
     ) -> dict[str, StoredObject]:
-        prefix = f"{batch_date}/"
-        found = self._store.list(prefix, prefix + first_id, f"{prefix}{last_id}/{_LAST_CHARACTER}")
+        # Names sort with their slash: `ab-c/…` comes before `ab/…` though `ab` < `ab-c`.
+        folders = [f"{batch_date}/{conversation_id}/" for conversation_id in conversation_ids]
+        found = self._store.list(f"{batch_date}/", min(folders), max(folders) + _LAST_CHARACTER)
         return {stored.name: stored async for stored in found}
 
     async def _rows(self, first_id: str, last_id: str) -> list[dict[str, Any]]:
@@ -93,16 +120,18 @@ class EvidenceReader:
         in_range = f"{_ANY_PARTITION} and conversation_id between @first_id and @last_id"
         return f"""
             select
-                'file' as fact, conversation_id, kind, uri, generation,
+                'file' as fact, conversation_id, kind, uri, generation, batch_date,
+                content_sha256,
                 cast(null as string) as metadata_sha256,
                 cast(null as string) as transcript_sha256,
-                cast(null as string) as annotator_profile_sha256
+                cast(null as string) as annotator_profile_sha256,
+                _landed_at as landed_at
             from {self._sink.table(CONVERSATION_FILES)}
             where {in_range}
             union all
             select 'state', conversation_id, cast(null as string), cast(null as string),
-                cast(null as int64),
-                metadata_sha256, transcript_sha256, annotator_profile_sha256
+                cast(null as int64), cast(null as date), cast(null as string),
+                metadata_sha256, transcript_sha256, annotator_profile_sha256, _landed_at
             from (
                 select *, row_number() over (
                     partition by conversation_id order by ci_updated_at desc, _landed_at desc
@@ -113,8 +142,9 @@ class EvidenceReader:
             where recency = 1
             union all
             select distinct 'forgotten', conversation_id, cast(null as string),
-                cast(null as string), cast(null as int64), cast(null as string),
-                cast(null as string), cast(null as string)
+                cast(null as string), cast(null as int64), cast(null as date),
+                cast(null as string), cast(null as string), cast(null as string),
+                cast(null as string), cast(null as timestamp)
             from {self._sink.table(PIPELINE_EVENTS)}
             where {in_range} and step = 'forget' and outcome = 'succeeded'
         """

@@ -27,6 +27,7 @@ from ingest.domain.raw_records import (
 )
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 
@@ -132,6 +133,7 @@ class Forget:
             started_at=started_at,
             ended_at=self._outside.clock.now(),
         )
+        log_step(event, self._run_id)
         self._landing.add([event_row(event, self._run_id)], lambda: None, lost.append)
         await self._landing.flush()
         if lost:

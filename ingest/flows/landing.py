@@ -21,6 +21,7 @@ from ingest.domain.object_paths import LANDING_PREFIX, landing_object
 from ingest.domain.raw_records import RawRow, timestamp
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.effects import log_batch
 from ingest.ports import Clock, ObjectStore, RawSink
 
 MAX_BATCH_BYTES = 32_000_000
@@ -128,7 +129,8 @@ class Landing:
         for attempt in range(1, MAX_JOB_ATTEMPTS + 1):
             job_id = f"ingest-{table}-{sha256}-{attempt}"
             try:
-                await self._attempts.run(partial(self._sink.load, table, uri, job_id))
+                loaded = await self._attempts.run(partial(self._sink.load, table, uri, job_id))
+                log_batch(self._run_id, table, job_id, loaded.value.row_count)
                 break
             except RemoteError as error:
                 if error.code != "JOB_FAILED" or attempt == MAX_JOB_ATTEMPTS:

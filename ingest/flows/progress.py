@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
+
+from ingest.domain.quota import QuotaUse
 
 
 class Progress(Protocol):
@@ -13,6 +16,9 @@ class Progress(Protocol):
 
     def advance(self, name: str) -> None:
         """One conversation has passed the stage."""
+
+    def quota(self, use: Mapping[str, QuotaUse]) -> None:
+        """How much of each quota the last minute used."""
 
     def note(self, message: str) -> None:
         """Something worth a line; never text of a conversation."""
@@ -25,6 +31,9 @@ class Silent:
         """Tell nothing."""
 
     def advance(self, name: str) -> None:
+        """Tell nothing."""
+
+    def quota(self, use: Mapping[str, QuotaUse]) -> None:
         """Tell nothing."""
 
     def note(self, message: str) -> None:

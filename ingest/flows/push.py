@@ -27,6 +27,7 @@ from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.bulk import analyse_in_bulk
 from ingest.flows.conversation_run import ConversationRun, ItemResult, Services
+from ingest.flows.effects import TRACER
 from ingest.flows.evidence import Evidence, EvidenceReader
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
@@ -236,7 +237,11 @@ class Push:
         self, services: Services, evidence: Evidence, item: SourceConversation
     ) -> None:
         try:
-            result = await ConversationRun(services, evidence, item).run()
+            with TRACER.start_as_current_span("conversation") as span:
+                span.set_attribute("conversation_id", item.conversation_id)
+                span.set_attribute("run_id", self._options.run_id)
+                result = await ConversationRun(services, evidence, item).run()
+                span.set_attribute("state", result.state.value)
         finally:
             self._slots.release()
         self._report.faults += result.faults
@@ -256,6 +261,7 @@ class Push:
     def _settle(self, result: ItemResult) -> None:
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
             self._outside.progress.advance(stage.value)
+        self._outside.progress.quota(self._outside.admission.use())
         if result.failure is not None:
             self._report.fail([result.failure])
         else:

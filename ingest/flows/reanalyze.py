@@ -19,6 +19,7 @@ from ingest.domain.raw_records import RawRow, StepEvent, event_row
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
+from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.profile import annotator_profile
@@ -193,6 +194,7 @@ class Reanalyze:
         finally:
             self._slots.release()
         self._outside.progress.advance(Step.ANALYSE.value)
+        self._outside.progress.quota(self._outside.admission.use())
         if self._landing.is_full:
             await self._flush()
 
@@ -212,6 +214,7 @@ class Reanalyze:
             error_code=ended.error.code if ended.error else None,
             error_message=ended.error.message if ended.error else None,
         )
+        log_step(event, self._run_id)
         return event_row(event, self._run_id)
 
     async def _flush(self) -> None:

@@ -1,0 +1,109 @@
+"""The steps of one conversation: runs them, and keeps an event of each that did something."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ingest.domain.conversation import FileKind
+from ingest.domain.outcome import Failure, Outcome, Step
+from ingest.domain.raw_records import RawRow, StepEvent, event_row
+from ingest.errors import RemoteError
+from ingest.flows.attempts import Attempted, Attempts
+from ingest.ports import Clock
+
+
+class StepFailedError(Exception):
+    """A step failed for good; `failure` says how."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Steps:
+    """What was done with one conversation; `rows` are yet to be landed."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        attempts: Attempts,
+        run_id: str,
+        conversation_id: str,
+        batch_date: dt.date,
+    ) -> None:
+        self._clock = clock
+        self._attempts = attempts
+        self._run_id = run_id
+        self._conversation_id = conversation_id
+        self._batch_date = batch_date
+        self.rows: list[RawRow] = []
+        self.done: dict[Step, Outcome] = {}
+        self.hashes: dict[FileKind, str] = {}
+
+    async def plain[Value](self, step: Step, action: Callable[[], Awaitable[Value]]) -> Value:
+        """Return what the action gives; retried like a step, but only a failure is an event."""
+        started_at = self._clock.now()
+        try:
+            return (await self._attempts.run(action)).value
+        except RemoteError as error:
+            raise self._failed(step, started_at, error) from error
+
+    async def run[Value](
+        self,
+        step: Step,
+        action: Callable[[], Awaitable[tuple[Value, Outcome]]],
+        resource_of: Callable[[Value], str | None],
+    ) -> Value:
+        """Return what the step gives, after retries, and add its event."""
+        return await self.record(step, lambda: self._attempts.run(action), resource_of)
+
+    async def record[Value](
+        self,
+        step: Step,
+        action: Callable[[], Awaitable[Attempted[tuple[Value, Outcome]]]],
+        resource_of: Callable[[Value], str | None],
+    ) -> Value:
+        """Return what a step that retries on its own gives, and add its event."""
+        started_at = self._clock.now()
+        try:
+            attempted = await action()
+        except RemoteError as error:
+            raise self._failed(step, started_at, error) from error
+        value, outcome = attempted.value
+        self.done[step] = outcome
+        self.add_event(
+            step,
+            outcome,
+            started_at,
+            attempt=attempted.attempts,
+            resource_name=resource_of(value),
+        )
+        return value
+
+    def add_event(self, step: Step, outcome: Outcome, started_at: dt.datetime, **more: Any) -> None:
+        """Add the event of a step that ended now."""
+        event = StepEvent(
+            conversation_id=self._conversation_id,
+            batch_date=self._batch_date,
+            step=step,
+            outcome=outcome,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            metadata_sha256=self.hashes.get(FileKind.METADATA),
+            transcript_sha256=self.hashes.get(FileKind.TRANSCRIPTION),
+            **more,
+        )
+        self.rows.append(event_row(event, self._run_id))
+
+    def _failed(self, step: Step, started_at: dt.datetime, error: RemoteError) -> StepFailedError:
+        self.add_event(
+            step,
+            Outcome.FAILED,
+            started_at,
+            attempt=error.attempts,
+            error_code=error.code,
+            error_message=error.message,
+        )
+        return StepFailedError(Failure(self._conversation_id, step, error.code, error.message))
