@@ -27,8 +27,14 @@ COMMANDS = {
     "status": CommandPlace(
         "ingest.cli.status", "status", "Show how far every conversation has come, by date."
     ),
+    "health": CommandPlace(
+        "ingest.cli.health", "health", "Tell what waits or failed, since when, in one line."
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
+    ),
+    "settings": CommandPlace(
+        "ingest.cli.settings", "app", "CI's settings of the location as code: plan, apply."
     ),
     "local": CommandPlace(
         "ingest.cli.local",

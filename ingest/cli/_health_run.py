@@ -1,0 +1,41 @@
+"""Reads the pipeline's health and shows it."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import typer
+
+from ingest.cli._context import SystemClock, run, say_target
+from ingest.errors import ExitCode
+from ingest.flows.attempts import Attempts
+from ingest.flows.health import Health, read_health
+from ingest.settings import Settings, load_settings
+
+
+def show(*, as_json: bool) -> ExitCode:
+    """Print the health; judging it is the alerts' task, so the exit code is 0."""
+    settings = load_settings()
+    say_target(settings)
+    found = run(_read(settings))
+    if as_json:
+        typer.echo(json.dumps(found.log_line()))
+        return ExitCode.OK
+    for name, value in found.log_line().items():
+        if name != "event":
+            typer.echo(f"{name:<18} {'nothing landed' if value is None else value}")
+    return ExitCode.OK
+
+
+async def _read(settings: Settings) -> Health:
+    from ingest.gcp.bigquery import BigQueryRawSink
+
+    clock = SystemClock()
+    sink = BigQueryRawSink(settings)
+    try:
+        return await read_health(
+            sink, Attempts(clock, settings.step_budget_sec, random.Random()), clock
+        )
+    finally:
+        sink.close()
