@@ -237,8 +237,8 @@ def _huge(made: MadeConversation, rng: random.Random) -> Delivery:
     """One in four is over the size limit; the others go on for over five hundred turns."""
     turns = made.transcription["turns"]
     if rng.random() < 0.25:
-        size = len(to_json(made.transcription))
-        made.transcription["turns"] = turns * (MAX_FILE_BYTES // size + 2)
+        size = len(to_json(turns))
+        made.transcription["turns"] = turns * (MAX_FILE_BYTES // size + 1)
         return _rejected(made, ("file_too_large", "transcription.json", ""))
     end = float(made.metadata["duration_sec"])
     step, index = 0.0, len(turns)
