@@ -8,6 +8,7 @@ import sys
 
 from ingest.emulator.options import EmulatorOptions, parse_options
 from ingest.emulator.server import Emulator
+from ingest.errors import IngestError
 
 
 async def _serve(options: EmulatorOptions) -> None:
@@ -23,5 +24,17 @@ async def _serve(options: EmulatorOptions) -> None:
     await emulator.stop()
 
 
+def main(arguments: list[str]) -> int:
+    """Return the exit code; an error of the user's is two lines, never a traceback."""
+    try:
+        asyncio.run(_serve(parse_options(arguments)))
+    except IngestError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint:  {error.hint}\n")
+        return int(error.exit_code)
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(parse_options(sys.argv[1:])))
+    sys.exit(main(sys.argv[1:]))

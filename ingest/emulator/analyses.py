@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from ingest.emulator import paging, protos
 from ingest.emulator.analysis import summary
@@ -13,9 +14,10 @@ from ingest.emulator.core import Core
 from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import Condition, compile_filter
 from ingest.emulator.matchers import compiled
-from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
+from ingest.emulator.operation_kinds import Kind, Outcome, Running
+from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import ApiError, invalid, not_found
-from ingest.emulator.store.analyses import NewAnalysis, StoredAnalysis
+from ingest.emulator.store.analyses import Matches, NewAnalysis, StoredAnalysis
 from ingest.emulator.store.conversations import StoredConversation
 
 _DEFAULT_PAGE = 100
@@ -89,8 +91,8 @@ class AnalysisMethods:
         with self._core.database.transaction():
             left = self._core.analyses.page(conversation.seq, 2, None)
             newest = next((each for each in left if each.seq != analysis.seq), None)
-            matched = [] if newest is None else _matched(protos.Analysis.FromString(newest.body))
-            self._core.analyses.delete(conversation.seq, analysis, matched)
+            matches = _matches(protos.Analysis.FromString(newest.body if newest else b""))
+            self._core.analyses.delete(conversation.seq, analysis, matches)
             self._core.conversations.touch(conversation.seq, self._core.clock.now())
         return protos.Empty()
 
@@ -100,6 +102,7 @@ class AnalysisMethods:
         if not 0 <= request.analysis_percentage <= 100:
             raise invalid("Invalid analysis_percentage: use 0 to 100.")
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
+        self._operations.check_bulk(parent, "BulkAnalyzeConversations")
         seqs = self._targets(parent, condition, request.analysis_percentage)
         metadata = _BulkMetadata(request=request, total_requested_analyses_count=len(seqs))
         return await self._operations.start("BulkAnalyzeConversations", parent, request, metadata)
@@ -127,7 +130,7 @@ class AnalysisMethods:
                 now,
                 operation.operation_id,
                 analysis.SerializeToString(),
-                _matched(analysis),
+                _matches(analysis),
             )
         )
         if selector.run_summarization_annotator:
@@ -168,6 +171,9 @@ class AnalysisMethods:
         )
 
     def _analyse_one(self, seq: int, selector: protos.Pb, running: Running) -> None:
+        fault = self._core.switches.faults.draw("partial", "BulkAnalyzeConversations")
+        if fault is not None:
+            raise fault.error()
         with self._core.database.transaction():
             stored = self._core.conversations.read([seq])
             if not stored:
@@ -206,9 +212,19 @@ class AnalysisMethods:
         return conversation, analysis
 
 
-def _matched(analysis: protos.Pb) -> list[str]:
+def _matches(analysis: protos.Pb) -> Matches:
+    """Return how often each smart highlight and each phrase matcher was annotated."""
     result = analysis.analysis_result.call_analysis_metadata
-    return sorted(result.phrase_matchers)
+    intents: Counter[str] = Counter()
+    matchers: Counter[str] = Counter()
+    for annotation in result.annotations:
+        if annotation.HasField("intent_match_data"):
+            unique_id = annotation.intent_match_data.intent_unique_id
+            intents[result.intents[unique_id].display_name] += 1
+        elif annotation.HasField("phrase_match_data"):
+            name = annotation.phrase_match_data.phrase_matcher.rpartition("/")[2]
+            matchers[name.partition("@")[0]] += 1
+    return Matches(intents, matchers)
 
 
 def _summary(sections: dict[str, str], selector: protos.Pb, now: int) -> protos.Pb:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.emulator import protos
+from ingest.emulator.behaviour.switches import Switches
 from ingest.emulator.clock import Clock
 from ingest.emulator.gcs import ObjectReader
 from ingest.emulator.ids import Ids
@@ -16,6 +17,8 @@ from ingest.emulator.store.matchers import MatcherStore
 
 DEFAULT_LANGUAGE = "en-US"
 """Settings.language_code of a fresh location (documented default)."""
+
+_EXPIRY_DELAY_US = 24 * 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Core:
     conversations: ConversationStore
     analyses: AnalysisStore
     matchers: MatcherStore
+    switches: Switches
+
+    def forget_expired(self) -> None:
+        """Delete what expired more than a day ago (documented: 24 hours after expiry)."""
+        expired = self.conversations.expired(self.clock.now() - _EXPIRY_DELAY_US)
+        if expired:
+            with self.database.transaction():
+                for seq in expired:
+                    self.conversations.delete(seq)
 
     def settings(self, parent: str) -> protos.Pb:
         """Return the location's settings; a fresh location has some (inferred), never NOT_FOUND."""

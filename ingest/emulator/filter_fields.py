@@ -134,7 +134,7 @@ def _agent_type(value: str) -> int:
 def _matcher(key: str, comparator: str, value: str) -> Condition:
     if comparator not in _EQUAL:
         raise ValueError(f"takes {' '.join(_EQUAL)}, not {comparator}")
-    found = "exists (select 1 from json_each(c.phrase_matchers) m where m.value = ?)"
+    found = "exists (select 1 from json_each(c.phrase_matchers) m where m.key = ?)"
     matcher_id = value.rpartition("/")[2].partition("@")[0]
     return Condition(f"not {found}" if comparator == "!=" else found, (matcher_id,))
 

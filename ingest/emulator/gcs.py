@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+import orjson
 import urllib3
 
 from ingest.emulator.problems import ApiError, invalid, permission_denied, unavailable
 
 _URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
+_BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _CONNECTIONS = 16
 _TIMEOUT_SEC = 10.0
 _OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
@@ -36,6 +38,14 @@ def parse_uri(uri: str) -> GcsUri:
     return GcsUri(found[1], found[2])
 
 
+def parse_bucket_uri(uri: str) -> GcsUri:
+    """Return bucket and folder of `gs://bucket[/folder]`, or raise INVALID_ARGUMENT."""
+    found = _BUCKET_URI.fullmatch(uri)
+    if not found:
+        raise invalid(f"Invalid Cloud Storage URI '{uri}': use gs://bucket/folder/.")
+    return GcsUri(found[1], found[2] or "")
+
+
 class ObjectReader:
     """Reads objects over keep-alive connections; threads wait, the event loop doesn't."""
 
@@ -56,6 +66,21 @@ class ObjectReader:
         if status == _OK:
             return content
         raise _refusal(uri, status)
+
+    async def list(self, folder: GcsUri) -> list[str]:
+        """Return the names of the objects under a folder, in the order of names."""
+        names: list[str] = []
+        token: str | None = ""
+        while token is not None:
+            query = urlencode({"prefix": folder.name, "pageToken": token})
+            path = f"/storage/v1/b/{quote(folder.bucket, safe='')}/o?{query}"
+            status, content = await asyncio.to_thread(self._get, path)
+            if status != _OK:
+                raise _refusal(folder, status)
+            page = orjson.loads(content)
+            names.extend(str(item["name"]) for item in page.get("items", ()))
+            token = page.get("nextPageToken") or None
+        return sorted(names)
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import grpc
 
 from ingest.emulator import protos
 from ingest.emulator.core import Core
-from ingest.emulator.problems import ApiError, failed_precondition, not_found
+from ingest.emulator.operation_kinds import Kind, Outcome, Running
+from ingest.emulator.problems import ApiError, failed_precondition, internal, not_found
 from ingest.emulator.store.operations import OperationStore, StoredOperation
 
 logger = logging.getLogger(__name__)
@@ -26,46 +27,12 @@ _PATIENCE_SEC = 0.5
 """How long a reply waits for background work that has no latency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an operation ended: with a response, or with the analysis that is its response."""
-
-    response: protos.Pb | None = None
-    analysis_seq: int | None = None
-
-
-@dataclass(slots=True)
-class Running:
-    """An operation at work; `metadata` may be changed until it ends."""
-
-    operation_id: str
-    parent: str
-    conversation_id: str
-    create_us: int
-    request: protos.Pb
-    metadata: protos.Pb
-    resumed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of operation: its messages and its work."""
-
-    name: str
-    request: protos.Pb
-    metadata: protos.Pb
-    at_once: Callable[[Running], Outcome] | None = None
-    """Work that never waits: stored together with the operation's end."""
-    in_background: Callable[[Running], Awaitable[Outcome]] | None = None
-
-
 class OperationEngine:
     """Runs operations when they are due."""
 
-    def __init__(self, core: Core, latency: Callable[[str], int]) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
         self._store = OperationStore(core.database)
-        self._latency = latency
         self._kinds: dict[str, Kind] = {}
         self._due: list[tuple[int, int]] = []
         self._waiting: dict[int, StoredOperation] = {}
@@ -111,7 +78,7 @@ class OperationEngine:
             kind=kind,
             conversation_id=conversation_id,
             create_us=now,
-            due_us=now + self._latency(kind),
+            due_us=now + self._core.switches.of_operation(kind),
             metadata=protos.packed(metadata).SerializeToString(),
             request=request.SerializeToString(),
         )
@@ -126,18 +93,13 @@ class OperationEngine:
         await self.settle()
         return self.reply(self._current(operation))
 
-    def count_open(self, parent: str, kind: str) -> int:
-        """Return how many operations of a kind are under way in a location."""
+    def check_bulk(self, parent: str, kind: str) -> None:
+        """Raise RESOURCE_EXHAUSTED while another bulk operation of the kind runs in the region."""
         parent_id = self._core.database.parent_id(parent)
-        waiting = [
-            op for op in self._waiting.values() if (op.parent_id, op.kind) == (parent_id, kind)
-        ]
-        working = [
-            running
-            for running, _ in self._working.values()
-            if running.parent == parent and running.request.DESCRIPTOR.name == f"{kind}Request"
-        ]
-        return len(waiting) + len(working)
+        waiting = [each.parent_id for each in self._waiting.values() if each.kind == kind]
+        working = [each.parent for each, _ in self._working.values() if each.kind == kind]
+        under_way = waiting.count(parent_id) + working.count(parent)
+        self._core.switches.quotas.check_bulk(kind, under_way)
 
     async def settle(self) -> None:
         """Finish what is due; background work gets half a second, then goes on by itself."""
@@ -179,6 +141,14 @@ class OperationEngine:
             working[1].cancel()
         error = ApiError(grpc.StatusCode.CANCELLED, "The operation was cancelled.")
         self._keep(self._failed(operation, error))
+
+    def forget(self) -> None:
+        """Drop every open operation."""
+        for _, task in self._working.values():
+            task.cancel()
+        self._working.clear()
+        self._waiting.clear()
+        self._due.clear()
 
     def _current(self, operation: StoredOperation) -> StoredOperation:
         """Return the operation with the progress of work that is going on."""
@@ -229,14 +199,18 @@ class OperationEngine:
         self, operation: StoredOperation, kind: Kind, running: Running
     ) -> None:
         assert kind.in_background is not None  # noqa: S101 (only called for such kinds)
+        fault = self._core.switches.faults.draw("operation", kind.name)
         try:
+            if fault is not None and fault.when == "before":
+                raise fault.error()
             outcome = await kind.in_background(running)
+            if fault is not None:
+                raise fault.error()
         except ApiError as error:
             ended = self._failed(operation, error, running.metadata)
         except Exception:
             logger.exception("operation=%s kind=%s broke", operation.operation_id, kind.name)
-            broken = ApiError(grpc.StatusCode.INTERNAL, "Internal error.")
-            ended = self._failed(operation, broken, running.metadata)
+            ended = self._failed(operation, internal(), running.metadata)
         else:
             ended = self._succeeded(operation, outcome, running.metadata)
         self._working.pop(operation.seq, None)
@@ -245,8 +219,14 @@ class OperationEngine:
     def _work(
         self, operation: StoredOperation, work: Callable[[Running], Outcome], running: Running
     ) -> StoredOperation:
+        fault = self._core.switches.faults.draw("operation", operation.kind)
         try:
-            return self._succeeded(operation, work(running), running.metadata)
+            if fault is not None and fault.when == "before":
+                raise fault.error()
+            outcome = work(running)
+            if fault is not None:
+                raise fault.error()
+            return self._succeeded(operation, outcome, running.metadata)
         except ApiError as error:
             return self._failed(operation, error, running.metadata)
 
@@ -262,6 +242,7 @@ class OperationEngine:
             metadata = kind.metadata()
             protos.Any_.FromString(operation.metadata).Unpack(metadata)
         return Running(
+            operation.kind,
             operation.operation_id,
             self._core.database.parent(operation.parent_id),
             operation.conversation_id,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, None: 1_000_000}
+from ingest.emulator.behaviour.durations import parse_duration
+from ingest.emulator.behaviour.switches import ANALYSES
+from ingest.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatorOptions:
-    """How to run the emulator; durations in microseconds."""
+    """How to run the emulator; latencies in microseconds."""
 
     data_dir: Path
     gcs_endpoint: str
@@ -22,35 +22,21 @@ class EmulatorOptions:
     bigquery_endpoint: str | None = None
     project_number: str | None = None
     project_id: str | None = None
-    analysis_latency_us: int = 0
-    lro_latency_us: int = 0
-    method_latency_us: dict[str, int] = field(default_factory=dict)
     seed: str | None = None
-
-
-def parse_duration(text: str) -> int:
-    """Return the microseconds of `14s`, `250ms`, `2m`, `1h` or `1.5` (seconds)."""
-    found = _DURATION.fullmatch(text.strip())
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 250ms, 14s, 2m or 1h")
-    return round(float(found[1]) * _UNITS[found[2]])
+    quotas: str = "none"
+    fault_plan: Path | None = None
+    call_latency: dict[str, int] = field(default_factory=dict)
+    operation_latency: dict[str, int] = field(default_factory=dict)
+    record: Path | None = None
+    replay: Path | None = None
 
 
 def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
     """Return the options of a command line; exit with a message when it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ingest.emulator", description="Emulates Conversational Insights over gRPC."
-    )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks one")
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder that keeps the data")
-    parser.add_argument("--gcs-endpoint", required=True, help="Cloud Storage, http://host:port")
-    parser.add_argument("--bigquery-endpoint", help="BigQuery for exports, http://host:port")
-    parser.add_argument("--project-number", help="number that replies carry for every project id")
-    parser.add_argument("--project-id", help="the only project id that is let in")
-    parser.add_argument(
-        "--analysis-latency", type=parse_duration, default=0, help="how long an analysis runs"
-    )
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
+    operation_latency = dict(given.operation_latency)
+    if given.analysis_latency is not None:
+        operation_latency |= dict.fromkeys(ANALYSES, given.analysis_latency)
     return EmulatorOptions(
         data_dir=given.data_dir,
         gcs_endpoint=given.gcs_endpoint,
@@ -58,5 +44,54 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
         bigquery_endpoint=given.bigquery_endpoint,
         project_number=given.project_number,
         project_id=given.project_id,
-        analysis_latency_us=given.analysis_latency,
+        seed=given.seed,
+        quotas=given.quotas,
+        fault_plan=given.fault_plan,
+        call_latency=dict(given.latency),
+        operation_latency=operation_latency,
+        record=given.record,
+        replay=given.replay,
     )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ingest.emulator", description="Emulates Conversational Insights over gRPC."
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks one")
+    where.add_argument("--data-dir", type=Path, required=True, help="folder that keeps the data")
+    where.add_argument("--gcs-endpoint", required=True, help="Cloud Storage, http://host:port")
+    where.add_argument("--bigquery-endpoint", help="BigQuery for exports, http://host:port")
+    where.add_argument("--project-number", help="number that replies carry for a project id")
+    where.add_argument("--project-id", help="the only project id that is let in")
+    how = parser.add_argument_group("behaviour")
+    how.add_argument("--analysis-latency", type=_duration, help="how long an analysis runs")
+    how.add_argument(
+        "--operation-latency", type=_pair, action="append", default=[], metavar="KIND=DURATION",
+        help="how long operations run, by the RPC that starts them or *",
+    )  # fmt: skip
+    how.add_argument(
+        "--latency", type=_pair, action="append", default=[], metavar="METHOD=DURATION",
+        help="how long a call takes at least, by RPC or *",
+    )  # fmt: skip
+    how.add_argument("--quotas", choices=("none", "real"), default="none", help="calls a minute")
+    how.add_argument("--fault-plan", type=Path, help="YAML file of faults")
+    how.add_argument("--seed", help="makes server-made ids reproducible")
+    how.add_argument("--record", type=Path, help="append every call to this file")
+    how.add_argument("--replay", type=Path, help="answer from a recorded file")
+    return parser
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}; {error.hint}") from error
+
+
+def _pair(text: str) -> tuple[str, int]:
+    name, separator, duration = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DURATION")
+    return name, _duration(duration)

@@ -62,6 +62,11 @@ def unimplemented(what: str) -> ApiError:
     return ApiError(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not implemented by the CI emulator.")
 
 
+def internal() -> ApiError:
+    """Return INTERNAL."""
+    return ApiError(grpc.StatusCode.INTERNAL, "Internal error.")
+
+
 def unavailable(message: str) -> ApiError:
     """Return UNAVAILABLE."""
     return ApiError(grpc.StatusCode.UNAVAILABLE, message)

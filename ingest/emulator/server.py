@@ -1,41 +1,47 @@
-"""The gRPC server: every method of the table, one way in and one way out."""
+"""The gRPC server: every method of the table on one port."""
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ingest.emulator import protos
 from ingest.emulator.analyses import AnalysisMethods
+from ingest.emulator.behaviour.faults import FaultPlan
+from ingest.emulator.behaviour.quotas import Quotas
+from ingest.emulator.behaviour.recording import Recorder, Replay
+from ingest.emulator.behaviour.switches import Switches
+from ingest.emulator.bulk_delete import BulkDeleteMethods
 from ingest.emulator.clock import Clock
+from ingest.emulator.controlling import CONTROL_SERVICE, ControlMethods
 from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
+from ingest.emulator.exporting import ExportMethods
 from ingest.emulator.gcs import ObjectReader
 from ingest.emulator.ids import Ids
+from ingest.emulator.ingesting import IngestMethods
 from ingest.emulator.matchers import MatcherMethods
 from ingest.emulator.names import Names
 from ingest.emulator.operation_methods import OperationMethods
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.options import EmulatorOptions
-from ingest.emulator.problems import ApiError, invalid, unimplemented
+from ingest.emulator.reflecting import enable_reflection
+from ingest.emulator.serving import Gate, Handler, control_entries
+from ingest.emulator.settings_methods import SettingsMethods
+from ingest.emulator.statistics import StatisticsMethods
 from ingest.emulator.store.analyses import AnalysisStore
 from ingest.emulator.store.conversations import ConversationStore
 from ingest.emulator.store.database import Database
 from ingest.emulator.store.matchers import MatcherStore
-from ingest.emulator.surface import ALL_METHODS, Coverage, Method
+from ingest.emulator.surface import ALL_METHODS, Coverage
+from ingest.emulator.uploads import UploadMethods
+from ingest.errors import InputError
 
-logger = logging.getLogger(__name__)
-
-Handler = Callable[[protos.Pb], Awaitable[protos.Pb | bytes]]
-
+HOST = "127.0.0.1"
 _STOP_GRACE_SEC = 1.0
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -51,52 +57,54 @@ class Emulator:
         self._options = options
         self.port = 0
         database = Database(options.data_dir / "insights.sqlite3")
-        rng: random.Random = random.SystemRandom()
-        if options.seed is not None:
-            rng = random.Random(options.seed)
         self.core = Core(
             names=Names(options.project_number, options.project_id),
             clock=Clock(lambda: time.time_ns() // 1000),
-            ids=Ids(rng),
+            ids=Ids(_randomness(options, database)),
             database=database,
             objects=ObjectReader(options.gcs_endpoint),
             conversations=ConversationStore(database),
             analyses=AnalysisStore(database),
             matchers=MatcherStore(database),
+            switches=_switches(options),
         )
-        self.operations = OperationEngine(self.core, self._latency)
+        self.operations = OperationEngine(self.core)
+        self.control = ControlMethods(self.core, self.operations)
+        self._recorder = None if options.record is None else Recorder(options.record)
+        self._replay = None if options.replay is None else Replay(options.replay)
         self._server: Any = None
 
     async def start(self) -> None:
-        """Answer calls from now on."""
+        """Answer calls from now on; raise InputError when the port is taken."""
+        handlers = self.handlers()
         self.operations.open()
         self._server = grpc.aio.server(options=_CHANNEL_OPTIONS)
-        handlers = self._handlers()
-        for service in {method.service for method in ALL_METHODS}:
-            methods = {
-                method.name: grpc.unary_unary_rpc_method_handler(
-                    self._entry(method, handlers.get(method.handler))
-                )
-                for method in ALL_METHODS
-                if method.service == service
-            }
-            generic = grpc.method_handlers_generic_handler(service, methods)
-            self._server.add_generic_rpc_handlers((generic,))
-        status = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(status, self._server)
-        for service in ("", protos.SERVICE, protos.OPERATIONS_SERVICE):
-            await status.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self._options.port}")
+        gate = Gate(self.core, self._recorder, self._replay)
+        for service in sorted({method.service for method in ALL_METHODS}):
+            methods = [method for method in ALL_METHODS if method.service == service]
+            entries = {m.name: gate.entry(m, handlers.get(m.handler)) for m in methods}
+            self._serve(service, entries)
+        self._serve(CONTROL_SERVICE, control_entries(self.control.handlers()))
+        await self._serve_health()
+        enable_reflection(self._server, list(self.control.handlers()))
+        try:
+            self.port = self._server.add_insecure_port(f"{HOST}:{self._options.port}")
+        except RuntimeError as error:
+            raise InputError(
+                f"port {self._options.port} on {HOST} is taken", "give another --port"
+            ) from error
         await self._server.start()
 
     async def stop(self) -> None:
         """End calls within a second and close the store."""
         await self._server.stop(_STOP_GRACE_SEC)
         await self.operations.close()
+        if self._recorder is not None:
+            self._recorder.close()
         self.core.objects.close()
         self.core.database.close()
 
-    def _handlers(self) -> dict[str, Handler]:
+    def handlers(self) -> dict[str, Handler]:
         """Return the Python methods that answer, by RPC name in snake case."""
         conversations = ConversationMethods(self.core)
         groups = (
@@ -104,45 +112,50 @@ class Emulator:
             AnalysisMethods(self.core, conversations, self.operations),
             MatcherMethods(self.core),
             OperationMethods(self.core, self.operations),
+            UploadMethods(self.core, conversations, self.operations),
+            BulkDeleteMethods(self.core, self.operations),
+            IngestMethods(self.core, conversations, self.operations),
+            ExportMethods(
+                self.core, conversations, self.operations, self._options.bigquery_endpoint
+            ),
+            SettingsMethods(self.core),
+            StatisticsMethods(self.core),
         )
         wanted = {m.handler for m in ALL_METHODS if m.coverage is not Coverage.UNIMPLEMENTED}
         return {name: getattr(g, name) for g in groups for name in dir(g) if name in wanted}
 
-    def _entry(self, method: Method, handler: Handler | None) -> Any:
-        request_class = None if handler is None else _message_class(method.request)
+    def _serve(self, service: str, entries: dict[str, Any]) -> None:
+        methods = {
+            name: grpc.unary_unary_rpc_method_handler(entry) for name, entry in entries.items()
+        }
+        generic = grpc.method_handlers_generic_handler(service, methods)
+        self._server.add_generic_rpc_handlers((generic,))
 
-        async def answer(serialized: bytes, context: Any) -> bytes:
-            try:
-                if handler is None or request_class is None:
-                    raise unimplemented(f"Method {method.name}")
-                reply = await handler(_parse(request_class, serialized))
-            except ApiError as error:
-                await _abort(context, error)
-                raise
-            return reply if isinstance(reply, bytes) else bytes(reply.SerializeToString())
-
-        return answer
-
-    def _latency(self, kind: str) -> int:
-        if kind in ("CreateAnalysis", "BulkAnalyzeConversations"):
-            return self._options.analysis_latency_us
-        return self._options.lro_latency_us
+    async def _serve_health(self) -> None:
+        status = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(status, self._server)
+        for service in ("", protos.SERVICE, protos.OPERATIONS_SERVICE):
+            await status.set(service, health_pb2.HealthCheckResponse.SERVING)
 
 
-def _message_class(full_name: str) -> Any:
-    descriptor = descriptor_pool.Default().FindMessageTypeByName(full_name)
-    return message_factory.GetMessageClass(descriptor)
+def _randomness(options: EmulatorOptions, database: Database) -> random.Random:
+    """With a seed, ids depend on it and on what the store holds, so a restart repeats none."""
+    if options.seed is None:
+        return random.SystemRandom()
+    made = database.execute("select total(seq) from sqlite_sequence").fetchone()[0]
+    return random.Random(f"{options.seed}/{made}")
 
 
-def _parse(request_class: Any, serialized: bytes) -> protos.Pb:
-    try:
-        return request_class.FromString(serialized)
-    except DecodeError as error:
-        raise invalid("The request message can't be parsed.") from error
-
-
-async def _abort(context: Any, error: ApiError) -> None:
-    trailing: tuple[tuple[str, bytes], ...] = ()
-    if error.details:
-        trailing = (("grpc-status-details-bin", error.status().SerializeToString()),)
-    await context.abort(error.code, error.message, trailing)
+def _switches(options: EmulatorOptions) -> Switches:
+    faults = FaultPlan()
+    if options.fault_plan is not None:
+        try:
+            faults = FaultPlan.parse(options.fault_plan.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"the fault plan {options.fault_plan} can't be read") from error
+    return Switches(
+        call_latency=dict(options.call_latency),
+        operation_latency=dict(options.operation_latency),
+        quotas=Quotas.named(options.quotas),
+        faults=faults,
+    )

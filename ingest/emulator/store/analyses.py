@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -21,6 +21,16 @@ class StoredAnalysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """How often what was found: filters and statistics ask for it."""
+
+    intents: Mapping[str, int]
+    """By display name of the smart highlight."""
+    phrase_matchers: Mapping[str, int]
+    """By id of the phrase matcher."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewAnalysis:
     """An analysis to keep."""
 
@@ -29,8 +39,7 @@ class NewAnalysis:
     create_us: int
     operation_id: str
     body: bytes
-    matched: Sequence[str]
-    """Names of the phrase matchers that hit, without revision."""
+    matches: Matches
 
 
 class AnalysisStore:
@@ -54,12 +63,13 @@ class AnalysisStore:
         )
         self._db.execute(
             "update conversations set latest_analysis_seq = ?, latest_us = ?, update_us = ?,"
-            " phrase_matchers = ? where seq = ?",
+            " intents = ?, phrase_matchers = ? where seq = ?",
             (
                 cursor.lastrowid,
                 analysis.create_us,
                 analysis.create_us,
-                orjson.dumps(list(analysis.matched)).decode(),
+                _json(analysis.matches.intents),
+                _json(analysis.matches.phrase_matchers),
                 analysis.conversation_seq,
             ),
         )
@@ -107,13 +117,23 @@ class AnalysisStore:
         )
         return {int(row[0]) for row in rows}
 
-    def delete(self, conversation_seq: int, analysis: StoredAnalysis, matched: list[str]) -> None:
+    def delete(self, conversation_seq: int, analysis: StoredAnalysis, matches: Matches) -> None:
         """Forget one analysis; the newest that is left becomes the latest."""
         self._db.execute("delete from analyses where seq = ?", (analysis.seq,))
         newest = self.page(conversation_seq, 1, None)
         seq, moment = (newest[0].seq, newest[0].create_us) if newest else (None, 0)
         self._db.execute(
-            "update conversations set latest_analysis_seq = ?, latest_us = ?, phrase_matchers = ?"
-            " where seq = ?",
-            (seq, moment, orjson.dumps(matched).decode(), conversation_seq),
+            "update conversations set latest_analysis_seq = ?, latest_us = ?, intents = ?,"
+            " phrase_matchers = ? where seq = ?",
+            (
+                seq,
+                moment,
+                _json(matches.intents),
+                _json(matches.phrase_matchers),
+                conversation_seq,
+            ),
         )
+
+
+def _json(counts: Mapping[str, int]) -> str:
+    return orjson.dumps(dict(counts)).decode()

@@ -31,7 +31,7 @@ create table conversations (
     latest_us integer not null default 0, latest_analysis_seq integer, expire_us integer,
     medium integer not null, language_code text not null, agent_id text not null,
     transcript_uri text not null, audio_uri text not null, agents text not null,
-    phrase_matchers text not null default '[]',
+    intents text not null default '{}', phrase_matchers text not null default '{}',
     unique (parent_id, conversation_id)
 ) strict;
 create index conversations_by_creation on conversations (parent_id, create_us, seq);

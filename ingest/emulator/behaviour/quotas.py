@@ -1,0 +1,61 @@
+"""Quotas: calls a minute, and bulk operations at a time (quota page)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ingest.emulator.problems import exhausted
+from ingest.errors import InputError
+
+EVERY = "*"
+BULK = "bulk_operations"
+REAL: Mapping[str, int] = {
+    EVERY: 3000,
+    "CreateConversation": 300,
+    "UploadConversation": 300,
+    "CreateAnalysis": 300,
+    "ExportInsightsData": 60,
+    BULK: 1,
+}
+"""Calls a minute and project; polls of operations count among all calls (assumed)."""
+NONE: Mapping[str, int] = {BULK: 1}
+"""No limit of calls; one bulk operation of a kind a region stays the rule."""
+_MINUTE = 60_000_000
+
+
+class Quotas:
+    """Counts calls in minutes of the emulator's clock."""
+
+    def __init__(self, limits: Mapping[str, int] = NONE) -> None:
+        self.limits = dict(limits)
+        self._minute = -1
+        self._used: dict[str, int] = {}
+
+    @classmethod
+    def named(cls, name: str) -> Quotas:
+        """Return the quotas called `real` or `none`."""
+        known = {"real": REAL, "none": NONE}
+        if name not in known:
+            raise InputError(f"no quotas are called {name!r}", "use real or none")
+        return cls(known[name])
+
+    def take(self, method: str, now: int) -> None:
+        """Count one call, or raise RESOURCE_EXHAUSTED with the time to the next minute."""
+        minute = now // _MINUTE
+        if minute != self._minute:
+            self._minute, self._used = minute, {}
+        for key in (method, EVERY):
+            if key in self.limits and self._used.get(key, 0) >= self.limits[key]:
+                name = "requests" if key == EVERY else f"{key} requests"
+                raise exhausted(
+                    f"Quota exceeded for quota metric '{name}' and limit '{name} per minute'.",
+                    (minute + 1) * _MINUTE - now,
+                )
+        for key in (method, EVERY):
+            self._used[key] = self._used.get(key, 0) + 1
+
+    def check_bulk(self, kind: str, under_way: int) -> None:
+        """Raise RESOURCE_EXHAUSTED while a bulk operation of this kind runs; 0 lifts the limit."""
+        limit = self.limits.get(BULK, 0)
+        if limit and under_way >= limit:
+            raise exhausted(f"Another {kind} operation is running in this region.")

@@ -1,0 +1,130 @@
+"""The control service: tests move the clock, plan faults and read counters while it runs.
+
+Service `conversationcoach.emulator.v1.Control` on the same port; requests and replies are
+google.protobuf.Struct, so any gRPC client can call it. `ingest.emulator.control.Control` is the
+client for Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2
+
+from ingest.emulator import protos
+from ingest.emulator.behaviour.faults import FaultPlan
+from ingest.emulator.behaviour.quotas import Quotas
+from ingest.emulator.core import Core
+from ingest.emulator.operations import OperationEngine
+from ingest.emulator.problems import invalid
+from ingest.errors import InputError
+
+CONTROL_SERVICE = "conversationcoach.emulator.v1.Control"
+_SECOND = 1_000_000
+
+
+class ControlMethods:
+    """The methods by name; each takes and returns plain JSON values."""
+
+    def __init__(self, core: Core, operations: OperationEngine) -> None:
+        self._core = core
+        self._switches = core.switches
+        self._operations = operations
+
+    def handlers(self) -> dict[str, Callable[[protos.Pb], Awaitable[protos.Pb]]]:
+        """Return the gRPC methods."""
+        methods = {
+            "GetState": self.get_state,
+            "SetFaults": self.set_faults,
+            "SetLatency": self.set_latency,
+            "SetQuotas": self.set_quotas,
+            "MoveClock": self.move_clock,
+            "Reset": self.reset,
+        }
+        return {name: _wrapped(method) for name, method in methods.items()}
+
+    async def get_state(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return counters, clock and quotas."""
+        return {
+            "calls": self._switches.counters(),
+            "now_micros": str(self._core.clock.now()),
+            "is_frozen": self._core.clock.is_frozen,
+            "quotas": self._switches.quotas.limits,
+        }
+
+    async def set_faults(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Replace the fault plan by `plan`: YAML text, or its content."""
+        self._switches.faults = FaultPlan.parse(request.get("plan") or {})
+        return {}
+
+    async def set_latency(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Set seconds by RPC (`calls`) and by kind of operation (`operations`)."""
+        for key, target in (
+            ("calls", self._switches.call_latency),
+            ("operations", self._switches.operation_latency),
+        ):
+            target.update(
+                {name: _micros(seconds) for name, seconds in request.get(key, {}).items()}
+            )
+        return {}
+
+    async def set_quotas(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Set quotas by `name` (real, none) or by `limits`."""
+        if "limits" in request:
+            limits = {key: int(value) for key, value in request["limits"].items()}
+            self._switches.quotas = Quotas(limits)
+        else:
+            self._switches.quotas = Quotas.named(str(request.get("name", "")))
+        return {}
+
+    async def move_clock(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Freeze (`freeze`, optionally at `at_micros`), advance (`seconds`) or `resume`.
+
+        Operations that fall due are finished when the call returns.
+        """
+        clock = self._core.clock
+        if request.get("freeze"):
+            clock.freeze(int(request["at_micros"]) if "at_micros" in request else None)
+        if "seconds" in request:
+            clock.advance(_micros(request["seconds"]))
+        if request.get("resume"):
+            clock.resume()
+        await self._operations.settle()
+        return {"now_micros": str(clock.now())}
+
+    async def reset(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Forget faults, latencies, quotas, counters and clock moves; with `data`, everything."""
+        self._switches.faults = FaultPlan()
+        self._switches.quotas = Quotas()
+        self._switches.call_latency.clear()
+        self._switches.operation_latency.clear()
+        self._switches.calls.clear()
+        self._core.clock.reset()
+        if request.get("data"):
+            self._operations.forget()
+            self._core.database.clear()
+        return {}
+
+
+def _micros(seconds: float) -> int:
+    if seconds < 0:
+        raise invalid("Seconds must not be negative.")
+    return round(float(seconds) * _SECOND)
+
+
+def _wrapped(
+    method: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
+) -> Callable[[protos.Pb], Awaitable[protos.Pb]]:
+    async def answer(request: protos.Pb) -> protos.Pb:
+        try:
+            reply = await method(json_format.MessageToDict(request))
+        except InputError as error:
+            raise invalid(f"{error.message} {error.hint}".strip()) from error
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise invalid(f"Bad control request ({type(error).__name__}).") from error
+        message = struct_pb2.Struct()
+        message.update(reply)
+        return message
+
+    return answer

@@ -1,0 +1,79 @@
+"""The settings of a location: one resource, always there."""
+
+from __future__ import annotations
+
+from ingest.emulator import protos
+from ingest.emulator.core import Core
+from ingest.emulator.problems import invalid
+
+_UPDATABLE = (
+    "language_code", "conversation_ttl", "pubsub_notification_settings", "analysis_config",
+    "redaction_config", "speech_config",
+)  # fmt: skip
+_EVENTS = frozenset(
+    {"all-triggers", "create-analysis", "create-conversation", "export-insights-data"}
+    | {"ingest-conversations", "update-conversation", "upload-conversation"}
+)
+_SUFFIX = "/settings"
+
+
+class SettingsMethods:
+    """The methods, by their RPC names in snake case."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def get_settings(self, request: protos.Pb) -> protos.Pb:
+        """Return the location's settings."""
+        return self._core.settings(self._location(request.name))
+
+    async def update_settings(self, request: protos.Pb) -> protos.Pb:
+        """Change what the mask names; the mask is required (documented).
+
+        Notifications are kept, never sent. A new TTL leaves existing conversations alone
+        (documented).
+        """
+        parent = self._location(request.settings.name)
+        mask = request.update_mask
+        if not mask.paths:
+            raise invalid("update_mask is required.")
+        for path in mask.paths:
+            if path != "*" and path.split(".")[0] not in _UPDATABLE:
+                raise invalid(
+                    f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
+                )
+        if "*" in mask.paths:
+            mask = protos.FieldMask(paths=_UPDATABLE)
+        settings = self._core.settings(parent)
+        try:
+            mask.MergeMessage(request.settings, settings, True, True)
+        except ValueError as error:
+            raise invalid(f"Invalid update_mask: {error}.") from error
+        _check(settings)
+        now = protos.timestamp(self._core.clock.now())
+        if not settings.HasField("create_time"):
+            settings.create_time.CopyFrom(now)
+        settings.update_time.CopyFrom(now)
+        with self._core.database.transaction():
+            self._core.keep_settings(parent, settings)
+        return settings
+
+    def _location(self, name: str) -> str:
+        if not name.endswith(_SUFFIX):
+            raise invalid(f"Invalid name '{name}': use projects/…/locations/…/settings.")
+        return self._core.names.location(name.removesuffix(_SUFFIX), "name")
+
+
+def _check(settings: protos.Pb) -> None:
+    unknown = sorted(set(settings.pubsub_notification_settings) - _EVENTS)
+    if unknown:
+        raise invalid(f"Invalid pubsub_notification_settings key '{unknown[0]}'.")
+    config = settings.analysis_config
+    for name in (
+        "runtime_integration_analysis_percentage",
+        "upload_conversation_analysis_percentage",
+    ):
+        if not 0 <= getattr(config, name) <= 100:
+            raise invalid(f"Invalid analysis_config.{name}: use 0 to 100.")
+    if protos.duration_micros(settings.conversation_ttl) < 0:
+        raise invalid("Invalid conversation_ttl: it must not be negative.")

@@ -1,0 +1,1 @@
+"""The emulator inside a test's own process, with a Cloud Storage that is a dictionary."""
