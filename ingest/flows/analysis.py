@@ -7,12 +7,12 @@ service is asked what it has: a fitting analysis, or one that runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.annotators import AnnotatorProfile, Selector, profile_sha256_of_analysis
 from ingest.domain.outcome import Outcome
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
@@ -79,40 +79,30 @@ class Analyst:
 
         if fits(conversation):
             return Analysed(conversation, Outcome.ADOPTED, 1)
-        may_have_work = not is_new
-        tries = 0
-
-        async def start() -> CiOperation | None:
-            nonlocal may_have_work, tries
-            tries += 1
-            if may_have_work:
-                held = await self._insights.get_conversation(conversation.conversation_id)
-                if held is not None and fits(held):
-                    return None
-                running = await self._insights.running_analysis(conversation.conversation_id)
-                if running is not None:
-                    return running
-            may_have_work = True
-            return await self._insights.create_analysis(
-                conversation.conversation_id, self._profile.selector
-            )
-
-        operation = (await self._attempts.run(start)).value
-        if operation is not None:
-            await self._wait(operation)
-        held = (
-            await self._attempts.run(
-                lambda: self._insights.get_conversation(conversation.conversation_id)
-            )
-        ).value
-        if held is None or not fits(held):
-            raise RemoteError(
-                "CI: the analysis ended but the conversation doesn't hold it",
-                "run the same command again",
-                code="DATA_LOSS",
-                attempts=tries,
-            )
-        return Analysed(held, Outcome.SUCCEEDED if operation else Outcome.ADOPTED, tries)
+        asking = _Asking(
+            self._insights, conversation.conversation_id, fits, may_have_work=not is_new
+        )
+        has_waited = False
+        while True:
+            begun = (await self._attempts.run(lambda: asking.ask(self._profile.selector))).value
+            if begun is not None:
+                await self._wait(begun.operation)
+            held = (
+                await self._attempts.run(
+                    lambda: self._insights.get_conversation(conversation.conversation_id)
+                )
+            ).value
+            if held is not None and fits(held):
+                return Analysed(held, Outcome.SUCCEEDED if begun else Outcome.ADOPTED, asking.tries)
+            if begun is None or begun.is_ours or has_waited:
+                break
+            has_waited = True
+        raise RemoteError(
+            "CI: the analysis ended but the conversation doesn't hold it",
+            "run the same command again",
+            code="DATA_LOSS",
+            attempts=asking.tries,
+        )
 
     async def _wait(self, operation: CiOperation) -> None:
         began = self._clock.monotonic()
@@ -128,6 +118,50 @@ class Analyst:
         self._usual_sec += _LEARNING_RATE * (took - self._usual_sec)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    operation: CiOperation
+    is_ours: bool
+
+
+class _Asking:
+    """Asks for one analysis; `ask` may be called again after any error."""
+
+    def __init__(
+        self,
+        insights: InsightsApi,
+        conversation_id: str,
+        fits: Callable[[CiConversation], bool],
+        *,
+        may_have_work: bool,
+    ) -> None:
+        self._insights = insights
+        self._conversation_id = conversation_id
+        self._fits = fits
+        self._may_have_work = may_have_work
+        self.tries = 0
+
+    async def ask(self, selector: Selector) -> _Begun | None:
+        """Return what now works at it; None when a fitting analysis is there already."""
+        self.tries += 1
+        if self._may_have_work:
+            # In this order: an analysis that ends between the two questions shows in both.
+            running = await self._running()
+            if running is not None:
+                return _Begun(running, is_ours=False)
+            held = await self._insights.get_conversation(self._conversation_id)
+            if held is not None and self._fits(held):
+                return None
+        self._may_have_work = True
+        started = await self._insights.create_analysis(self._conversation_id, selector)
+        return _Begun(started, is_ours=True)
+
+    async def _running(self) -> CiOperation | None:
+        """A bulk operation counts too: a killed run may have left one that covers this."""
+        running = await self._insights.running_analysis(self._conversation_id)
+        return running or await self._insights.running_bulk_analysis()
+
+
 async def wait_for_operation(
     insights: InsightsApi,
     clock: Clock,
@@ -135,15 +169,23 @@ async def wait_for_operation(
     operation: CiOperation,
     timeout_sec: float,
     first_pause_sec: float = 0.0,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> CiOperation:
     """Return the operation once it has ended well.
 
+    Raises RemoteError CANCELLED, leaving the operation alone, once `is_stopped`.
     `first_pause_sec` is how long such operations usually take, which saves polls. Raises
     RemoteError with the operation's code when it failed, DEADLINE_EXCEEDED when it goes on.
     """
     began = clock.monotonic()
     pauses = chain([max(_FIRST_POLL_SEC, first_pause_sec)], _growing_pauses())
     while not operation.is_done:
+        if is_stopped():
+            raise RemoteError(
+                f"CI: operation {operation.name} goes on, this run was told to stop",
+                "run the same command again; it waits for that operation first",
+                code="CANCELLED",
+            )
         if clock.monotonic() - began > timeout_sec:
             raise RemoteError(
                 f"CI: operation {operation.name} didn't end in {timeout_sec:.0f} s",

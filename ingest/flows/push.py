@@ -105,6 +105,9 @@ class Push:
                 if is_bulk or self._is_stopped:
                     await self._drain()
             await self._drain()
+        except RemoteError:
+            await self._land_what_ends()
+            raise
         finally:
             await self._cancel()
         self._report.is_interrupted = self._is_stopped
@@ -209,9 +212,19 @@ class Push:
         await self._drain()
         submitted, self._report = self._report, before
         self._report.effects.update(submitted.effects)
-        if self._is_stopped or not submitted.effects["submit_succeeded"]:
+        # Adopted ones count too: a killed run may have left its bulk operation running, and
+        # what that one analyses must not be asked for again singly.
+        held = submitted.effects["submit_succeeded"] + submitted.effects["submit_adopted"]
+        if self._is_stopped or not held:
             return
-        await analyse_in_bulk(self._outside, self._attempts, services.profile, date, self._settings)
+        await analyse_in_bulk(
+            self._outside,
+            self._attempts,
+            services.profile,
+            date,
+            self._settings.bulk_timeout_sec,
+            lambda: self._is_stopped,
+        )
 
     async def _run_chunks(self, services: Services, items: Sequence[SourceConversation]) -> None:
         for first in range(0, len(items), CHUNK_SIZE):
@@ -221,9 +234,8 @@ class Push:
         if self._is_stopped:
             self._report.count(ItemState.INTERRUPTED, len(chunk))
             return
-        evidence = await self._reader.read(
-            chunk[0].batch_date, chunk[0].conversation_id, chunk[-1].conversation_id
-        )
+        ids = [item.conversation_id for item in chunk]
+        evidence = await self._reader.read(chunk[0].batch_date, ids)
         for item in chunk:
             await self._slots.acquire()
             self._raise_of_ended()
@@ -242,8 +254,14 @@ class Push:
                 span.set_attribute("run_id", self._options.run_id)
                 result = await ConversationRun(services, evidence, item).run()
                 span.set_attribute("state", result.state.value)
+            self._take(result)
+            # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
+            if self._landing.is_full:
+                await self._flush()
         finally:
             self._slots.release()
+
+    def _take(self, result: ItemResult) -> None:
         self._report.faults += result.faults
         for step, outcome in result.steps_done.items():
             self._report.effects[f"{step.value}_{outcome.value}"] += 1
@@ -255,8 +273,6 @@ class Push:
             )
         else:
             self._settle(result)
-        if self._landing.is_full:
-            await self._flush()
 
     def _settle(self, result: ItemResult) -> None:
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
@@ -278,6 +294,11 @@ class Push:
         while self._tasks:
             await asyncio.wait(self._tasks)
             self._raise_of_ended()
+        await self._flush()
+
+    async def _land_what_ends(self) -> None:
+        """Let what runs end, and land it, when the run itself can't go on."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._flush()
 
     def _raise_of_ended(self) -> None:
@@ -311,7 +332,7 @@ async def conversation_faults(entry: SourceConversation) -> list[Fault]:
         elif isinstance(parsed, Transcription):
             transcription = parsed
     faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
-    if not contents and not faults:
+    if not contents and not has_errors(faults):
         faults.append(
             Fault(
                 f"{entry.batch_date}/{entry.conversation_id}",

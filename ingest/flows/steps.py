@@ -11,6 +11,7 @@ from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempted, Attempts
+from ingest.flows.effects import TRACER, log_step
 from ingest.ports import Clock
 
 
@@ -68,7 +69,8 @@ class Steps:
         """Return what a step that retries on its own gives, and add its event."""
         started_at = self._clock.now()
         try:
-            attempted = await action()
+            with TRACER.start_as_current_span(step.value):
+                attempted = await action()
         except RemoteError as error:
             raise self._failed(step, started_at, error) from error
         value, outcome = attempted.value
@@ -95,6 +97,7 @@ class Steps:
             transcript_sha256=self.hashes.get(FileKind.TRANSCRIPTION),
             **more,
         )
+        log_step(event, self._run_id)
         self.rows.append(event_row(event, self._run_id))
 
     def _failed(self, step: Step, started_at: dt.datetime, error: RemoteError) -> StepFailedError:
