@@ -115,9 +115,13 @@ def logs(
     for file in files:
         for line in last_lines(file, lines):
             typer.echo(f"{file.stem}: {line}")
-    if follow:
+    if not follow:
+        return
+    try:
         for file, line in followed(files):
             typer.echo(f"{file.stem}: {line}")
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _layout(data_dir: Path, port_base: int | None = None) -> Layout:

@@ -39,7 +39,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, then act on signals until told to stop."""
-        with _signals() as inbox:
+        with _SignalInbox() as inbox:
             self._start_missing()
             while not _STOP & (received := inbox.wait()):
                 if signal.SIGCHLD in received:
@@ -91,10 +91,10 @@ class Supervisor:
                 process.wait()
 
 
-class _signals:  # noqa: N801 (used as a function)
+class _SignalInbox:
     """Signals as a stream: the wait costs nothing until one arrives."""
 
-    def __enter__(self) -> _signals:
+    def __enter__(self) -> _SignalInbox:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno())
