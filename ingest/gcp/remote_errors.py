@@ -11,32 +11,7 @@ from google.auth import exceptions as auth
 from google.rpc import error_details_pb2
 
 from ingest.errors import RemoteError, SettingsError
-
-_HTTP_CODES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    408: "DEADLINE_EXCEEDED",
-    409: "ALREADY_EXISTS",
-    412: "FAILED_PRECONDITION",
-    416: "OUT_OF_RANGE",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-_HINTS = {
-    "UNAVAILABLE": "check the endpoint; on a laptop: `ingest local status`, `ingest local up`",
-    "DEADLINE_EXCEEDED": "the service is slow or unreachable; run the same command again",
-    "PERMISSION_DENIED": "see the role table in terraform/README.md, then `terraform apply`",
-    "UNAUTHENTICATED": "run `gcloud auth application-default login`",
-    "NOT_FOUND": "on Google Cloud `terraform apply` creates it; on a laptop `ingest local up`",
-    "RESOURCE_EXHAUSTED": "quota is used up; run the same command again later",
-}
+from ingest.gcp.status_codes import HINTS, HTTP_CODES
 
 
 @contextmanager
@@ -66,7 +41,7 @@ def _from_api(service: str, error: api.GoogleAPICallError) -> RemoteError:
     if error.grpc_status_code is not None:
         code = error.grpc_status_code.name
     else:
-        code = _HTTP_CODES.get(error.code or 0, "UNKNOWN")
+        code = HTTP_CODES.get(error.code or 0, "UNKNOWN")
     return _error(service, code, str(error.message), _retry_after_sec(error))
 
 
@@ -80,7 +55,7 @@ def _retry_after_sec(error: api.GoogleAPICallError) -> float:
 def _error(service: str, code: str, message: str, retry_after_sec: float = 0.0) -> RemoteError:
     return RemoteError(
         f"{service}: {code}: {message}",
-        _HINTS.get(code, ""),
+        HINTS.get(code, ""),
         code=code,
         retry_after_sec=retry_after_sec,
     )

@@ -1,0 +1,111 @@
+"""Shows `ingest status`."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import typer
+
+from ingest.cli._reading import now, opened, parsed_date, print_json
+from ingest.cli._terminal import age, ago, aligned, counted, moment_text, safe
+from ingest.flows.inspection.status import DateFunnel, PipelineStatus, RunSummary, read_status
+from ingest.settings import Settings
+
+_STAGES = "rrrrrrrrr"
+
+
+def show(date: str | None, *, as_json: bool) -> None:
+    """Print the status of the pipeline."""
+    batch_date = parsed_date(date)
+    settings, warehouse = opened()
+    quotas = {
+        "submit": settings.quota_creates_per_min,
+        "analyse": settings.quota_analyses_per_min,
+    }
+    found = read_status(warehouse, now(), quotas, batch_date)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(_text(found, settings))
+
+
+def _text(found: PipelineStatus, settings: Settings) -> str:
+    where = "local stack" if settings.is_local else settings.location
+    lines = [f"{settings.project_id} ({where}) at {moment_text(found.taken_at)}", ""]
+    if not found.dates:
+        lines.append("nothing has landed yet: run `ingest push seeds/conversations/2025-12-28`")
+    else:
+        lines += [_funnel(found), ""]
+    lines += [f"{name:<9} {line}" for name, line in _facts(found)]
+    return "\n".join(lines)
+
+
+def _funnel(found: PipelineStatus) -> str:
+    header = (
+        "DATE", "FILES", "COMPLETE", "IN CI", "ANALYSED", "REGISTRY", "WAITING", "FAILED",
+        "LATEST",
+    )  # fmt: skip
+    return aligned(
+        header, [_funnel_row(date, found.taken_at) for date in found.dates], f" {_STAGES}"
+    )
+
+
+def _funnel_row(date: DateFunnel, now: dt.datetime) -> tuple[str, ...]:
+    return (
+        date.batch_date.isoformat(),
+        str(date.received),
+        str(date.complete),
+        str(date.submitted),
+        str(date.analysed),
+        "-" if date.in_registry is None else str(date.in_registry),
+        str(date.waiting or "-"),
+        str(date.failed or "-"),
+        ago(date.newest_at, now),
+    )
+
+
+def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
+    now = found.taken_at
+    facts: list[tuple[str, str]] = []
+    facts += _titled(
+        "backlog",
+        [
+            f"{item.count} {item.status} of {item.batch_date}, "
+            f"the oldest for {age((now - item.oldest_at).total_seconds())}"
+            for item in found.backlog
+        ]
+        or ["nothing is open"],
+    )
+    facts += _titled(
+        "failures",
+        [
+            f"{item.count} at {item.step}: {safe(item.error_code)}, "
+            f"the first {ago(item.oldest_at, now)}"
+            for item in found.failures
+        ]
+        or ["no conversation's latest step failed"],
+    )
+    facts += _titled(
+        "CI quota",
+        [
+            ", ".join(
+                f"{item.name} {item.used} of {item.limit} in a minute" for item in found.quotas
+            )
+        ],
+    )
+    facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
+    if any((date.in_registry or 0) < date.received for date in found.dates):
+        facts.append(("marts", "the registry is behind the raw tables: run `dbt build`"))
+    return facts
+
+
+def _run(run: RunSummary, now: dt.datetime) -> str:
+    took_sec = (run.ended_at - run.started_at).total_seconds()
+    return (
+        f"{safe(run.run_id)}  {counted(run.conversation_count, 'conversation')}, "
+        f"{run.failed_count} failed, {took_sec:.1f} s, {ago(run.ended_at, now)}"
+    )
+
+
+def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:
+    return [(title if place == 0 else "", line) for place, line in enumerate(lines)]

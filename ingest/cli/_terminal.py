@@ -1,0 +1,82 @@
+"""Text for a terminal: safe, aligned, dated in words a person reads."""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+from collections.abc import Sequence
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_UNSAFE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def safe(text: str) -> str:
+    """Return the text without control and format characters, each replaced by `?`.
+
+    Data may hold escape sequences that would move the cursor, recolour or retitle a terminal, and
+    characters that reverse the order of what is read.
+    """
+    return "".join(
+        "?" if unicodedata.category(character) in _UNSAFE else character for character in text
+    )
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
+    """Return a table in plain text; `right` has an `r` at the place of each right-aligned column.
+
+    Columns are as wide as their widest cell, so nothing is cut.
+    """
+    lines = [tuple(header), *(tuple(safe(cell) for cell in row) for row in rows)]
+    widths = [max(width_of(line[place]) for line in lines) for place in range(len(header))]
+    sides = right.ljust(len(header))
+    return "\n".join(
+        "  ".join(
+            _padded(cell, widths[place], is_right=sides[place] == "r")
+            for place, cell in enumerate(line)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def width_of(text: str) -> int:
+    """Return how many terminal cells the text takes."""
+    return sum(
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in "WF"
+        else 1
+        for character in text
+    )
+
+
+def age(seconds: float) -> str:
+    """Return a length of time in the one unit that fits: `40 s`, `12 min`, `3 h`, `5 d`."""
+    whole = max(0, round(seconds))
+    if whole < 2 * _MINUTE:
+        return f"{whole} s"
+    if whole < 2 * _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h"
+    return f"{whole // _DAY} d"
+
+
+def ago(moment: dt.datetime, now: dt.datetime) -> str:
+    """Return how long ago that was."""
+    return f"{age((now - moment).total_seconds())} ago"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def moment_text(moment: dt.datetime | None) -> str:
+    """Return a time in UTC to the second, `-` for none."""
+    return "-" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def _padded(text: str, width: int, *, is_right: bool) -> str:
+    padding = " " * (width - width_of(text))
+    return padding + text if is_right else text + padding

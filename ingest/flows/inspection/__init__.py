@@ -1,0 +1,1 @@
+"""Flows that only read: what is where, since when, and why."""

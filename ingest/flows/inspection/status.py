@@ -1,0 +1,271 @@
+"""How far every conversation has come, from the facts in the raw tables, in one query.
+
+The status of a conversation follows the rule of dbt's `int_version_progress`, on its newest
+files; it is read from the facts themselves so that it is right before the next `dbt build`. CI
+counts an operation against its quota by the minute.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.flows.inspection.standing import judged_sql
+from ingest.warehouse import ANY_PARTITION, Warehouse
+
+QUOTA_WINDOW_SEC = 60
+REGISTRY = "conversation_registry"
+RUN_COUNT = 5
+OPEN_STATUSES = (
+    "waiting_for_transcript",
+    "waiting_for_metadata",
+    "registered",
+    "failed",
+    "submitted",
+)
+WAITING = ("waiting_for_transcript", "waiting_for_metadata")
+
+
+@dataclass(frozen=True)
+class StatusCount:
+    """Conversations of one date, status and latest failure."""
+
+    batch_date: dt.date
+    status: str
+    failed_step: str | None
+    error_code: str | None
+    count: int
+    oldest_at: dt.datetime
+    newest_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class DateFunnel:
+    """How many conversations of one date got how far; each stage counts those beyond it too.
+
+    `in_registry` counts conversations that dbt's registry holds; None before the first build.
+    """
+
+    batch_date: dt.date
+    received: int
+    complete: int
+    submitted: int
+    analysed: int
+    waiting: int
+    failed: int
+    forgotten: int
+    in_registry: int | None
+    oldest_open_at: dt.datetime | None
+    newest_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class OpenFailure:
+    """Conversations whose latest step failed, by step and code."""
+
+    step: str
+    error_code: str
+    count: int
+    oldest_at: dt.datetime
+    newest_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run of the sidecar by its events."""
+
+    run_id: str
+    conversation_count: int
+    failed_count: int
+    started_at: dt.datetime
+    ended_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class QuotaUse:
+    """Calls of the last minute against the quota that is set."""
+
+    name: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class PipelineStatus:
+    """Everything that `ingest status` shows."""
+
+    taken_at: dt.datetime
+    dates: tuple[DateFunnel, ...]
+    backlog: tuple[StatusCount, ...]
+    failures: tuple[OpenFailure, ...]
+    runs: tuple[RunSummary, ...]
+    quotas: tuple[QuotaUse, ...]
+
+
+def read_status(
+    warehouse: Warehouse,
+    now: dt.datetime,
+    quotas: Mapping[str, int],
+    batch_date: dt.date | None = None,
+) -> PipelineStatus:
+    """Return the status; `quotas` gives calls a minute by step (submit, analyse)."""
+    parameters: dict[str, Any] = {"now": now}
+    if batch_date is not None:
+        parameters["batch_date"] = batch_date
+    has_registry = any(
+        table.name == REGISTRY for table in warehouse.tables(warehouse.marts_dataset)
+    )
+    sql = _sql(warehouse, is_one_date=batch_date is not None, has_registry=has_registry)
+    rows = warehouse.query(sql, parameters).rows
+    counts = [_status_count(row) for row in rows if row["fact"] == "conversation"]
+    runs = [_run(row) for row in rows if row["fact"] == "run"]
+    registered = {row["batch_date"]: row["item_count"] for row in rows if row["fact"] == "mart"}
+    used = {row["name"]: row["item_count"] for row in rows if row["fact"] == "quota"}
+    return PipelineStatus(
+        taken_at=now,
+        dates=funnels(counts, registered if has_registry else None),
+        backlog=backlog(counts),
+        failures=open_failures(counts),
+        runs=tuple(sorted(runs, key=lambda run: run.ended_at, reverse=True)),
+        quotas=tuple(QuotaUse(step, used.get(step) or 0, limit) for step, limit in quotas.items()),
+    )
+
+
+def funnels(
+    counts: Iterable[StatusCount], registered: Mapping[dt.date, int] | None
+) -> tuple[DateFunnel, ...]:
+    """Return one funnel a date, by date; `registered` counts the registry's rows by date."""
+    by_date: dict[dt.date, list[StatusCount]] = {}
+    for count in counts:
+        by_date.setdefault(count.batch_date, []).append(count)
+    return tuple(
+        _funnel(date, by_date[date], None if registered is None else registered.get(date, 0))
+        for date in sorted(by_date)
+    )
+
+
+def backlog(counts: Iterable[StatusCount]) -> tuple[StatusCount, ...]:
+    """Return what is not analysed yet, one entry a date and status."""
+    merged: dict[tuple[dt.date, str], StatusCount] = {}
+    for count in counts:
+        if count.status not in OPEN_STATUSES:
+            continue
+        key = (count.batch_date, count.status)
+        held = merged.get(key)
+        merged[key] = StatusCount(
+            *key,
+            None,
+            None,
+            count.count + (held.count if held else 0),
+            min(count.oldest_at, held.oldest_at) if held else count.oldest_at,
+            max(count.newest_at, held.newest_at) if held else count.newest_at,
+        )
+    return tuple(sorted(merged.values(), key=lambda count: (count.oldest_at, count.status)))
+
+
+def open_failures(counts: Iterable[StatusCount]) -> tuple[OpenFailure, ...]:
+    """Return latest failures by step and code, most conversations first."""
+    merged: dict[tuple[str, str], list[StatusCount]] = {}
+    for count in counts:
+        if count.failed_step is not None and count.status != "forgotten":
+            merged.setdefault((count.failed_step, count.error_code or "UNKNOWN"), []).append(count)
+    found = [
+        OpenFailure(
+            step,
+            code,
+            sum(count.count for count in group),
+            min(count.oldest_at for count in group),
+            max(count.newest_at for count in group),
+        )
+        for (step, code), group in merged.items()
+    ]
+    return tuple(sorted(found, key=lambda failure: (-failure.count, failure.step)))
+
+
+def _funnel(batch_date: dt.date, counts: list[StatusCount], in_registry: int | None) -> DateFunnel:
+    def total(*statuses: str) -> int:
+        return sum(count.count for count in counts if count.status in statuses)
+
+    forgotten = total("forgotten")
+    received = sum(count.count for count in counts) - forgotten
+    waiting = total(*WAITING)
+    open_since = [count.oldest_at for count in counts if count.status in OPEN_STATUSES]
+    return DateFunnel(
+        batch_date=batch_date,
+        received=received,
+        complete=received - waiting,
+        submitted=total("submitted", "analysed"),
+        analysed=total("analysed"),
+        waiting=waiting,
+        failed=total("failed"),
+        forgotten=forgotten,
+        in_registry=in_registry,
+        oldest_open_at=min(open_since, default=None),
+        newest_at=max(count.newest_at for count in counts),
+    )
+
+
+def _status_count(row: Mapping[str, Any]) -> StatusCount:
+    return StatusCount(
+        row["batch_date"],
+        row["name"],
+        row["failed_step"],
+        row["error_code"],
+        row["item_count"],
+        row["first_at"],
+        row["last_at"],
+    )
+
+
+def _run(row: Mapping[str, Any]) -> RunSummary:
+    return RunSummary(
+        row["name"], row["item_count"], row["failed_count"], row["first_at"], row["last_at"]
+    )
+
+
+def _sql(warehouse: Warehouse, *, is_one_date: bool, has_registry: bool) -> str:
+    of_date = "where batch_date = @batch_date" if is_one_date else ""
+    registry = _registry_sql(warehouse) if has_registry else ""
+    return f"""
+{judged_sql(warehouse)}
+select
+    'conversation' as fact, batch_date, status as name,
+    failed_step, error_code,
+    count(*) as item_count, 0 as failed_count, min(since) as first_at, max(since) as last_at
+from judged {of_date}
+group by 1, 2, 3, 4, 5
+union all
+select * from (
+    select
+        'run', max(batch_date), _run_id, null, null,
+        count(distinct conversation_id),
+        count(distinct if(outcome = 'failed', conversation_id, null)),
+        min(started_at), max(ended_at) as ended_at
+    from {warehouse.raw("pipeline_events")}
+    where {ANY_PARTITION}
+    group by _run_id
+    order by ended_at desc
+    limit {RUN_COUNT}
+)
+union all
+select
+    'quota', null, step, null, null,
+    countif(ended_at >= timestamp_sub(@now, interval {QUOTA_WINDOW_SEC} second)),
+    0, null, null
+from {warehouse.raw("pipeline_events")}
+where {ANY_PARTITION} and step in ('submit', 'analyse')
+group by step
+{registry}
+"""
+
+
+def _registry_sql(warehouse: Warehouse) -> str:
+    return f"""
+union all
+select 'mart', batch_date, null, null, null, count(*), 0, null, null
+from {warehouse.mart(REGISTRY)}
+where is_current
+group by batch_date
+"""

@@ -1,0 +1,111 @@
+"""Reading BigQuery: what flows that show things need, and what they get.
+
+Kept apart from `ingest.ports` and free of models, so that a command that only reads starts fast.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+ANY_PARTITION = "_landed_at >= timestamp('2000-01-01')"
+"""The filter that raw tables demand, admitting every row."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table or result; `mode` is NULLABLE, REQUIRED or REPEATED."""
+
+    name: str
+    type: str
+    mode: str = "NULLABLE"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Rows as read, at most as many as asked for; `total_count` is how many the query has."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    total_count: int
+    processed_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a dry run says; an emulator estimates 0 bytes for everything."""
+
+    statement_type: str
+    processed_bytes: int
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """A table or view of a dataset."""
+
+    dataset: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class TableDetails:
+    """What BigQuery says about one table; counts are None for views."""
+
+    dataset: str
+    name: str
+    type: str
+    columns: tuple[Column, ...]
+    row_count: int | None
+    size_bytes: int | None
+    partitioned_by: str | None
+    requires_partition_filter: bool
+    clustered_by: tuple[str, ...]
+    modified_at: dt.datetime | None
+    description: str
+
+
+class Warehouse(Protocol):
+    """Both datasets, read only unless a statement that writes is sent on purpose.
+
+    Methods raise RemoteError with a gRPC status name in `code`.
+    """
+
+    @property
+    def raw_dataset(self) -> str:
+        """Name of the dataset of raw tables."""
+
+    @property
+    def marts_dataset(self) -> str:
+        """Name of the dataset of marts."""
+
+    def raw(self, table: str) -> str:
+        """Return the full, quoted name of a raw table."""
+
+    def mart(self, table: str) -> str:
+        """Return the full, quoted name of a mart."""
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        max_rows: int | None = None,
+        max_bytes: int | None = None,
+    ) -> QueryResult:
+        """Return the rows of one statement with named parameters.
+
+        Without `max_rows` every row is read. `max_bytes` is BigQuery's own cap on what is billed.
+        """
+
+    def estimate(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Estimate:
+        """Return what the statement is and would read, without running it."""
+
+    def tables(self, dataset: str) -> Sequence[TableSummary]:
+        """Return the dataset's tables and views by name; none when there is no such dataset."""
+
+    def table(self, dataset: str, name: str) -> TableDetails | None:
+        """Return one table, or None."""
