@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-IMAGE = f"us-central1-docker.pkg.dev/acme-coach-dev/conversation-coach-dev/ingest@sha256:{'0a' * 32}"
+IMAGE = (
+    f"us-central1-docker.pkg.dev/acme-coach-dev/conversation-coach-dev/ingest@sha256:{'0a' * 32}"
+)
 
 PROJECT = ("project_id=acme-coach-dev", "project_number=123456789012")
 EVERYTHING = (

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _PUBLIC = {"allUsers", "allAuthenticatedUsers"}
 _BASIC_ROLES = {"roles/owner", "roles/editor", "roles/viewer"}
 _FORBIDDEN_TYPES = re.compile(r"google_service_account_key|google_\w+_iam_(policy|binding)")
-
-# Secrets, keys of accounts and data that only exist once applied have no place in a variable.
 
 
 def resources(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -57,6 +56,13 @@ def grantable_roles(bootstrap_plan: dict[str, Any]) -> set[str]:
     raise AssertionError("bootstrap no longer grants the deployer a conditioned projectIamAdmin")
 
 
+def stated_grantable_roles(repository: Path) -> set[str]:
+    """Return the same from the configuration's text, without a plan."""
+    source = repository / "terraform" / "bootstrap" / "deployer_permissions.tf"
+    _, _, after = source.read_text(encoding="utf-8").partition("_grantable_roles = [")
+    return set(re.findall(r'"(roles/[\w.]+)"', after.partition("]")[0]))
+
+
 def services(plan: dict[str, Any]) -> set[str]:
     """Return the APIs that the plan switches on."""
     return {
@@ -64,3 +70,12 @@ def services(plan: dict[str, Any]) -> set[str]:
         for resource in resources(plan)
         if resource["type"] == "google_project_service"
     }
+
+
+def unprotected(plan: dict[str, Any]) -> list[str]:
+    """Return what a later plan could delete although it has a protection to switch on."""
+    return [
+        resource["address"]
+        for resource in resources(plan)
+        if resource["values"].get("deletion_protection", True) is not True
+    ]

@@ -165,9 +165,7 @@ class StandIn(rpc.ProviderServicer):
         return pb.UpgradeResourceState.Response(upgraded_state=_written(state))
 
     def ReadResource(self, request: Any, context: Any) -> Any:
-        return pb.ReadResource.Response(
-            new_state=request.current_state, private=request.private
-        )
+        return pb.ReadResource.Response(new_state=request.current_state, private=request.private)
 
     def PlanResourceChange(self, request: Any, context: Any) -> Any:
         proposed = _read(request.proposed_new_state)

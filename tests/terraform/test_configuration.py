@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from . import inputs, plan_policy
 from .workspace import MODULE, REPOSITORY, ROOTS, Toolbox, Workspace
 
 pytestmark = pytest.mark.terraform
+BOOTSTRAP, PROD = "terraform/bootstrap", "terraform/environments/prod"
 ENVIRONMENTS = tuple(root for root in ROOTS if "/environments/" in root)
 
 
@@ -45,33 +47,46 @@ def test_module_tests_pass(workspace: Workspace) -> None:
     assert re.search(r"Success! [1-9]\d+ passed, 0 failed\.", result.stdout)
 
 
+@pytest.fixture(scope="module")
+def plans(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Plans of all roots with every optional part on."""
+    made = {root: workspace.plan(root, *inputs.EVERYTHING) for root in ENVIRONMENTS}
+    return {BOOTSTRAP: workspace.plan(BOOTSTRAP, *inputs.BOOTSTRAP), **made}
+
+
 @pytest.mark.parametrize("root", ENVIRONMENTS)
-def test_environment_keeps_every_rule_with_all_parts_on(workspace: Workspace, root: str) -> None:
-    roles = plan_policy.grantable_roles(workspace.plan("terraform/bootstrap", *inputs.BOOTSTRAP))
+def test_environment_keeps_every_rule_with_all_parts_on(
+    plans: dict[str, dict[str, Any]], root: str
+) -> None:
+    roles = plan_policy.grantable_roles(plans[BOOTSTRAP])
 
-    plan = workspace.plan(root, *inputs.EVERYTHING)
-
-    assert plan_policy.faults(plan, roles) == []
-
-
-def test_bootstrap_switches_on_every_api_that_an_environment_uses(workspace: Workspace) -> None:
-    bootstrap = workspace.plan("terraform/bootstrap", *inputs.BOOTSTRAP)
-    environment = workspace.plan("terraform/environments/prod", *inputs.EVERYTHING)
-
-    assert plan_policy.services(environment) - plan_policy.services(bootstrap) == set()
+    assert plan_policy.faults(plans[root], roles) == []
 
 
-def test_production_protects_encrypts_and_logs(workspace: Workspace) -> None:
-    plan = workspace.plan("terraform/environments/prod", *inputs.EVERYTHING)
+def test_deployer_may_grant_the_roles_that_its_list_states(
+    plans: dict[str, dict[str, Any]],
+) -> None:
+    stated = plan_policy.stated_grantable_roles(REPOSITORY)
+
+    assert len(stated) == 8
+    assert plan_policy.grantable_roles(plans[BOOTSTRAP]) == stated
+
+
+def test_bootstrap_switches_on_every_api_that_an_environment_uses(
+    plans: dict[str, dict[str, Any]],
+) -> None:
+    missing = plan_policy.services(plans[PROD]) - plan_policy.services(plans[BOOTSTRAP])
+
+    assert missing == set()
+
+
+def test_production_protects_encrypts_and_logs(plans: dict[str, dict[str, Any]]) -> None:
+    plan = plans[PROD]
     found = list(plan_policy.resources(plan))
 
-    protected = {
-        resource["address"]: resource["values"].get("deletion_protection")
-        for resource in found
-        if "deletion_protection" in resource["values"]
-    }
+    protected = [each for each in found if "deletion_protection" in each["values"]]
     assert len(protected) >= 9
-    assert set(protected.values()) == {True}
+    assert plan_policy.unprotected(plan) == []
     types = {resource["type"] for resource in found}
     assert {"google_kms_crypto_key", "google_project_iam_audit_config"} <= types
     providers = plan["configuration"]["provider_config"]
@@ -126,7 +141,9 @@ def test_bad_input_is_refused_with_its_reason(workspace: Workspace) -> None:
 def test_environments_differ_only_where_they_mean_to() -> None:
     folder = REPOSITORY / "terraform" / "environments"
     for name in ("variables.tf", "outputs.tf"):
-        texts = {(folder / env / name).read_text(encoding="utf-8") for env in ("dev", "test", "prod")}
+        texts = {
+            (folder / env / name).read_text(encoding="utf-8") for env in ("dev", "test", "prod")
+        }
         assert len(texts) == 1, f"{name} differs between environments"
 
 

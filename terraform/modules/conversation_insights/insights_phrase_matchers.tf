@@ -16,7 +16,7 @@ resource "terraform_data" "phrase_matchers" {
   }
 
   provisioner "local-exec" {
-    command     = "ingest matchers apply --yes"
+    command     = "ingest matchers apply"
     environment = merge(local.sidecar_environment, { INGEST_SEEDS_DIR = local._seeds_folder })
   }
 

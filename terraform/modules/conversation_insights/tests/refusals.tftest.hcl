@@ -43,3 +43,63 @@ run "names_and_numbers_that_cannot_be" {
     var.retention,
   ]
 }
+
+run "an_image_by_tag" {
+  command = plan
+
+  variables {
+    cloud_jobs = { image = "registry/ingest:latest" }
+  }
+
+  expect_failures = [var.cloud_jobs]
+}
+
+run "more_tasks_than_the_quota_feeds" {
+  command = plan
+
+  variables {
+    cloud_jobs = { sidecar_tasks = 1000 }
+  }
+
+  expect_failures = [var.cloud_jobs]
+}
+
+run "absence_longer_than_monitoring_can_notice" {
+  command = plan
+
+  variables {
+    alerts = { emails = ["a@acme.example"], freshness_hours = 24 }
+  }
+
+  expect_failures = [var.alerts]
+}
+
+run "a_soft_delete_that_storage_refuses" {
+  command = plan
+
+  variables {
+    retention = { soft_delete_days = 3 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "a_time_travel_that_bigquery_refuses" {
+  command = plan
+
+  variables {
+    retention = { time_travel_days = 14 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "old_generations_kept_for_no_time" {
+  command = plan
+
+  variables {
+    retention = { noncurrent_days = 0 }
+  }
+
+  expect_failures = [var.retention]
+}
