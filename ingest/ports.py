@@ -8,7 +8,7 @@ gRPC status name in `code`, whatever the transport was. Retries belong to the ca
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -103,7 +103,11 @@ class CiAnalysis:
 
 @dataclass(frozen=True)
 class CiConversation:
-    """A conversation as CI holds it; `payload` is its REST JSON, whole."""
+    """A conversation as CI holds it.
+
+    `read_payload()` gives its REST JSON, whole; that costs more than the call that fetched it, so
+    it's made only where it is landed.
+    """
 
     name: str
     conversation_id: str
@@ -111,7 +115,12 @@ class CiConversation:
     labels: Mapping[str, str]
     updated_at: dt.datetime
     latest_analysis: CiAnalysis | None
-    payload: Mapping[str, Any] = field(repr=False)
+    read_payload: Callable[[], Mapping[str, Any]] = field(repr=False, compare=False)
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """The REST JSON, whole; made anew each time."""
+        return self.read_payload()
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,8 @@ class RawSink(Protocol):
         """Load one gzip'd newline-delimited JSON object; the job id makes it happen once.
 
         A job of that id that is done without error counts as this one; one that runs is waited
-        for. Raises RemoteError JOB_FAILED when the job of that id failed: take the next id.
+        for. Raises RemoteError JOB_FAILED when the job failed, JOB_FAILED_BEFORE when the id was
+        taken already by a job that failed: either way take the next id.
         """
 
     async def query(

@@ -86,8 +86,15 @@ def load_seeds_dir() -> Path:
 
 def cloud_run_shard() -> tuple[int, int]:
     """Return (index, count) of the Cloud Run task that this is, (0, 1) elsewhere."""
-    index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
-    return int(index), int(os.environ.get("CLOUD_RUN_TASK_COUNT", "1"))
+    index = os.environ.get("CLOUD_RUN_TASK_INDEX") or "0"
+    count = os.environ.get("CLOUD_RUN_TASK_COUNT") or "1"
+    try:
+        return int(index), int(count)
+    except ValueError as error:
+        raise SettingsError(
+            "CLOUD_RUN_TASK_INDEX and CLOUD_RUN_TASK_COUNT must be whole numbers",
+            "unset them outside Cloud Run, or use --shard i/n",
+        ) from error
 
 
 def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings:
@@ -104,7 +111,7 @@ def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings
     project_id = given.get("project_id") or probe.project_id
     try:
         if project_id is None:
-            return _LocalSettings(**{**_local_endpoints(state_file), **given})
+            return _LocalSettings(**{**_local_endpoints(state_file, probe), **given})
         return Settings(**given)
     except ValidationError as error:
         raise _settings_error(error) from error
@@ -116,6 +123,9 @@ class _Probe(BaseSettings):
     )
 
     project_id: str | None = None
+    gcs_endpoint: str | None = None
+    bigquery_endpoint: str | None = None
+    insights_endpoint: str | None = None
     seeds_dir: Path = Path("seeds")
 
 
@@ -125,24 +135,35 @@ class _LocalSettings(Settings):
     location: str = "us-central1"
 
 
-def _local_endpoints(state_file: Path) -> dict[str, str]:
-    """Return the endpoints that the environment doesn't give, from the stack's state file."""
+def _local_endpoints(state_file: Path, probe: _Probe) -> dict[str, str]:
+    """Return the endpoints that neither environment nor `.env` gives, from the stack's state."""
     names = ("gcs_endpoint", "bigquery_endpoint", "insights_endpoint")
-    missing = [name for name in names if f"INGEST_{name.upper()}" not in os.environ]
+    missing = [name for name in names if getattr(probe, name) is None]
     if not missing:
         return {}
     try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))
-        return {name: state["endpoints"][name] for name in missing if name in state["endpoints"]}
+        endpoints = json.loads(state_file.read_text(encoding="utf-8"))["endpoints"]
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(
             "no project is set and the local stack isn't running",
             "run `ingest local up`, or set INGEST_PROJECT_ID, INGEST_BUCKET and INGEST_LOCATION",
         ) from error
+    if absent := [name for name in missing if name not in endpoints]:
+        raise SettingsError(
+            f"the local stack runs without {', '.join(name.split('_')[0] for name in absent)}",
+            "run `ingest local up` for the whole of it, or set "
+            + ", ".join(f"INGEST_{name.upper()}" for name in absent),
+        )
+    return {name: endpoints[name] for name in missing}
 
 
 def _settings_error(error: ValidationError) -> SettingsError:
     faults = "; ".join(
-        f"INGEST_{str(fault['loc'][0]).upper()}: {fault['msg'].lower()}" for fault in error.errors()
+        f"{_variable(str(fault['loc'][0]))}: {fault['msg'].lower()}" for fault in error.errors()
     )
     return SettingsError(f"unusable settings: {faults}", "set it in the environment or in .env")
+
+
+def _variable(name: str) -> str:
+    # A name that no setting has comes with its prefix.
+    return f"INGEST_{name.upper().removeprefix('INGEST_')}"

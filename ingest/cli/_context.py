@@ -17,7 +17,7 @@ from ingest.cli._logging import configure_logging
 from ingest.cli._tracing import tracing
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.domain.sharding import Shard
-from ingest.errors import RemoteError
+from ingest.errors import AccessError, RemoteError
 from ingest.flows.admission import Admission
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
@@ -27,6 +27,7 @@ from ingest.ports import ObjectStore
 from ingest.settings import Settings
 
 _CHECK_SECONDS = 10.0
+_NO_ACCESS = {"NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 
 
 class SystemClock:
@@ -116,6 +117,10 @@ async def _check(answer: Coroutine[Any, Any, None], what: str) -> None:
             "check the network; on a laptop: `ingest local status`",
             code="DEADLINE_EXCEEDED",
         ) from error
+    except RemoteError as error:
+        if error.code not in _NO_ACCESS:
+            raise
+        raise AccessError(f"{what}: {error.message}", error.hint) from error
 
 
 def landing_of(outside: Outside, settings: Settings, run_id: str) -> tuple[Attempts, Landing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,13 +12,20 @@ from ingest.domain.outcome import Step
 from ingest.flows.push import Mode
 
 
+class Stage(StrEnum):
+    """The steps that a push may end with."""
+
+    UPLOAD = "upload"
+    SUBMIT = "submit"
+    ANALYSE = "analyse"
+    LAND = "land"
+
+
 def push(
     source: Annotated[
         str, typer.Argument(help="A date folder, a folder of date folders, or gs://bucket/prefix.")
     ],
-    until: Annotated[Step, typer.Option(help="Last stage: upload, submit, analyse or land.")] = (
-        Step.LAND
-    ),
+    until: Annotated[Stage, typer.Option(help="Last stage.")] = Stage.LAND,
     mode: Annotated[
         Mode, typer.Option(help="How analyses are asked for; auto: in bulk from 1,000 on.")
     ] = Mode.AUTO,
@@ -40,7 +48,7 @@ def push(
 
     code = _push_run.execute(
         source,
-        until=until,
+        until=Step(until),
         mode=mode,
         summarize=summarize,
         shard=shard,

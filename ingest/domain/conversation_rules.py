@@ -19,26 +19,8 @@ from ingest.domain.conversation import (
     Transcription,
 )
 from ingest.domain.fault import Fault, Severity, json_pointer
-from ingest.domain.insights_format import MAX_LABEL_CHARS, MAX_LABELS
+from ingest.domain.insights_format import MAX_LABEL_CHARS, MAX_LABELS, PIPELINE_LABELS
 
-PIPELINE_LABELS = frozenset(
-    {
-        "schema_version",
-        "direction",
-        "business_line",
-        "medium",
-        "queue",
-        "agent_team",
-        "agent_site",
-        "call_outcome",
-        "portfolio_id",
-        "campaign_id",
-        "batch_date",
-        "metadata_sha256",
-        "transcript_sha256",
-    }
-)
-"""Labels that the pipeline sets on the CI conversation itself."""
 DURATION_TOLERANCE_SEC = 1.0
 """Recorders round start, end and duration on their own."""
 

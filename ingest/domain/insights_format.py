@@ -23,6 +23,7 @@ _ROLES = {
     Speaker.CUSTOMER: "CUSTOMER",
 }
 _FIRST_USER_IDS = {Speaker.CUSTOMER: 1, Speaker.AGENT: 2, Speaker.AUTOMATED_AGENT: 3}
+_VERSION_LABELS = ("batch_date", "metadata_sha256", "transcript_sha256")
 _CONTEXT_LABELS = (
     "schema_version",
     "direction",
@@ -35,6 +36,9 @@ _CONTEXT_LABELS = (
     "portfolio_id",
     "campaign_id",
 )
+PIPELINE_LABELS = frozenset({*_CONTEXT_LABELS, *_VERSION_LABELS})
+"""Labels that the pipeline sets on the CI conversation itself; the user's own of these names
+aren't used."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def ci_transcript(metadata: Metadata, transcription: Transcription) -> bytes:
 def ci_labels(version: ConversationVersion) -> dict[str, str]:
     """Return the labels of the CI conversation: version hashes, batch, and business context."""
     metadata = version.metadata
-    labels = dict(metadata.labels)
+    labels = {key: text for key, text in metadata.labels.items() if key not in PIPELINE_LABELS}
     for name in _CONTEXT_LABELS:
         value = getattr(metadata, name)
         if value is not None:

@@ -26,10 +26,16 @@ class Admission:
 
     async def admit(self, method: str) -> None:
         """Return when a call of that client method may go."""
-        own = _WINDOW_OF_METHOD.get(method)
-        if own is not None:
-            await self._take(own)
-        await self._take(_ALL)
+        own = _WINDOW_OF_METHOD.get(method, _ALL)
+        windows = {self._windows[own], self._windows[_ALL]}
+        async with self._locks[own]:
+            # Both grants are taken at once: one taken early and used late would count for a
+            # minute in which its call isn't made.
+            while (wait := self._delay(windows)) > 0:
+                await self._clock.sleep(wait)
+            now = self._clock.monotonic()
+            for window in windows:
+                window.take(now)
 
     def exhausted(self, method: str, retry_after_sec: float) -> None:
         """The service refused a call of that method for quota."""
@@ -43,9 +49,6 @@ class Admission:
             name: QuotaUse(window.used(now), window.limit) for name, window in self._windows.items()
         }
 
-    async def _take(self, name: str) -> None:
-        window = self._windows[name]
-        async with self._locks[name]:
-            while (wait := window.delay(self._clock.monotonic())) > 0:
-                await self._clock.sleep(wait)
-            window.take(self._clock.monotonic())
+    def _delay(self, windows: set[CallWindow]) -> float:
+        now = self._clock.monotonic()
+        return max(window.delay(now) for window in windows)

@@ -29,6 +29,9 @@ from ingest.ports import (
     StoredObject,
 )
 
+_NEWEST = 2**62
+"""Generation of an imagined object: newer than any that the bucket holds."""
+
 
 def without_effects(outside: Outside) -> tuple[Outside, Counter[str]]:
     """Return the same outside without effects, and the counter of what it would have done."""
@@ -69,7 +72,7 @@ class DryStore:
                 self._effects["upload CI transcripts"] += 1
         elif not name.startswith(LANDING_PREFIX):
             self._effects["upload files"] += 1
-        return StoredObject(name, if_generation_match + 1, "", len(content), content_sha256)
+        return StoredObject(name, _NEWEST, "", len(content), content_sha256)
 
     async def stat(self, name: str) -> StoredObject | None:
         """Return the live object, or None."""
@@ -110,17 +113,18 @@ class DryInsights:
         self._insights = insights
         self._clock = clock
         self._effects = effects
-        self._imagined: dict[str, CiConversation] = {}
+        self._imagined: dict[str, CiConversation | None] = {}
+        self._being_analysed: set[str] = set()
 
     async def create_conversation(self, submission: CiSubmission) -> CiConversation:
         """Count a create, or raise ALREADY_EXISTS as CI would."""
-        if await self._insights.get_conversation(submission.conversation_id) is not None:
+        if await self.get_conversation(submission.conversation_id) is not None:
             raise RemoteError("CI: ALREADY_EXISTS", code="ALREADY_EXISTS")
         self._effects["create CI conversations"] += 1
         return self._imagine(submission, None)
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
-        """Return the imagined conversation, or the real one."""
+        """Return the imagined conversation, None when its deletion is imagined, or the real one."""
         if conversation_id in self._imagined:
             return self._imagined[conversation_id]
         return await self._insights.get_conversation(conversation_id)
@@ -134,6 +138,7 @@ class DryInsights:
     async def delete_conversation(self, conversation_id: str) -> None:
         """Count a deletion."""
         self._effects["delete CI conversations"] += 1
+        self._imagined[conversation_id] = None
 
     async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
         """Yield those that the filter admits."""
@@ -141,8 +146,9 @@ class DryInsights:
             yield conversation
 
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
-        """Count an analysis and imagine it done."""
-        self._effects["analyse"] += 1
+        """Count an analysis, unless a real one runs, and imagine it done."""
+        if conversation_id not in self._being_analysed:
+            self._effects["analyse"] += 1
         held = await self.get_conversation(conversation_id)
         if held is not None:
             analysis = CiAnalysis(f"{held.name}/analyses/0", self._clock.now(), selector)
@@ -150,8 +156,10 @@ class DryInsights:
         return CiOperation("operations/0", is_done=True)
 
     async def running_analysis(self, conversation_id: str) -> CiOperation | None:
-        """Return the operation that analyses the conversation now, or None."""
-        return await self._insights.running_analysis(conversation_id)
+        """Return None: a dry run waits for nothing, but it knows what needn't be asked for."""
+        if await self._insights.running_analysis(conversation_id) is not None:
+            self._being_analysed.add(conversation_id)
+        return None
 
     async def running_bulk_analysis(self) -> CiOperation | None:
         """Return None: a dry run waits for nothing."""
@@ -192,7 +200,7 @@ class DryInsights:
             labels=submission.labels,
             updated_at=self._clock.now(),
             latest_analysis=analysis,
-            payload={"name": submission.conversation_id},
+            read_payload=lambda: {"name": submission.conversation_id},
         )
         self._imagined[submission.conversation_id] = imagined
         return imagined

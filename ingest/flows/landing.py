@@ -22,10 +22,11 @@ from ingest.domain.raw_records import RawRow, timestamp
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_batch
-from ingest.ports import Clock, ObjectStore, RawSink
+from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
-MAX_JOB_ATTEMPTS = 5
+MAX_JOB_FAILURES = 5
+MAX_JOB_IDS = 200
 _LANDING_NAME = re.compile(rf"{LANDING_PREFIX}([a-z_]+)/([0-9a-f]{{64}})\.json\.gz")
 
 OnLanded = Callable[[], None]
@@ -94,13 +95,17 @@ class Landing:
 
     async def recover(self) -> int:
         """Load the batches that an earlier run left; return how many."""
-        count = 0
-        async for stored in self._store.list(LANDING_PREFIX):
-            found = _LANDING_NAME.fullmatch(stored.name)
-            if found:
-                await self._load(found[1], stored.name, found[2], stored.generation)
-                count += 1
-        return count
+        left = (await self._attempts.run(self._left_batches)).value
+        for table, sha256, stored in left:
+            await self._load(table, stored.name, sha256, stored.generation)
+        return len(left)
+
+    async def _left_batches(self) -> list[tuple[str, str, StoredObject]]:
+        return [
+            (found[1], found[2], stored)
+            async for stored in self._store.list(LANDING_PREFIX)
+            if (found := _LANDING_NAME.fullmatch(stored.name))
+        ]
 
     async def _land(self, table: str, content: bytes) -> None:
         sha256 = sha256_hex(content)
@@ -120,22 +125,27 @@ class Landing:
         except RemoteError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise
+            # None: another run found the batch here, loaded it and removed it.
             held = await self._store.stat(name)
             return held.generation if held else 0
         return stored.generation
 
     async def _load(self, table: str, name: str, sha256: str, generation: int) -> None:
         uri = f"gs://{self._store.bucket}/{name}"
-        for attempt in range(1, MAX_JOB_ATTEMPTS + 1):
-            job_id = f"ingest-{table}-{sha256}-{attempt}"
+        failures = 0
+        for number in range(1, MAX_JOB_IDS + 1):
+            job_id = f"ingest-{table}-{sha256}-{number}"
             try:
                 loaded = await self._attempts.run(partial(self._sink.load, table, uri, job_id))
                 log_batch(self._run_id, table, job_id, loaded.value.row_count)
                 break
             except RemoteError as error:
-                if error.code != "JOB_FAILED" or attempt == MAX_JOB_ATTEMPTS:
+                failures += error.code == "JOB_FAILED"
+                is_last = failures == MAX_JOB_FAILURES or number == MAX_JOB_IDS
+                if is_last or error.code not in ("JOB_FAILED", "JOB_FAILED_BEFORE"):
                     raise
-        await self._attempts.run(lambda: self._store.delete(name, generation))
+        if generation:
+            await self._attempts.run(lambda: self._store.delete(name, generation))
 
 
 @cache

@@ -20,6 +20,7 @@ from ingest.ports import LoadResult
 from ingest.settings import Settings
 
 _THREADS = 4
+_CHECK_TIMEOUT_SEC = 8.0
 _TYPES: dict[type, str] = {
     str: "STRING",
     int: "INT64",
@@ -89,7 +90,8 @@ class BigQueryRawSink:
         return int(job.num_dml_affected_rows or 0)
 
     def _get_table(self, name: str) -> bigquery.Table:
-        return self._client.get_table(self._table_id(name), timeout=self._timeout, retry=None)
+        timeout = min(self._timeout, _CHECK_TIMEOUT_SEC)
+        return self._client.get_table(self._table_id(name), timeout=timeout, retry=None)
 
     def _load(self, table: str, uri: str, job_id: str) -> LoadResult:
         config = bigquery.LoadJobConfig(
@@ -97,6 +99,7 @@ class BigQueryRawSink:
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
         )
+        failed = "JOB_FAILED"
         try:
             job = self._client.load_table_from_uri(
                 uri,
@@ -108,6 +111,7 @@ class BigQueryRawSink:
             )
         except api.Conflict:
             job = self._client.get_job(job_id, timeout=self._timeout, retry=None)
+            failed = "JOB_FAILED_BEFORE" if job.state == "DONE" else failed
         try:
             job.result(timeout=self._settings.step_budget_sec)
         except api.GoogleAPICallError as error:
@@ -115,7 +119,7 @@ class BigQueryRawSink:
                 raise RemoteError(
                     f"BigQuery: load job {job_id} into {table} failed: {error.message}",
                     f"look at it with `bq show -j {job_id}`, then run the same command again",
-                    code="JOB_FAILED",
+                    code=failed,
                 ) from error
             raise
         return LoadResult(job_id, int(job.output_rows or 0))

@@ -21,6 +21,8 @@ from ingest.ports import StoredObject
 from ingest.settings import Settings
 
 _PAGE_SIZE = 1000
+_CHECK_TIMEOUT_SEC = 8.0
+"""Shorter than what a person waits for; a thread that hangs longer would hold up the end."""
 
 
 class GcsObjectStore:
@@ -44,7 +46,14 @@ class GcsObjectStore:
 
     async def check(self) -> None:
         """Raise RemoteError unless the bucket answers."""
-        await self._call(self._client.list_blobs, self._bucket, max_results=1, consume=True)
+        await self._call(
+            self._client.list_blobs,
+            self._bucket,
+            max_results=1,
+            timeout=min(self._timeout, _CHECK_TIMEOUT_SEC),
+            retry=None,
+            consume=True,
+        )
 
     async def put(
         self,
