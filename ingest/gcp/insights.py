@@ -19,7 +19,9 @@ from ingest.domain.insights_format import CiSubmission
 from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
+from ingest.gcp.analysis_states import ci_analysis_state
 from ingest.gcp.remote_errors import translated
+from ingest.hops import CiAnalysisState
 from ingest.ports import CiConversation, CiMatcher, CiOperation, Gate
 from ingest.settings import Settings
 
@@ -110,6 +112,21 @@ class GrpcInsightsApi:
             token = page.next_page_token
             if not token:
                 return
+
+    async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
+        """Return every analysis of the conversation, newest first."""
+        found: list[CiAnalysisState] = []
+        token = ""
+        while True:
+            request = insights.ListAnalysesRequest(
+                parent=self._name(conversation_id), page_token=token
+            )
+            pager = await self._call(self._client.list_analyses, request)
+            page = insights.ListAnalysesResponse.pb(pager._response)
+            found += [ci_analysis_state(analysis) for analysis in page.analyses]
+            token = page.next_page_token
+            if not token:
+                return sorted(found, key=lambda state: state.created_at, reverse=True)
 
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
         """Start an analysis. Not idempotent, and billed."""
