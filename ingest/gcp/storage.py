@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from ingest.errors import RemoteError
 from ingest.gcp.remote_errors import translated
+from ingest.hops import ObjectGeneration
 from ingest.ports import StoredObject
 from ingest.settings import Settings
 
