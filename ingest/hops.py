@@ -7,7 +7,7 @@ conversations has no use for them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,8 +42,11 @@ class Bucket(Protocol):
     async def generations(self, prefix: str) -> Sequence[ObjectGeneration]:
         """Return every generation under the prefix, live and noncurrent, by name and age."""
 
-    async def folders(self, prefix: str = "") -> Sequence[str]:
-        """Return the names that follow the prefix up to the next slash."""
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included."""
+
+    def list(self, prefix: str, start: str = "", end: str = "") -> AsyncIterator[StoredObject]:
+        """Yield live objects under the prefix with start <= name < end, by name."""
 
 
 class CiReader(Protocol):

@@ -121,6 +121,22 @@ class GcsObjectStore:
             for blob in page:
                 yield _stored(blob)
 
+    async def generations(self, prefix: str) -> Sequence[ObjectGeneration]:
+        """Return every generation under the prefix, live and noncurrent, by name and age."""
+        blobs = await self._call(
+            self._client.list_blobs,
+            self._bucket,
+            prefix=prefix,
+            versions=True,
+            timeout=self._timeout,
+            retry=None,
+            consume=True,
+        )
+        found = [
+            ObjectGeneration(_stored(blob), blob.updated, not blob.time_deleted) for blob in blobs
+        ]
+        return sorted(found, key=lambda held: (held.stored.name, held.stored.generation))
+
     async def delete(self, name: str, generation: int) -> None:
         """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
         blob = self._bucket.blob(name, generation=generation)
