@@ -7,6 +7,7 @@ in CI is ours when its `version_tag` starts with our marker; only those are ever
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,17 @@ from ingest.errors import InputError
 
 OWNERSHIP_MARKER = "conversation-coach"
 _TAG_HASH_DIGITS = 16
+_MATCHER_COLUMNS = ("display_name", "type", "role_match", "is_active")
+_RULE_COLUMNS = (
+    "display_name",
+    "group_number",
+    "group_name",
+    "group_type",
+    "rule_number",
+    "query",
+    "is_negated",
+    "is_case_sensitive",
+)
 
 
 class ChangeKind(StrEnum):
@@ -66,9 +78,14 @@ class LiveMatcher:
 
 def parse_definitions(matchers_csv: str, rules_csv: str) -> tuple[MatcherDefinition, ...]:
     """Return the matchers that the two CSV texts define; raise InputError for a bad row."""
-    rules = list(csv.DictReader(rules_csv.splitlines()))
-    definitions = []
-    for row in csv.DictReader(matchers_csv.splitlines()):
+    rules = _rows("phrase_matcher_rules.csv", rules_csv, _RULE_COLUMNS)
+    definitions: list[MatcherDefinition] = []
+    for row in _rows("phrase_matchers.csv", matchers_csv, _MATCHER_COLUMNS):
+        if any(definition.display_name == row["display_name"] for definition in definitions):
+            raise InputError(
+                f"phrase matcher {row['display_name']!r} is defined twice",
+                "the display name is its identity: give each matcher one row",
+            )
         own = [rule for rule in rules if rule["display_name"] == row["display_name"]]
         if not own:
             raise InputError(
@@ -188,6 +205,7 @@ def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefi
         groups = []
         for _, members in groupby(ordered, key=lambda rule: int(rule["group_number"])):
             own = list(members)
+            _check_group(own)
             groups.append(
                 RuleGroup(
                     name=own[0]["group_name"],
@@ -214,6 +232,31 @@ def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefi
             f"phrase matcher {row.get('display_name')!r}: unusable row ({error})",
             "compare with the header and values of the other rows",
         ) from error
+
+
+def _rows(file: str, text: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    absent = [name for name in columns if name not in (reader.fieldnames or ())]
+    if absent:
+        raise InputError(f"{file} lacks the columns {', '.join(absent)}", "restore its header")
+    rows: list[dict[str, str]] = []
+    for row in reader:
+        if None in row or None in row.values():
+            raise InputError(
+                f"{file}, line {reader.line_num}: not as many values as columns",
+                "put text with commas in double quotes",
+            )
+        rows.append(row)
+    return rows
+
+
+def _check_group(rules: Sequence[dict[str, str]]) -> None:
+    if len({(rule["group_name"], rule["group_type"]) for rule in rules}) > 1:
+        raise ValueError(f"group {rules[0]['group_number']} has two names or types")
+    if len({rule["rule_number"] for rule in rules}) < len(rules):
+        raise ValueError(f"group {rules[0]['group_number']} has a rule_number twice")
+    if any(not rule["query"].strip() for rule in rules):
+        raise ValueError(f"group {rules[0]['group_number']} has an empty query")
 
 
 def _flag(text: str) -> bool:

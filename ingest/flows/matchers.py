@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ingest.domain.matchers import (
@@ -63,8 +62,8 @@ async def apply_matchers(
 ) -> tuple[MatcherOutcome, ...]:
     """Make CI equal to the definitions, and land each revision that isn't landed yet.
 
-    A create whose answer was lost shows as a second matcher of the same name in the next plan,
-    which keeps one and deletes the other.
+    A create whose answer was lost is looked for before it is sent again; a second matcher of one
+    name shows in the next plan, which keeps one and deletes the other.
     """
     changes = await plan_matchers(insights, attempts, definitions)
     outcomes = [await _outcome(insights, attempts, change) for change in changes]
@@ -110,25 +109,49 @@ async def delete_matchers(insights: InsightsApi, attempts: Attempts) -> tuple[Ma
 async def _outcome(
     insights: InsightsApi, attempts: Attempts, change: MatcherChange
 ) -> MatcherOutcome:
+    applying = _Applying(insights, change)
     try:
-        await attempts.run(partial(_apply, insights, change))
+        await attempts.run(applying.attempt)
     except RemoteError as error:
         return MatcherOutcome(change, error)
     return MatcherOutcome(change)
 
 
-async def _apply(insights: InsightsApi, change: MatcherChange) -> None:
-    if change.kind is ChangeKind.CREATE and change.definition is not None:
-        await insights.create_matcher(change.definition, version_tag(change.definition))
-    elif change.kind is ChangeKind.UPDATE and change.definition and change.name:
-        tag = version_tag(change.definition)
-        await insights.update_matcher(change.name, change.definition, tag)
-    elif change.kind is ChangeKind.DELETE and change.name:
-        try:
-            await insights.delete_matcher(change.name)
-        except RemoteError as error:
-            if error.code != "NOT_FOUND":
-                raise
+class _Applying:
+    """One change; `attempt` may be called again after any error."""
+
+    def __init__(self, insights: InsightsApi, change: MatcherChange) -> None:
+        self._insights = insights
+        self._change = change
+        self._may_be_created = False
+
+    async def attempt(self) -> None:
+        """Make the change, unless an unanswered attempt has made it."""
+        change = self._change
+        if change.kind is ChangeKind.CREATE and change.definition is not None:
+            await self._create(change.definition)
+        elif change.kind is ChangeKind.UPDATE and change.definition and change.name:
+            tag = version_tag(change.definition)
+            await self._insights.update_matcher(change.name, change.definition, tag)
+        elif change.kind is ChangeKind.DELETE and change.name:
+            try:
+                await self._insights.delete_matcher(change.name)
+            except RemoteError as error:
+                if error.code != "NOT_FOUND":
+                    raise
+
+    async def _create(self, definition: MatcherDefinition) -> None:
+        tag = version_tag(definition)
+        if self._may_be_created:
+            held = await self._insights.list_matchers()
+            if any(_is_of(matcher, definition.display_name, tag) for matcher in held):
+                return
+        self._may_be_created = True
+        await self._insights.create_matcher(definition, tag)
+
+
+def _is_of(matcher: CiMatcher, display_name: str, tag: str) -> bool:
+    return (matcher.applied.display_name, matcher.version_tag) == (display_name, tag)
 
 
 async def _landed_revisions(sink: RawSink, attempts: Attempts) -> set[tuple[str, str]]:

@@ -100,7 +100,7 @@ class LocalSource:
             raise InputError(
                 f"{self.root} isn't a folder", "name a date folder or a folder of date folders"
             )
-        if not self.dates():
+        if not any(self._dates()):
             raise InputError(
                 f"{self.root} is no date folder and holds none",
                 "name it like 2025-12-28: <date>/<conversation_id>/metadata.json",
@@ -108,21 +108,36 @@ class LocalSource:
 
     def dates(self) -> list[tuple[dt.date, Path]]:
         """Return the date folders, oldest first."""
+        return self._dates()[0]
+
+    def _dates(self) -> tuple[list[tuple[dt.date, Path]], list[Fault]]:
         root = self.root.resolve()
-        own = parse_batch_date(root.name)
+        own = parse_batch_date(self.root.name) or parse_batch_date(root.name)
         if own is not None:
-            return [(own, root)]
-        found = []
+            return [(own, root)], []
+        found, faults = [], []
         for entry in sorted(root.iterdir()):
             date = parse_batch_date(entry.name)
-            if date is not None and entry.is_dir() and _is_within(entry, root):
+            if date is None or not entry.is_dir():
+                continue
+            if _is_within(entry, root):
                 found.append((date, entry))
-        return found
+            else:
+                faults.append(_link_out(entry.name))
+        return found, faults
 
     async def walk(self) -> AsyncIterator[SourceConversation | Fault]:
         """Yield every conversation folder in order, and a fault for each entry that is none."""
-        for date, folder in self.dates():
-            for name in sorted(entry.name for entry in os.scandir(folder)):
+        dates, faults = self._dates()
+        for fault in faults:
+            yield fault
+        for date, folder in dates:
+            try:
+                names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone, no Path each
+            except OSError as error:
+                yield _unreadable(str(date), error.strerror or type(error).__name__)
+                continue
+            for name in names:
                 for found in _entry(date, folder, name):
                     yield found
 
@@ -174,6 +189,7 @@ class BucketSource:
         """Yield every conversation in order, and a fault for each object that is no file of one."""
         base, fixed_date = self._base()
         current: BucketConversation | None = None
+        is_empty = True
         async for stored in self.store.list(self._listed_prefix()):
             date, parts = fixed_date, stored.name.removeprefix(base).split("/")
             if date is None:
@@ -181,6 +197,7 @@ class BucketSource:
                 parts = parts[1:]
             if date is None:
                 continue
+            is_empty = False
             fault = _object_fault(date, parts)
             if fault is not None:
                 yield fault
@@ -194,6 +211,11 @@ class BucketSource:
             current.objects[_KIND_BY_NAME[parts[1]]] = stored
         if current is not None:
             yield current
+        if is_empty:
+            raise InputError(
+                f"gs://{self.store.bucket}/{self.prefix} holds no date folder with objects",
+                "name it like gs://bucket/2025-12-28: <date>/<conversation_id>/metadata.json",
+            )
 
     def _listed_prefix(self) -> str:
         return f"{self.prefix}/" if self.prefix else ""
@@ -226,19 +248,14 @@ def _object_fault(date: dt.date, parts: list[str]) -> Fault | None:
 def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversation | Fault]:
     path = folder / name
     place = f"{date}/{name}"
-    if name.startswith(".") or not path.is_dir():
-        if path.is_symlink() or not name.startswith("."):
+    is_hidden = name.startswith(".") and not name.startswith("..")
+    if is_hidden or not path.is_dir():
+        if path.is_symlink() or not is_hidden:
             yield _no_conversation(place)
     elif not CONVERSATION_ID_PATTERN.fullmatch(name):
         yield _bad_id(place)
     elif not _is_within(path, folder):
-        yield Fault(
-            place,
-            "",
-            "link_leaves_source",
-            "the folder is a link that leads out of the source",
-            "copy the conversation into the source",
-        )
+        yield _link_out(place)
     else:
         yield LocalConversation(date, name, path)
 
@@ -257,6 +274,16 @@ def _read_within(path: Path, folder: Path) -> bytes | int:
         raise FileNotFoundError(path)
     size = path.stat().st_size
     return size if size > MAX_FILE_BYTES else path.read_bytes()
+
+
+def _link_out(place: str) -> Fault:
+    return Fault(
+        place,
+        "",
+        "link_leaves_source",
+        "the folder is a link that leads out of the source",
+        "copy the conversation into the source",
+    )
 
 
 def _no_conversation(place: str) -> Fault:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
+from google.cloud.storage import exceptions as storage_errors
 from google.rpc import error_details_pb2
 
 from ingest.errors import RemoteError, SettingsError
@@ -27,8 +28,12 @@ def translated(service: str) -> Iterator[None]:
         raise SettingsError(
             "no Google credentials found", "run `gcloud auth application-default login`"
         ) from error
+    except auth.TransportError as error:
+        raise _error(service, "UNAVAILABLE", f"no credentials could be fetched: {error}") from error
     except auth.GoogleAuthError as error:
         raise _error(service, "UNAUTHENTICATED", str(error)) from error
+    except storage_errors.DataCorruption as error:
+        raise _error(service, "DATA_LOSS", "the bytes read don't have the checksum told") from error
     except requests.exceptions.Timeout as error:
         raise _error(service, "DEADLINE_EXCEEDED", "no answer in time") from error
     except (requests.exceptions.RequestException, ConnectionError) as error:
