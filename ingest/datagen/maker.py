@@ -234,11 +234,13 @@ class Maker:
 
 
 def sentiment_arc(moods: Sequence[int]) -> str:
-    """Return the name of the way from the customer's first to last mood (thirds, -2 to 2)."""
+    """Return the name of the way from the customer's first three turns to the last three.
+
+    Moods are -2 to 2; within half a point of zero is neutral.
+    """
     if not moods:
         return "steady_neutral"
-    third = max(1, len(moods) // 3)
-    first, last = (sum(part) / third for part in (moods[:third], moods[-third:]))
+    first, last = (sum(part) / len(part) for part in (moods[:3], moods[-3:]))
     return {
         (-1, 1): "negative_to_positive",
         (1, -1): "positive_to_negative",

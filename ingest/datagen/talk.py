@@ -167,11 +167,11 @@ class Talk:
         """Say it with an opening word and an aside, as the mood is."""
         tone = "neg" if self.mood < 0 else "pos" if self.mood > 0 else "neu"
         is_full = "." in bank.name and not bank.name.startswith(_BARE_BANKS)
-        if is_full and self.rng.random() < 0.55:
+        if is_full and self.rng.random() < 0.5:
             phrasing.say(pick(self.banks[f"opening.{tone}"], self.rng, self.used), self, self.used)
             phrasing.pieces.append(" ")
         phrasing.say(pick(bank, self.rng, self.used), self, self.used)
-        if is_full and self.rng.random() < 0.25 + 0.5 * self.persona.chattiness:
+        if is_full and self.rng.random() < 0.12 + 0.45 * self.persona.chattiness:
             phrasing.pieces.append(" ")
             phrasing.say(pick(self.banks[f"aside.{tone}"], self.rng, self.used), self, self.used)
 

@@ -14,7 +14,7 @@ Position = Annotated[int, Field(ge=0)]
 
 
 class SentimentArc(StrEnum):
-    """The way of the customer's mood from the first to the last third of the conversation."""
+    """The way of the customer's mood from the first turns to the last."""
 
     NEGATIVE_TO_POSITIVE = "negative_to_positive"
     POSITIVE_TO_NEGATIVE = "positive_to_negative"

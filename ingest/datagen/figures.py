@@ -1,0 +1,194 @@
+"""Figures that tell how real a data set looks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.domain.conversation import Metadata, Speaker, Transcription
+
+LONG_UTTERANCE_WORDS = 6
+"""Shorter ones (yes, thanks, a phone number read back) repeat in any real data."""
+GROWTH_STEP_TURNS = 200
+
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_DISFLUENCY = re.compile(
+    r"\b(?:um+|uh+|er+|ah|you know|sort of|i mean)\b|\u2014|\b(\w+)\u2014 \1\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSetFigures:
+    """Figures of one data set; shares between 0 and 1, distributions as value to count."""
+
+    name: str
+    conversations: int
+    turns: int
+    turns_per_conversation: dict[int, int]
+    words_per_turn: dict[int, int]
+    duration_minutes: dict[int, int]
+    talk_shares: dict[str, float]
+    """Share of all words by speaker."""
+    distinct_utterances: int
+    repeated_customer_share: float
+    """Share of customer utterances of six or more words that occur at least twice."""
+    vocabulary_size: int
+    vocabulary_growth: tuple[tuple[int, int], ...]
+    """Words seen so far, and how many of them differ."""
+    disfluencies_per_100_words: float
+    """Spoken turns of people only."""
+    back_channel_share: float
+    """Share of turns of one or two words."""
+    sentiment_arcs: dict[str, int]
+    """From the truth files; empty without them."""
+    outcomes: dict[str, int]
+    hours: dict[int, int]
+
+    def median_turns(self) -> int:
+        """Median of turns per conversation."""
+        return quantile(self.turns_per_conversation, 0.5)
+
+    def table(self) -> list[tuple[str, str]]:
+        """Return the figures as lines of name and value, for people."""
+        turns, words = self.turns_per_conversation, self.words_per_turn
+        lines = [
+            ("conversations", f"{self.conversations:,}"),
+            ("turns", f"{self.turns:,}"),
+            ("turns per conversation (p10, median, p90)", _spread(turns)),
+            ("words per turn (p10, median, p90)", _spread(words)),
+            ("minutes per conversation (p10, median, p90)", _spread(self.duration_minutes)),
+        ]
+        lines += [
+            (f"talk share of {speaker}", f"{share:.1%}")
+            for speaker, share in self.talk_shares.items()
+        ]
+        lines += [
+            ("distinct utterances", f"{self.distinct_utterances:,}"),
+            ("repeated customer utterances of 6+ words", f"{self.repeated_customer_share:.2%}"),
+            ("vocabulary", f"{self.vocabulary_size:,}"),
+            ("disfluencies per 100 spoken words", f"{self.disfluencies_per_100_words:.2f}"),
+            ("turns of one or two words", f"{self.back_channel_share:.1%}"),
+        ]
+        whole = sum(self.sentiment_arcs.values()) or 1
+        lines += [
+            (f"arc {arc}", f"{count / whole:.1%}") for arc, count in self.sentiment_arcs.items()
+        ]
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as one JSON object."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "vocabulary_growth": [list(pair) for pair in self.vocabulary_growth]}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Collects the figures, one conversation at a time."""
+
+    name: str
+    conversations: int = 0
+    turns: int = 0
+    turns_per_conversation: Counter[int] = field(default_factory=Counter)
+    words_per_turn: Counter[int] = field(default_factory=Counter)
+    duration_minutes: Counter[int] = field(default_factory=Counter)
+    words_by_speaker: Counter[str] = field(default_factory=Counter)
+    utterances: set[int] = field(default_factory=set)
+    long_customer: Counter[int] = field(default_factory=Counter)
+    vocabulary: set[str] = field(default_factory=set)
+    growth: list[tuple[int, int]] = field(default_factory=list)
+    words: int = 0
+    spoken_words: int = 0
+    disfluencies: int = 0
+    short_turns: int = 0
+    arcs: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    hours: Counter[int] = field(default_factory=Counter)
+
+    def add(self, metadata: Metadata | None, talk: Transcription, arc: str | None) -> None:
+        """Count one conversation; utterances are remembered by hash, so memory stays small."""
+        self.conversations += 1
+        self.turns_per_conversation[len(talk.turns)] += 1
+        is_spoken = metadata is None or metadata.medium.value == "PHONE_CALL"
+        for turn in talk.turns:
+            self._add_turn(turn.speaker, turn.text, is_spoken)
+        if arc is not None:
+            self.arcs[arc] += 1
+        if metadata is not None:
+            self.outcomes[metadata.call_outcome.value] += 1
+            self.hours[metadata.started_at.hour] += 1
+            self.duration_minutes[round(metadata.duration_sec / 60)] += 1
+
+    def _add_turn(self, speaker: Speaker, text: str, is_spoken: bool) -> None:
+        words = _WORD.findall(text.lower())
+        count = len(text.split())
+        self.turns += 1
+        self.words += len(words)
+        self.words_per_turn[count] += 1
+        self.words_by_speaker[speaker.value] += count
+        self.vocabulary.update(words)
+        self.short_turns += count <= 2
+        key = hash(text)
+        self.utterances.add(key)
+        if speaker is Speaker.CUSTOMER and count >= LONG_UTTERANCE_WORDS:
+            self.long_customer[key] += 1
+        if is_spoken and speaker is not Speaker.AUTOMATED_AGENT:
+            self.spoken_words += count
+            self.disfluencies += len(_DISFLUENCY.findall(text))
+        if self.turns % GROWTH_STEP_TURNS == 0:
+            self.growth.append((self.words, len(self.vocabulary)))
+
+    def figures(self) -> DataSetFigures:
+        """Return what was counted."""
+        words = sum(self.words_by_speaker.values()) or 1
+        long_turns = sum(self.long_customer.values())
+        repeated = sum(count for count in self.long_customer.values() if count > 1)
+        growth = [*self.growth, (self.words, len(self.vocabulary))]
+        return DataSetFigures(
+            name=self.name,
+            conversations=self.conversations,
+            turns=self.turns,
+            turns_per_conversation=_sorted(self.turns_per_conversation),
+            words_per_turn=_sorted(self.words_per_turn),
+            duration_minutes=_sorted(self.duration_minutes),
+            talk_shares={
+                speaker: count / words for speaker, count in sorted(self.words_by_speaker.items())
+            },
+            distinct_utterances=len(self.utterances),
+            repeated_customer_share=repeated / long_turns if long_turns else 0.0,
+            vocabulary_size=len(self.vocabulary),
+            vocabulary_growth=tuple(_thinned(growth, 200)),
+            disfluencies_per_100_words=(
+                100 * self.disfluencies / self.spoken_words if self.spoken_words else 0.0
+            ),
+            back_channel_share=self.short_turns / self.turns if self.turns else 0.0,
+            sentiment_arcs=_sorted(self.arcs),
+            outcomes=_sorted(self.outcomes),
+            hours=_sorted(self.hours),
+        )
+
+
+def quantile(distribution: dict[int, int], share: float) -> int:
+    """Return the smallest value that `share` of all counts don't exceed; 0 when empty."""
+    whole = sum(distribution.values())
+    seen = 0
+    for value in sorted(distribution):
+        seen += distribution[value]
+        if seen >= share * whole:
+            return value
+    return 0
+
+
+def _spread(distribution: dict[int, int]) -> str:
+    return ", ".join(str(quantile(distribution, share)) for share in (0.1, 0.5, 0.9))
+
+
+def _sorted[Key: (int, str)](counts: Counter[Key]) -> dict[Key, int]:
+    return {key: counts[key] for key in sorted(counts)}
+
+
+def _thinned(points: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    step = max(1, len(points) // most)
+    return [*points[::step], points[-1]] if (len(points) - 1) % step else list(points[::step])
