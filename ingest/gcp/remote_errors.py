@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
-from google.cloud.storage import exceptions as storage_errors
+from google.resumable_media import common as media
 from google.rpc import error_details_pb2
 
 from ingest.errors import RemoteError, SettingsError
@@ -32,7 +32,7 @@ def translated(service: str) -> Iterator[None]:
         raise _error(service, "UNAVAILABLE", f"no credentials could be fetched: {error}") from error
     except auth.GoogleAuthError as error:
         raise _error(service, "UNAUTHENTICATED", str(error)) from error
-    except storage_errors.DataCorruption as error:
+    except media.DataCorruption as error:
         raise _error(service, "DATA_LOSS", "the bytes read don't have the checksum told") from error
     except requests.exceptions.Timeout as error:
         raise _error(service, "DEADLINE_EXCEEDED", "no answer in time") from error
