@@ -4,6 +4,7 @@
         unique_key='conversation_file_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
+        merge_exclude_columns=['landed_at', 'run_id'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}

@@ -47,7 +47,10 @@ conversations as (
         annotator_profile_sha256,
         obfuscated_user_id,
         turn_count,
+        billed_turn_count,
         duration_sec,
+        customer_sentiment_score,
+        customer_sentiment_magnitude,
         analysis_id is not null as is_analysed,
         batch_date,
         started_at,
@@ -56,7 +59,8 @@ conversations as (
         expires_at,
         analysis_requested_at,
         analysed_at,
-        landed_at
+        landed_at,
+        labels
     from latest_states
 )
 

@@ -47,6 +47,7 @@ joined as (
             when 'END_USER' then 'CUSTOMER'
             else turns.participant_role
         end as speaker,
+        turns.participant_role,
         turns.participant_id,
         turns.text,
         turns.language_code,
@@ -70,12 +71,7 @@ joined as (
             turns.conversation_id = sentiments.conversation_id
             and turns.payload_sha256 = sentiments.payload_sha256
             and turns.turn_index = sentiments.turn_index
-),
-
-deduplicated as (
-    select *
-    from joined
-    {{ latest_by('turn_id', 'turn_index') }}
+    {{ latest_by('turn_id', 'turns.message_at') }}
 )
 
-select * from deduplicated
+select * from joined

@@ -9,6 +9,7 @@ source as (
         json_query_array(
             payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.annotations'
         ) as annotations,
+        json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.intents') as intents,
         safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp) as analysis_requested_at,
         _landed_at
     from {{ source('coach_raw', 'ci_conversations') }}
@@ -23,6 +24,7 @@ unnested as (
         source.payload_sha256,
         source.analysis_name,
         annotation,
+        source.intents[json_value(annotation, '$.intentMatchData.intentUniqueId')] as intent,
         source.analysis_requested_at,
         source._landed_at
     from source
@@ -48,6 +50,7 @@ parsed as (
         json_value(annotation, '$.phraseMatchData.phraseMatcher') as phrase_matcher_name,
         json_value(annotation, '$.phraseMatchData.displayName') as phrase_matcher,
         json_value(annotation, '$.intentMatchData.intentUniqueId') as intent_id,
+        json_value(intent, '$.displayName') as highlight,
         json_value(annotation, '$.entityMentionData.entityUniqueId') as entity_key,
         json_value(annotation, '$.entityMentionData.type') as mention_type,
         coalesce(safe_cast(json_value(annotation, '$.channelTag') as int64), 0) as channel_tag,

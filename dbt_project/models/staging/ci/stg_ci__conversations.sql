@@ -2,7 +2,9 @@
 with
 
 source as (
-    select *
+    select
+        *,
+        json_query_array(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments
     from {{ source('coach_raw', 'ci_conversations') }}
     where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
 ),
@@ -33,6 +35,20 @@ parsed as (
         json_value(payload, '$.obfuscatedUserId') as obfuscated_user_id,
         _run_id as run_id,
         coalesce(safe_cast(json_value(payload, '$.turnCount') as int64), 0) as turn_count,
+        (
+            select sum(greatest(1, cast(ceil(char_length(json_value(segment, '$.text')) / 1000) as int64)))
+            from unnest(json_query_array(payload, '$.transcript.transcriptSegments')) as segment
+        ) as billed_turn_count,
+        (
+            select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.score') as float64), 0))
+            from unnest(sentiments) as sentiment
+            where json_value(sentiment, '$.channelTag') = '1'
+        ) as customer_sentiment_score,
+        (
+            select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.magnitude') as float64), 0))
+            from unnest(sentiments) as sentiment
+            where json_value(sentiment, '$.channelTag') = '1'
+        ) as customer_sentiment_magnitude,
         safe_cast(regexp_extract(json_value(payload, '$.duration'), r'^([0-9.]+)s$') as float64) as duration_sec,
         coalesce(
             safe_cast(json_value(payload, '$.labels.batch_date') as date),
@@ -44,7 +60,14 @@ parsed as (
         safe_cast(json_value(payload, '$.expireTime') as timestamp) as expires_at,
         safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp) as analysis_requested_at,
         safe_cast(json_value(payload, '$.latestAnalysis.createTime') as timestamp) as analysed_at,
-        _landed_at as landed_at
+        _landed_at as landed_at,
+        array(
+            select as struct
+                label_key as key,
+                json_value(json_query(payload, '$.labels')[label_key]) as value
+            from unnest(json_keys(json_query(payload, '$.labels'), 1)) as label_key
+            order by label_key
+        ) as labels
     from source
 )
 

@@ -1,0 +1,79 @@
+{{
+    config(
+        materialized='incremental',
+        unique_key='analysis_id',
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        cluster_by=['conversation_id'],
+        post_hook="{{ delete_forgotten() }}"
+    )
+}}
+{# A new analysis changes what the older ones are (superseded), so all of a conversation are read again. #}
+with
+
+changed as (
+    {{ changed_conversations([ref('int_ci_states')], landed_from()) }}
+),
+
+analyses as (
+    select states.*
+    from {{ ref('int_ci_states') }} as states
+    inner join changed
+        on states.conversation_id = changed.conversation_id
+    where states.analysis_id is not null
+    {{ latest_by('states.analysis_id', 'states.landed_at, states.payload_sha256') }}
+),
+
+reasons as (
+    select
+        regexp_extract(resource_name, r'([^/]+)$') as analysis_id,
+        min(reason) as reason
+    from {{ ref('stg_pipeline__events') }}
+    where step = 'analyse' and reason is not null
+    group by regexp_extract(resource_name, r'([^/]+)$')
+),
+
+ordered as (
+    select
+        analyses.*,
+        lag(transcript_sha256) over in_order as previous_transcript_sha256,
+        lag(annotator_profile_sha256) over in_order as previous_profile_sha256,
+        lag(analysis_id) over in_order as previous_analysis_id,
+        lead(analysis_id) over in_order as superseded_by,
+        row_number() over in_order as analysis_number
+    from analyses
+    window in_order as (partition by conversation_id order by analysed_at, analysis_id)
+),
+
+explained as (
+    select
+        ordered.analysis_id,
+        ordered.conversation_id,
+        ordered.conversation_version_id,
+        ordered.previous_analysis_id,
+        ordered.superseded_by,
+        ordered.annotator_profile_sha256,
+        case
+            when reasons.reason is not null then reasons.reason
+            when ordered.analysis_number = 1 then 'first_analysis'
+            when ordered.transcript_sha256 != ordered.previous_transcript_sha256 then 'transcript_changed'
+            when ordered.annotator_profile_sha256 != ordered.previous_profile_sha256 then 'profile_changed'
+            else 'repeated'
+        end as reason,
+        ordered.analysis_number,
+        cast(ceil(ordered.billed_turn_count / 120) as int64) as billing_unit_count,
+        ordered.customer_sentiment_score,
+        ordered.customer_sentiment_magnitude,
+        timestamp_diff(ordered.analysed_at, ordered.analysis_requested_at, millisecond) / 1000 as latency_sec,
+        coalesce(ordered.analysis_id = conversations.analysis_id, false) as is_current,
+        ordered.batch_date,
+        ordered.analysis_requested_at,
+        ordered.analysed_at,
+        ordered.landed_at
+    from ordered
+    left join reasons
+        on ordered.analysis_id = reasons.analysis_id
+    left join {{ ref('ci_conversations') }} as conversations
+        on ordered.conversation_id = conversations.conversation_id
+)
+
+select * from explained

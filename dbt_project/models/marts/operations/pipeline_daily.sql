@@ -1,0 +1,71 @@
+with
+
+versions as (
+    select *
+    from {{ ref('conversation_registry', v=2) }}
+),
+
+failures as (
+    select
+        batch_date,
+        coalesce(error_code, 'UNKNOWN') as error_code,
+        count(*) as failure_count
+    from {{ ref('stg_pipeline__events') }}
+    where outcome = 'failed'
+    group by batch_date, coalesce(error_code, 'UNKNOWN')
+),
+
+failure_days as (
+    select
+        batch_date,
+        sum(failure_count) as failure_count,
+        array_agg(struct(error_code, failure_count) order by error_code) as failures_by_code
+    from failures
+    group by batch_date
+),
+
+funnel as (
+    select
+        batch_date,
+        count(*) as version_count,
+        countif(is_current) as conversation_count,
+        countif(is_current and starts_with(status, 'waiting')) as waiting_count,
+        countif(is_current and status = 'registered') as registered_count,
+        countif(is_current and status = 'submitted') as submitted_count,
+        countif(is_current and status = 'analysed') as analysed_count,
+        countif(is_current and status = 'failed') as failed_count,
+        approx_quantiles(upload_latency_sec, 100)[safe_offset(50)] as upload_latency_p50_sec,
+        approx_quantiles(upload_latency_sec, 100)[safe_offset(95)] as upload_latency_p95_sec,
+        approx_quantiles(submit_latency_sec, 100)[safe_offset(50)] as submit_latency_p50_sec,
+        approx_quantiles(submit_latency_sec, 100)[safe_offset(95)] as submit_latency_p95_sec,
+        approx_quantiles(analyse_latency_sec, 100)[safe_offset(50)] as analyse_latency_p50_sec,
+        approx_quantiles(analyse_latency_sec, 100)[safe_offset(95)] as analyse_latency_p95_sec
+    from versions
+    group by batch_date
+),
+
+days as (
+    select
+        coalesce(funnel.batch_date, failure_days.batch_date) as batch_date,
+        coalesce(funnel.version_count, 0) as version_count,
+        coalesce(funnel.conversation_count, 0) as conversation_count,
+        coalesce(funnel.waiting_count, 0) as waiting_count,
+        coalesce(funnel.registered_count, 0) as registered_count,
+        coalesce(funnel.submitted_count, 0) as submitted_count,
+        coalesce(funnel.analysed_count, 0) as analysed_count,
+        coalesce(funnel.failed_count, 0) as failed_count,
+        coalesce(failure_days.failure_count, 0) as failure_count,
+        safe_divide(funnel.analysed_count, funnel.conversation_count) as analysed_share,
+        funnel.upload_latency_p50_sec,
+        funnel.upload_latency_p95_sec,
+        funnel.submit_latency_p50_sec,
+        funnel.submit_latency_p95_sec,
+        funnel.analyse_latency_p50_sec,
+        funnel.analyse_latency_p95_sec,
+        failure_days.failures_by_code
+    from funnel
+    full outer join failure_days
+        on funnel.batch_date = failure_days.batch_date
+)
+
+select * from days

@@ -1,0 +1,31 @@
+with
+
+paths as (
+    select *
+    from {{ ref('int_ci_payload_paths') }}
+),
+
+summed as (
+    select
+        path,
+        max(json_type) as example_type,
+        sum(occurrence_count) as occurrence_count,
+        count(*) as day_count,
+        min(first_landed_at) as first_seen_at,
+        max(landed_at) as last_seen_at
+    from paths
+    group by path
+),
+
+unread as (
+    select summed.*
+    from summed
+    left join {{ ref('ci_read_paths') }} as read_paths
+        on
+            summed.path = read_paths.path
+            or starts_with(read_paths.path, concat(summed.path, '.'))
+            or starts_with(read_paths.path, concat(summed.path, '[]'))
+    where read_paths.path is null
+)
+
+select * from unread

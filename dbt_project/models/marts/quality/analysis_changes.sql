@@ -1,0 +1,64 @@
+with
+
+analyses as (
+    select *
+    from {{ ref('ci_analyses') }}
+    where previous_analysis_id is not null
+),
+
+findings as (
+    select *
+    from {{ ref('int_analysis_findings') }}
+),
+
+compared as (
+    select
+        analyses.*,
+        earlier.customer_sentiment_score as previous_sentiment_score,
+        later_findings.annotation_count - earlier_findings.annotation_count as annotation_count_change,
+        later_findings.entity_mention_count - earlier_findings.entity_mention_count as entity_mention_count_change,
+        array(
+            select hit
+            from unnest(later_findings.hits) as hit
+            where hit not in unnest(earlier_findings.hits)
+            order by hit
+        ) as added_hits,
+        array(
+            select hit
+            from unnest(earlier_findings.hits) as hit
+            where hit not in unnest(later_findings.hits)
+            order by hit
+        ) as removed_hits
+    from analyses
+    inner join {{ ref('ci_analyses') }} as earlier
+        on analyses.previous_analysis_id = earlier.analysis_id
+    inner join findings as later_findings
+        on analyses.analysis_id = later_findings.analysis_id
+    inner join findings as earlier_findings
+        on analyses.previous_analysis_id = earlier_findings.analysis_id
+),
+
+changes as (
+    select
+        analysis_id,
+        conversation_id,
+        conversation_version_id,
+        previous_analysis_id,
+        reason,
+        customer_sentiment_score,
+        previous_sentiment_score,
+        customer_sentiment_score - previous_sentiment_score as sentiment_score_change,
+        annotation_count_change,
+        entity_mention_count_change,
+        array_length(added_hits) as added_hit_count,
+        array_length(removed_hits) as removed_hit_count,
+        array_length(added_hits) + array_length(removed_hits) = 0
+        and coalesce(customer_sentiment_score = previous_sentiment_score, true) as is_unchanged,
+        batch_date,
+        analysed_at,
+        added_hits,
+        removed_hits
+    from compared
+)
+
+select * from changes
