@@ -30,6 +30,14 @@ COMMANDS = {
     "health": CommandPlace(
         "ingest.cli.health", "health", "Tell what waits or failed, since when, in one line."
     ),
+    "runs": CommandPlace(
+        "ingest.cli.runs", "runs", "Show the latest runs, and what each step of them came to."
+    ),
+    "errors": CommandPlace(
+        "ingest.cli.runs",
+        "errors",
+        "List failed steps, newest first, and whether the conversation got over them.",
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),

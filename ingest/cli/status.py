@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from ingest.cli._options import AsJson
+from ingest.cli._reading_options import AsJson, DateOption
 
 
-def status(
-    date: Annotated[
-        str | None, typer.Option("--date", help="Only this batch date, for example 2025-12-28.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+def status(date: DateOption = None, as_json: AsJson = False) -> None:
     """Show how far every conversation has come, by date.
 
     Counts are evidence: files, CI states and events in the raw tables. `ingest why` explains one

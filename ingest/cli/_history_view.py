@@ -1,0 +1,99 @@
+"""Shows `ingest runs` and `ingest errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+from ingest.cli._reading import now, opened, parsed_date, print_json
+from ingest.cli._terminal import ago, aligned, counted, moment_text, safe
+from ingest.flows.inspection.failures import (
+    FailedStep,
+    FailureGroup,
+    read_failure_groups,
+    read_failures,
+)
+from ingest.flows.inspection.runs import Run, StepCounts, read_runs
+
+
+def show_runs(date: str | None, limit: int, *, as_json: bool) -> None:
+    """Print the latest runs."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    found = read_runs(warehouse, batch_date, limit)
+    if as_json:
+        print_json(found)
+    elif not found:
+        typer.echo("no run has left an event yet")
+    else:
+        typer.echo("\n\n".join(_run(run) for run in found))
+
+
+def show_errors(
+    date: str | None, limit: int, *, group: bool, only_open: bool, as_json: bool
+) -> None:
+    """Print failed steps, one by one or by step and code."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    if group:
+        groups = read_failure_groups(warehouse, batch_date, only_open=only_open, limit=limit)
+        _print(groups, _group_table(groups), as_json=as_json)
+    else:
+        failures = read_failures(warehouse, batch_date, only_open=only_open, limit=limit)
+        _print(failures, "\n\n".join(map(_failure, failures)), as_json=as_json)
+
+
+def _print(found: tuple[object, ...], text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(text if found else "no failed step")
+
+
+def _run(run: Run) -> str:
+    dates = " to ".join(date.isoformat() for date in run.batch_dates) or "no date"
+    head = (
+        f"{safe(run.run_id)}  {ago(run.ended_at, now())}, took {run.took_sec:.1f} s: "
+        f"{counted(run.conversation_count, 'conversation')} of {dates}, {run.failed_count} failed"
+    )
+    table = aligned(
+        ("  STEP", "SUCCEEDED", "ADOPTED", "WAITING", "FAILED", "RETRIED"),
+        [_step(step) for step in run.steps],
+        " rrrrr",
+    )
+    return f"{head}\n{table}"
+
+
+def _step(step: StepCounts) -> tuple[str, ...]:
+    counts = (step.succeeded, step.adopted, step.waiting, step.failed, step.retried)
+    return (f"  {step.step}", *(str(count or "-") for count in counts))
+
+
+def _failure(failure: FailedStep) -> str:
+    state = "open" if failure.is_open else "got over"
+    attempts = counted(failure.attempts, "attempt")
+    return (
+        f"{failure.conversation_id}  {failure.step}: {safe(failure.error_code)}  ({state})\n"
+        f"  {moment_text(failure.failed_at)}, {attempts}, run {safe(failure.run_id)}\n"
+        f"  {safe(failure.error_message or 'no message')}"
+    )
+
+
+def _group_table(groups: Iterable[FailureGroup]) -> str:
+    return aligned(
+        ("STEP", "CODE", "FAILURES", "CONVERSATIONS", "OPEN", "LATEST", "EXAMPLE"),
+        [
+            (
+                group.step,
+                group.error_code,
+                str(group.failure_count),
+                str(group.conversation_count),
+                str(group.open_count or "-"),
+                ago(group.last_at, now()),
+                group.example_id,
+            )
+            for group in groups
+        ],
+        "  rrrr",
+    )
