@@ -1,0 +1,1 @@
+"""Foreign transcript formats, read into ours by pure functions."""
