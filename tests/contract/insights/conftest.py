@@ -1,0 +1,66 @@
+"""Where the contract of Conversational Insights is tested.
+
+Without settings an emulator is started. To test the real service, set
+INSIGHTS_CONTRACT_PROJECT, INSIGHTS_CONTRACT_LOCATION and INSIGHTS_CONTRACT_BUCKET and sign in with
+application default credentials; every resource that a case makes is deleted again, analyses are
+billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT and INSIGHTS_CONTRACT_GCS_ENDPOINT
+as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import contact_center_insights_v1 as insights
+from google.cloud import storage
+from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
+from insights_service import Service
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """Yield the service under test."""
+    project = os.environ.get("INSIGHTS_CONTRACT_PROJECT")
+    if project:
+        service = _configured(project)
+    else:
+        emulator = request.getfixturevalue("ci_emulator")
+        objects = request.getfixturevalue("ci_objects")
+        service = Service(
+            emulator.client, emulator.parent, lambda name, body: objects.put("contract", name, body)
+        )
+    yield service
+    service.clean()
+
+
+def _configured(project: str) -> Service:
+    location = os.environ.get("INSIGHTS_CONTRACT_LOCATION", "us-central1")
+    bucket_name = os.environ["INSIGHTS_CONTRACT_BUCKET"]
+    endpoint = os.environ.get("INSIGHTS_CONTRACT_ENDPOINT")
+    if endpoint:
+        transport = transports.ContactCenterInsightsGrpcTransport(
+            channel=grpc.insecure_channel(endpoint)
+        )
+        client = insights.ContactCenterInsightsClient(transport=transport)
+        options = ClientOptions(api_endpoint=os.environ["INSIGHTS_CONTRACT_GCS_ENDPOINT"])
+        gcs = storage.Client(project, AnonymousCredentials(), client_options=options)
+    else:
+        host = "contactcenterinsights.googleapis.com"
+        if location != "us-central1":
+            host = f"{location}-{host}"
+        client = insights.ContactCenterInsightsClient(
+            client_options=ClientOptions(api_endpoint=host)
+        )
+        gcs = storage.Client(project)
+    bucket = gcs.bucket(bucket_name)
+
+    def upload(name: str, body: bytes) -> str:
+        bucket.blob(name).upload_from_string(body, content_type="application/json")
+        return f"gs://{bucket_name}/{name}"
+
+    return Service(client, f"projects/{project}/locations/{location}", upload)

@@ -1,0 +1,109 @@
+"""Conversational Insights as the contract's cases see it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from google.cloud import contact_center_insights_v1 as insights
+
+START_USEC = 1_766_892_002_000_000
+TIMEOUT_SEC = 300
+
+Entry = dict[str, Any]
+
+
+@dataclass
+class Service:
+    """Conversational Insights as a case sees it; what it makes is deleted in the end."""
+
+    client: insights.ContactCenterInsightsClient
+    parent: str
+    upload: Callable[[str, bytes], str]
+    made: list[str] = field(default_factory=list)
+
+    def transcript(self, *turns: tuple[str, str]) -> str:
+        """Upload a transcript of (role, text) turns, five seconds apart; return its URI."""
+        entries = [entry(role, text, index) for index, (role, text) in enumerate(turns)]
+        return self.transcript_file({"entries": entries})
+
+    def transcript_file(self, content: Any) -> str:
+        """Upload a JSON value as a transcript file; return its URI."""
+        return self.upload(f"contract/{uuid.uuid4()}.json", json.dumps(content).encode())
+
+    def create(self, uri: str, conversation_id: str = "", **fields: Any) -> insights.Conversation:
+        """Create a conversation of the transcript at `uri`."""
+        source = insights.GcsSource(transcript_uri=uri)
+        request = insights.CreateConversationRequest(
+            parent=self.parent,
+            conversation_id=conversation_id or new_id(),
+            conversation=insights.Conversation(
+                data_source=insights.ConversationDataSource(gcs_source=source), **fields
+            ),
+        )
+        created = self.client.create_conversation(request, timeout=TIMEOUT_SEC)
+        self.made.append(created.name)
+        return created
+
+    def talk(self, *turns: tuple[str, str], **fields: Any) -> insights.Conversation:
+        """Create a conversation of these turns."""
+        return self.create(self.transcript(*turns), **fields)
+
+    def analyse(
+        self, name: str, selector: insights.AnnotatorSelector | None = None
+    ) -> insights.Analysis:
+        """Analyse a conversation and wait for it."""
+        analysis = insights.Analysis(annotator_selector=selector)
+        return self.client.create_analysis(
+            parent=name, analysis=analysis, timeout=TIMEOUT_SEC
+        ).result(timeout=TIMEOUT_SEC)
+
+    def matcher(self, *phrases: str, **fields: Any) -> insights.PhraseMatcher:
+        """Create an active ANY_OF matcher of these phrases."""
+        rules = [rule(phrase) for phrase in phrases]
+        group = insights.PhraseMatchRuleGroup(type_="ANY_OF", phrase_match_rules=rules)
+        values = {"display_name": f"contract {uuid.uuid4()}", "type_": "ANY_OF", "active": True}
+        matcher = insights.PhraseMatcher(
+            **{**values, "phrase_match_rule_groups": [group], **fields}
+        )
+        created = self.client.create_phrase_matcher(parent=self.parent, phrase_matcher=matcher)
+        self.made.append(created.name)
+        return created
+
+    def clean(self) -> None:
+        """Delete what was made."""
+        for name in self.made:
+            try:
+                if "/phraseMatchers/" in name:
+                    self.client.delete_phrase_matcher(name=name)
+                else:
+                    request = insights.DeleteConversationRequest(name=name, force=True)
+                    self.client.delete_conversation(request)
+            except NotFound:
+                continue
+
+
+def new_id() -> str:
+    """Return an id that no conversation has."""
+    return f"contract-{uuid.uuid4()}"
+
+
+def entry(role: str, text: str, index: int = 0) -> Entry:
+    """Return one entry of a transcript file in the documented spelling."""
+    return {
+        "role": role,
+        "text": text,
+        "user_id": 1 if role in ("CUSTOMER", "END_USER") else 2,
+        "start_timestamp_usec": START_USEC + index * 5_000_000,
+    }
+
+
+def rule(query: str, *, negated: bool = False, case_sensitive: bool = False) -> Any:
+    """Return a rule of exact match."""
+    exact = insights.ExactMatchConfig(case_sensitive=case_sensitive)
+    config = insights.PhraseMatchRuleConfig(exact_match_config=exact)
+    return insights.PhraseMatchRule(query=query, negated=negated, config=config)
