@@ -137,7 +137,8 @@ def _add_entities(
             annotation = annotation_at(mention.span)
             data = annotation.entity_mention_data
             data.entity_unique_id, data.type_ = str(number), mention.type
-            data.sentiment.SetInParent()
+            if mention.span.turn.index in sentiments:
+                _set(data.sentiment, sentiments[mention.span.turn.index])
             annotations.append(annotation)
     return annotations
 
