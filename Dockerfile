@@ -1,8 +1,7 @@
-# One image for the jobs: `ingest …` or `dbt …`, given as the command. No emulators, no tests,
-# no conversations. Base pinned by digest; move both lines' digest together with .python-version.
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c15bbd6055b7371d39c124fb
+# One image for the jobs: `ingest …` or `dbt …`, given as the command. No emulators, no tests, no
+# conversations. The base is pinned by digest; both lines move together with .python-version.
 
-FROM ${PYTHON_IMAGE} AS build
+FROM python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c15bbd6055b7371d39c124fb AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 # Dependencies first: they change less often than the code.
@@ -13,7 +12,7 @@ RUN mkdir ingest && touch ingest/__init__.py \
 COPY ingest ingest
 RUN /opt/coach/bin/pip install --no-deps --force-reinstall .
 
-FROM ${PYTHON_IMAGE} AS run
+FROM python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c15bbd6055b7371d39c124fb AS run
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin coach
 COPY --from=build /opt/coach /opt/coach
 WORKDIR /app

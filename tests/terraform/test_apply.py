@@ -88,8 +88,8 @@ def test_ci_holds_the_matchers_and_settings_of_the_files(applied: Applied) -> No
     matchers = applied.ingest("matchers", "plan", "--exit-code")
     settings = applied.ingest("settings", "plan", settings_file, "--exit-code")
 
-    assert len(matchers) >= 5
-    assert {matcher["change"] for matcher in matchers} == {"keep"}
+    assert len(matchers["changes"]) == 5
+    assert {matcher["change"] for matcher in matchers["changes"]} == {"keep"}
     assert settings == []
 
 
@@ -106,7 +106,7 @@ def test_a_changed_seed_applies_matchers_again_and_nothing_else(applied: Applied
         "module.conversation_insights.terraform_data.phrase_matchers": ["delete", "create"]
     }
     assert result.returncode == 0, result.stderr
-    assert {matcher["change"] for matcher in held} == {"keep"}
+    assert {matcher["change"] for matcher in held["changes"]} == {"keep"}
     assert applied.changes() == {}
 
 
