@@ -38,6 +38,21 @@ COMMANDS = {
         "errors",
         "List failed steps, newest first, and whether the conversation got over them.",
     ),
+    "why": CommandPlace(
+        "ingest.cli.show",
+        "why",
+        "Say where one conversation is, since when, what it waits for and what to run.",
+    ),
+    "show": CommandPlace(
+        "ingest.cli.show",
+        "show",
+        "Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.",
+    ),
+    "transcript": CommandPlace(
+        "ingest.cli.show",
+        "transcript",
+        "Print the talk with speaker, time, sentiment and phrase matches.",
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),

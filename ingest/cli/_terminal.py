@@ -67,9 +67,9 @@ def ago(moment: dt.datetime, now: dt.datetime) -> str:
     return f"{age((now - moment).total_seconds())} ago"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return `1 run`, `2 runs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def moment_text(moment: dt.datetime | None) -> str:

@@ -1,0 +1,298 @@
+"""Shows one conversation: at every hop, or in one paragraph."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import shutil
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ingest.cli._context import say
+from ingest.cli._reading import now, opened, print_json
+from ingest.cli._terminal import aligned, counted, moment_text, safe
+from ingest.errors import InputError
+from ingest.flows.inspection.trace import Hop, Trace
+from ingest.flows.inspection.trace_reading import TraceReader, full_id
+from ingest.flows.inspection.why import explain
+from ingest.settings import Settings
+from ingest.warehouse import Warehouse
+
+_HASH_CHARS = 12
+
+
+def show(given_id: str, hop: str | None, source: str, *, as_json: bool) -> None:
+    """Print the trace, or one hop of it."""
+    settings, warehouse = opened()
+    trace = read_trace(settings, warehouse, given_id, source)
+    if as_json:
+        print_json(_as_json(trace, hop))
+    else:
+        hops = [Hop(hop)] if hop else list(Hop)
+        sections = [f"{name.value.upper():<9} {_section(trace, name)}" for name in hops]
+        typer.echo("\n\n".join([f"{trace.conversation_id}", *sections]))
+    for name, problem in trace.problems.items():
+        say(f"not read: {name}: {safe(problem)}")
+
+
+def why(given_id: str, source: str, *, as_json: bool) -> None:
+    """Print the explanation."""
+    settings, warehouse = opened()
+    found = explain(read_trace(settings, warehouse, given_id, source))
+    if as_json:
+        print_json(found)
+        return
+    text = safe(f"{found.conversation_id} is {found.status}. {found.paragraph}")
+    typer.echo(textwrap.fill(text, width=_width(), break_long_words=False, break_on_hyphens=False))
+
+
+def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> None:
+    """Write the conversation's page."""
+    from ingest.flows.inspection.talk import read_talk
+    from ingest.report.conversation_page import conversation_page
+
+    settings, warehouse = opened()
+    trace = read_trace(settings, warehouse, given_id, source)
+    talk = read_talk(warehouse, trace.conversation_id)
+    page = conversation_page(trace, talk, explain(trace), with_pii=with_pii)
+    write_html(file, page)
+
+
+def write_html(file: str, page: str) -> None:
+    """Write a page and say where; raise InputError when the folder isn't there."""
+    path = Path(file)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file} can't be written ({error.strerror})", "name another") from error
+    typer.echo(str(path))
+
+
+def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: str) -> Trace:
+    """Return the trace of a conversation, through adapters that are closed again."""
+    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.storage import GcsObjectStore
+
+    conversation_id = full_id(warehouse, given_id)
+
+    async def read() -> Trace:
+        insights, store = GrpcInsightsApi(settings), GcsObjectStore(settings)
+        try:
+            reader = TraceReader(warehouse, store, insights, Path(source))
+            return await reader.read(conversation_id, now())
+        finally:
+            await insights.close()
+            store.close()
+
+    return asyncio.run(read())
+
+
+def _as_json(trace: Trace, hop: str | None) -> Any:
+    """Return the trace without any word of the talk, or one hop; of CI all that it holds."""
+    if hop == Hop.CI.value:
+        return None if trace.ci is None else trace.ci.payload
+    raw = {"files": trace.files, "states": trace.states, "events": trace.events}
+    parts: dict[str, Any] = {
+        Hop.SOURCE.value: trace.source,
+        Hop.GCS.value: [_object(held) for held in trace.objects],
+        Hop.RAW.value: raw,
+        Hop.REGISTRY.value: trace.versions,
+        Hop.MARTS.value: trace.marts,
+    }
+    if hop is not None:
+        return parts[hop]
+    return {
+        "conversation_id": trace.conversation_id,
+        "taken_at": trace.taken_at,
+        **parts,
+        Hop.CI.value: _ci(trace),
+        "problems": trace.problems,
+    }
+
+
+def _object(held: Any) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(held.stored),
+        "written_at": held.written_at,
+        "is_live": held.is_live,
+    }
+
+
+def _ci(trace: Trace) -> dict[str, Any] | None:
+    if trace.ci is None:
+        return None
+    return {
+        "name": trace.ci.name,
+        "updated_at": trace.ci.updated_at,
+        "transcript_uri": trace.ci.transcript_uri,
+        "turn_count": trace.ci.turn_count,
+        "metadata_sha256": trace.ci.labels.get("metadata_sha256"),
+        "transcript_sha256": trace.ci.labels.get("transcript_sha256"),
+        "analyses": [
+            {
+                "name": state.name,
+                "created_at": state.created_at,
+                "is_latest": state.name == trace.ci.latest_analysis_name,
+            }
+            for state in trace.ci.analyses
+        ],
+        "running_operation": trace.ci.running_operation,
+        "is_stale": trace.ci.is_stale,
+    }
+
+
+def _section(trace: Trace, hop: Hop) -> str:
+    if hop.value in trace.problems:
+        return f"could not be read: {safe(trace.problems[hop.value])}"
+    return _SECTIONS[hop](trace)
+
+
+def _source(trace: Trace) -> str:
+    if not trace.source:
+        return "no file on this machine"
+    rows = [
+        (
+            _without_id(file.path, trace.conversation_id),
+            f"{file.size_bytes:,} B",
+            _short(file.content_sha256),
+        )
+        for file in trace.source
+    ]
+    return _table("source files", ("PATH", "SIZE", "CONTENT"), rows, " r")
+
+
+def _gcs(trace: Trace) -> str:
+    rows = [
+        (
+            _without_id(held.stored.name, trace.conversation_id),
+            str(held.stored.generation),
+            "live" if held.is_live else "noncurrent",
+            f"{held.stored.size_bytes:,} B",
+            _short(held.stored.content_sha256),
+            moment_text(held.written_at),
+        )
+        for held in trace.objects
+    ]
+    return _table(
+        "object generations",
+        ("OBJECT", "GENERATION", "STATE", "SIZE", "CONTENT", "WRITTEN"),
+        rows,
+        " r r",
+    )
+
+
+def _ci_section(trace: Trace) -> str:
+    ci = trace.ci
+    if ci is None:
+        return "CI holds no conversation of this id"
+    facts = [
+        f"{ci.name}",
+        f"{counted(ci.turn_count, 'turn')}, updated {moment_text(ci.updated_at)}, "
+        f"metadata {_short(ci.labels.get('metadata_sha256'))}, "
+        f"transcript {_short(ci.labels.get('transcript_sha256'))}",
+        f"reads {_without_id(ci.transcript_uri, trace.conversation_id)}",
+    ]
+    for state in ci.analyses:
+        latest = "  (latest)" if state.name == ci.latest_analysis_name else ""
+        stale = "  (stale)" if latest and ci.is_stale else ""
+        facts.append(
+            f"analysis {state.name.rsplit('/', 1)[-1]} of {moment_text(state.created_at)}"
+            f"{latest}{stale}"
+        )
+    if ci.running_operation:
+        facts.append(f"running: {ci.running_operation}")
+    return "\n  ".join(safe(fact) for fact in facts)
+
+
+def _raw(trace: Trace) -> str:
+    files = [
+        (row.kind, str(row.generation), _short(row.content_sha256), row.run_id,
+         moment_text(row.landed_at))
+        for row in trace.files
+    ]  # fmt: skip
+    states = [
+        ((row.analysis_name or "-").rsplit("/", 1)[-1], _short(row.metadata_sha256),
+         _short(row.transcript_sha256), row.run_id, moment_text(row.landed_at))
+        for row in trace.states
+    ]  # fmt: skip
+    events = [
+        (row.step, row.outcome, row.error_code or row.reason or "-", str(row.attempt), row.run_id,
+         moment_text(row.ended_at))
+        for row in sorted(trace.events, key=lambda row: row.ended_at)
+    ]  # fmt: skip
+    return "\n".join(
+        (
+            _table("conversation_files", ("KIND", "GENERATION", "CONTENT", "RUN", "LANDED"), files),
+            _table(
+                "  ci_conversations",
+                ("ANALYSIS", "METADATA", "TRANSCRIPT", "RUN", "LANDED"),
+                states,
+            ),
+            _table(
+                "  pipeline_events", ("STEP", "OUTCOME", "CODE", "ATTEMPT", "RUN", "ENDED"), events
+            ),
+        )
+    )
+
+
+def _registry(trace: Trace) -> str:
+    if trace.versions is None:
+        return "not built yet: run `dbt build`"
+    rows = [
+        (
+            str(version.version_number),
+            version.status,
+            "current" if version.is_current else "-",
+            _short(version.metadata_sha256),
+            _short(version.transcript_sha256),
+            moment_text(version.valid_from),
+            moment_text(version.valid_to),
+        )
+        for version in trace.versions
+    ]
+    header = ("VERSION", "STATUS", "STATE", "METADATA", "TRANSCRIPT", "FROM", "TO")
+    return _table("versions", header, rows, "r")
+
+
+def _marts(trace: Trace) -> str:
+    if not trace.marts:
+        return "none built yet: run `dbt build`"
+    rows = [(mart.table, str(mart.row_count)) for mart in trace.marts]
+    return _table("marts", ("MART", "ROWS"), rows, " r")
+
+
+_SECTIONS: dict[Hop, Callable[[Trace], str]] = {
+    Hop.SOURCE: _source,
+    Hop.GCS: _gcs,
+    Hop.CI: _ci_section,
+    Hop.RAW: _raw,
+    Hop.REGISTRY: _registry,
+    Hop.MARTS: _marts,
+}
+
+
+def _table(
+    title: str, header: tuple[str, ...], rows: list[tuple[str, ...]], right: str = ""
+) -> str:
+    if not rows:
+        return f"{title}: none"
+    return f"{title}\n{textwrap.indent(aligned(header, rows, right), '  ')}"
+
+
+def _without_id(name: str, conversation_id: str) -> str:
+    """Return a name short enough for a line: the id that heads the page, and hashes, cut."""
+    cut = name.replace(conversation_id, "…")
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", cut)
+
+
+def _short(sha256: str | None) -> str:
+    return "-" if sha256 is None else sha256[:_HASH_CHARS]
+
+
+def _width() -> int:
+    return max(60, min(100, shutil.get_terminal_size().columns))

@@ -1,0 +1,104 @@
+"""Shows `ingest transcript`."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable
+
+import typer
+
+from ingest.cli._reading import opened, print_json
+from ingest.cli._terminal import counted, moment_text, safe
+from ingest.flows.inspection.talk import Match, SpokenTurn, Talk, read_talk
+from ingest.flows.inspection.trace_reading import full_id
+
+_OPEN, _CLOSE = "«", "»"
+_INDENT = " " * 25
+_SPEAKER_COLOURS = {"AGENT": "cyan", "AUTOMATED_AGENT": "magenta", "CUSTOMER": "yellow"}
+
+
+def show(given_id: str, *, as_json: bool) -> None:
+    """Print the talk."""
+    _, warehouse = opened()
+    talk = read_talk(warehouse, full_id(warehouse, given_id))
+    if as_json:
+        print_json(talk)
+    else:
+        typer.echo(text_of(talk, max(70, min(110, shutil.get_terminal_size().columns))))
+
+
+def text_of(talk: Talk, width: int) -> str:
+    """Return the talk for a terminal; echo drops its colours where there is none."""
+    lines = [f"{talk.conversation_id}  {_heading(talk)}", ""]
+    for turn in talk.turns:
+        lines += _turn_lines(turn, width)
+    return "\n".join(lines)
+
+
+def marked(text: str, matches: Iterable[Match]) -> str:
+    """Return the text with guillemets around every phrase match, overlapping ones as one."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted(
+        (match.start_char, match.end_char)
+        for match in matches
+        if match.start_char is not None and match.end_char is not None
+    ):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    for start, end in reversed(spans):
+        text = f"{text[:start]}{_OPEN}{text[start:end]}{_CLOSE}{text[end:]}"
+    return text
+
+
+def _heading(talk: Talk) -> str:
+    parts = [moment_text(talk.started_at)] if talk.started_at else []
+    if talk.duration_sec is not None:
+        parts.append(f"{talk.duration_sec / 60:.1f} min")
+    parts.append(counted(len(talk.turns), "turn"))
+    if talk.analysis_name is None:
+        parts.append("not analysed: no sentiment and no matches")
+    else:
+        count = sum(len(turn.matches) for turn in talk.turns)
+        parts.append(counted(count, "phrase match", "phrase matches"))
+        if talk.overall_sentiment is not None:
+            parts.append(f"customer sentiment {talk.overall_sentiment:+.2f}")
+    return ", ".join(parts)
+
+
+def _turn_lines(turn: SpokenTurn, width: int) -> list[str]:
+    colour = _SPEAKER_COLOURS.get(turn.speaker)
+    speaker = "BOT" if turn.speaker == "AUTOMATED_AGENT" else turn.speaker
+    score = "" if turn.sentiment_score is None else f"{turn.sentiment_score:+.2f}"
+    head = f"{_clock(turn.start_offset_sec)}  {typer.style(f'{safe(speaker):<9}', fg=colour)} "
+    wrapped = textwrap.wrap(
+        safe(marked(turn.text.replace("\n", " "), turn.matches)),
+        width=width - len(_INDENT),
+        break_on_hyphens=False,
+    ) or [""]
+    lines = [f"{head}{_score(score)}  {_styled(wrapped[0])}"]
+    lines += [f"{_INDENT}{_styled(line)}" for line in wrapped[1:]]
+    for match in turn.matches:
+        phrase = f': "{safe(match.phrase)}"' if match.phrase else ""
+        lines.append(typer.style(f"{_INDENT}^ {safe(match.phrase_matcher)}{phrase}", dim=True))
+    return lines
+
+
+def _score(text: str) -> str:
+    if not text:
+        return " " * 5
+    fg = "red" if text.startswith("-") else "green" if text != "+0.00" else None
+    return typer.style(f"{text:>5}", fg=fg)
+
+
+def _styled(line: str) -> str:
+    return line.replace(_OPEN, f"\x1b[1m{_OPEN}").replace(_CLOSE, f"{_CLOSE}\x1b[22m")
+
+
+def _clock(offset_sec: float | None) -> str:
+    if offset_sec is None:
+        return "  --:--"
+    minutes, seconds = divmod(int(offset_sec), 60)
+    return f"{minutes:>4}:{seconds:02}"
