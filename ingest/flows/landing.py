@@ -7,8 +7,9 @@ content hash, so a batch whose load had been started, or even finished, isn't lo
 
 from __future__ import annotations
 
-import gzip
 import re
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -25,6 +26,9 @@ from ingest.flows.effects import log_batch
 from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
+_GZIP_LEVEL = 3
+_GZIP_WINDOW = 31
+"""zlib's way to ask for gzip, whose header then holds no time: equal rows give equal bytes."""
 MAX_JOB_FAILURES = 5
 MAX_JOB_IDS = 200
 _LANDING_NAME = re.compile(rf"{LANDING_PREFIX}([a-z_]+)/([0-9a-f]{{64}})\.json\.gz")
@@ -33,9 +37,27 @@ OnLanded = Callable[[], None]
 OnLost = Callable[[RemoteError], None]
 
 
+class _CompressedLines:
+    """Lines of JSON, compressed as they come, so that a batch is never held in the open."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._compressing = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+        self._parts: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        self._parts.append(self._compressing.compress(line + b"\n"))
+        self.count += 1
+
+    def content(self) -> bytes:
+        return b"".join([*self._parts, self._compressing.flush()])
+
+
 @dataclass
 class _Batch:
-    rows: dict[str, list[bytes]] = field(default_factory=dict)
+    tables: defaultdict[str, _CompressedLines] = field(
+        default_factory=lambda: defaultdict(_CompressedLines)
+    )
     size_bytes: int = 0
     watchers: list[tuple[OnLanded, OnLost]] = field(default_factory=list)
 
@@ -67,10 +89,11 @@ class Landing:
 
     def add(self, rows: list[RawRow], on_landed: OnLanded, on_lost: OnLost) -> None:
         """Take rows; one of the two is called once they are landed, or surely not."""
+        stamps = {"_run_id": self._run_id, "_landed_at": timestamp(self._clock.now())}
         for row in rows:
             check_row(row)
-            line = orjson.dumps({**row.values, "_run_id": self._run_id})
-            self._batch.rows.setdefault(row.table, []).append(line)
+            line = orjson.dumps({**row.values, **stamps})
+            self._batch.tables[row.table].add(line)
             self._batch.size_bytes += len(line)
         self._batch.watchers.append((on_landed, on_lost))
 
@@ -78,13 +101,11 @@ class Landing:
         """Land what was taken so far; return rows by table. Failures go to the watchers."""
         batch, self._batch = self._batch, _Batch()
         landed: dict[str, int] = {}
-        stamp = f',"_landed_at":"{timestamp(self._clock.now())}"}}\n'.encode()
         try:
-            for table in sorted(batch.rows):
-                lines = batch.rows.pop(table)
-                content = gzip.compress(b"".join(line[:-1] + stamp for line in lines), 5, mtime=0)
-                landed[table] = len(lines)
-                await self._land(table, content)
+            for table in sorted(batch.tables):
+                lines = batch.tables.pop(table)
+                await self._land(table, lines.content())
+                landed[table] = lines.count
         except RemoteError as error:
             for _, on_lost in batch.watchers:
                 on_lost(error)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
-from ingest.domain.fingerprint import json_sha256
 from ingest.domain.object_paths import checked_id
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
@@ -143,12 +142,12 @@ class Pull:
         landed = await self._landed_hashes([item.conversation_id for item in page])
         for conversation in page:
             self._outside.progress.advance(Step.LAND.value)
-            sha256 = json_sha256(conversation.payload)
-            if (conversation.conversation_id, sha256) in landed:
+            row = state_row(conversation, profile)
+            if (conversation.conversation_id, row.values["payload_sha256"]) in landed:
                 self._report.count(ItemState.UNCHANGED)
                 continue
             self._landing.add(
-                [state_row(conversation, profile)],
+                [row],
                 partial(self._report.count, ItemState.DONE),
                 partial(self._lose, conversation.conversation_id),
             )

@@ -271,6 +271,7 @@ class Push:
                 lambda: self._settle(result),
                 lambda error: self._lose(result, error),
             )
+            result.rows.clear()
         else:
             self._settle(result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 from google.cloud import contact_center_insights_v1 as insights
@@ -18,7 +19,7 @@ from ingest.domain.phrase_matching import (
     Role,
     RuleGroup,
 )
-from ingest.gcp.payload import rest_json, rest_json_whole
+from ingest.gcp.payload import conversation_json, rest_json
 from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation
 
 MATCHER_FIELDS = (
@@ -76,7 +77,7 @@ def ci_conversation_of(pb: Any) -> CiConversation:
         labels=dict(pb.labels),
         updated_at=_utc(pb.update_time),
         latest_analysis=_analysis(pb.latest_analysis) if pb.HasField("latest_analysis") else None,
-        payload=rest_json_whole(pb),
+        read_payload=partial(conversation_json, pb),
     )
 
 
