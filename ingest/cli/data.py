@@ -86,9 +86,9 @@ def report(
 
     Example: ingest data report .local/data --against seeds/conversations --html report.html
     """
-    from ingest.cli import _data_report_run
+    from ingest.cli._data_report_run import execute
 
-    raise typer.Exit(int(_data_report_run.execute(folder, against, html, as_json=as_json)))
+    raise typer.Exit(int(execute(folder, against, html, as_json=as_json)))
 
 
 @app.command()
@@ -110,9 +110,9 @@ def convert(
 
     Example: ingest data convert call.json --from contact-lens --defaults context.yaml --out data
     """
-    from ingest.cli import _data_convert_run
+    from ingest.cli._data_convert_run import execute
 
-    raise typer.Exit(int(_data_convert_run.execute(sources, from_, out, defaults, as_json=as_json)))
+    raise typer.Exit(int(execute(sources, from_, out, defaults, as_json=as_json)))
 
 
 @app.command("land-truth")
