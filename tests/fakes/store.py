@@ -1,0 +1,106 @@
+"""A bucket in memory, with generations and preconditions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import google_crc32c
+
+from ingest.errors import RemoteError
+from ingest.ports import StoredObject
+from tests.fakes.trouble import Trouble
+
+_FIRST_GENERATION = 1_760_000_000_000_000
+
+
+@dataclass
+class FakeObjectStore:
+    """One bucket that keeps old generations."""
+
+    bucket: str = "local-project-cc-dev"
+    trouble: Trouble = field(default_factory=Trouble)
+    _generations: dict[str, list[tuple[StoredObject, bytes]]] = field(default_factory=dict)
+    _live: dict[str, StoredObject] = field(default_factory=dict)
+    _numbers: count[int] = field(default_factory=lambda: count(_FIRST_GENERATION))
+
+    @property
+    def live_names(self) -> list[str]:
+        """Names of all live objects, in order."""
+        return sorted(self._live)
+
+    def generation_count(self, name: str) -> int:
+        """How many generations of the object are kept."""
+        return len(self._generations.get(name, ()))
+
+    async def put(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str,
+        content_sha256: str | None,
+        if_generation_match: int,
+    ) -> StoredObject:
+        async with self.trouble.call("put"):
+            live = self._live.get(name)
+            if (live.generation if live else 0) != if_generation_match:
+                raise RemoteError("fake: generation differs", code="FAILED_PRECONDITION")
+            crc32c = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
+            stored = StoredObject(name, next(self._numbers), crc32c, len(content), content_sha256)
+            self._generations.setdefault(name, []).append((stored, content))
+            self._live[name] = stored
+            return stored
+
+    async def stat(self, name: str) -> StoredObject | None:
+        async with self.trouble.call("stat"):
+            return self._live.get(name)
+
+    async def read(self, name: str) -> bytes:
+        async with self.trouble.call("read"):
+            return self.content(name)
+
+    def content(self, name: str) -> bytes:
+        """Return the live object's bytes, without a call."""
+        if name not in self._live:
+            raise RemoteError(f"fake: no object {name}", code="NOT_FOUND")
+        live = self._live[name].generation
+        return next(c for stored, c in self._generations[name] if stored.generation == live)
+
+    async def list(
+        self, prefix: str, start: str = "", end: str = ""
+    ) -> AsyncIterator[StoredObject]:
+        async with self.trouble.call("list"):
+            found = [
+                stored
+                for name, stored in sorted(self._live.items())
+                if name.startswith(prefix) and name >= start and (not end or name < end)
+            ]
+        for stored in found:
+            yield stored
+
+    async def delete(self, name: str, generation: int) -> None:
+        async with self.trouble.call("delete"):
+            kept = [held for held in self._generations.get(name, ()) if _is_not(held, generation)]
+            self._generations[name] = kept
+            if name in self._live and self._live[name].generation == generation:
+                del self._live[name]
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        async with self.trouble.call("folders"):
+            rests = (n.removeprefix(prefix) for n in self._live if n.startswith(prefix))
+            return sorted({f"{rest.split('/')[0]}/" for rest in rests if "/" in rest})
+
+    async def delete_all_generations(self, prefix: str) -> int:
+        async with self.trouble.call("delete_all_generations"):
+            names = [name for name in self._generations if name.startswith(prefix)]
+            gone = sum(len(self._generations.pop(name)) for name in names)
+            for name in names:
+                self._live.pop(name, None)
+            return gone
+
+
+def _is_not(held: tuple[StoredObject, bytes], generation: int) -> bool:
+    return held[0].generation != generation

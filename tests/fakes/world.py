@@ -1,0 +1,126 @@
+"""Everything that a flow talks to, in memory, and pushes over it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ingest.domain.outcome import Step
+from ingest.domain.sharding import Shard
+from ingest.flows.admission import Admission
+from ingest.flows.attempts import Attempts
+from ingest.flows.dry_run import without_effects
+from ingest.flows.landing import Landing
+from ingest.flows.outside import Outside
+from ingest.flows.progress import Silent
+from ingest.flows.push import Mode, Push, PushOptions, PushReport
+from ingest.flows.source import LocalSource
+from ingest.settings import Settings
+from tests.fakes.clock import ManualClock
+from tests.fakes.insights import FakeInsights
+from tests.fakes.sink import FakeSink
+from tests.fakes.store import FakeObjectStore
+
+
+class Notes(Silent):
+    """Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def fake_settings(**changes: Any) -> Settings:
+    """Return settings that need no environment."""
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        **{
+            "project_id": "local-project",
+            "bucket": "local-project-cc-dev",
+            "location": "us-central1",
+            "concurrency": 8,
+            "step_budget_sec": 120,
+            "quota_creates_per_min": 100_000,
+            "quota_analyses_per_min": 100_000,
+            "quota_requests_per_min": 1_000_000,
+            **changes,
+        },
+    )
+
+
+@dataclass
+class World:
+    """Fakes that keep their state from one push to the next."""
+
+    settings: Settings = field(default_factory=fake_settings)
+    clock: ManualClock = field(default_factory=ManualClock)
+    store: FakeObjectStore = field(default_factory=FakeObjectStore)
+    progress: Notes = field(default_factory=Notes)
+    run_count: int = 0
+
+    def __post_init__(self) -> None:
+        self.insights = FakeInsights(self.clock)
+        self.sink = FakeSink(self.store)
+
+    def outside(self) -> Outside:
+        """Return the fakes as a flow takes them."""
+        return Outside(
+            store=self.store,
+            insights=self.insights,
+            sink=self.sink,
+            clock=self.clock,
+            rng=random.Random(5),
+            progress=self.progress,
+            admission=Admission(self.settings, self.clock),
+        )
+
+    def attempts(self) -> Attempts:
+        """Return the retries of a run."""
+        return Attempts(self.clock, self.settings.step_budget_sec, random.Random(5))
+
+    def landing(self, **more: Any) -> Landing:
+        """Return the landing of a new run."""
+        return Landing(
+            self.store, self.sink, self.clock, self.attempts(), self.new_run_id(), **more
+        )
+
+    def new_run_id(self) -> str:
+        """Return another run id."""
+        self.run_count += 1
+        return f"run-{self.run_count}"
+
+    def new_push(
+        self,
+        *,
+        until: Step = Step.LAND,
+        mode: Mode = Mode.AUTO,
+        shard: Shard | None = None,
+        outside: Outside | None = None,
+    ) -> Push:
+        """Return a push of a new run, a second after the one before."""
+        self.clock.advance(1)
+        options = PushOptions(self.new_run_id(), until, mode, shard or Shard())
+        return Push(outside or self.outside(), self.settings, options)
+
+    async def push(self, root: Path, **more: Any) -> PushReport:
+        """Push a folder."""
+        return await self.new_push(**more).run(LocalSource(root))
+
+    async def dry_push(self, root: Path) -> tuple[PushReport, Counter[str]]:
+        """Push a folder without effects."""
+        outside, effects = without_effects(self.outside())
+        return await self.push(root, outside=outside), effects
+
+    def effects(self) -> dict[str, Any]:
+        """Return everything that a push leaves behind, to be compared as a whole."""
+        return {
+            "objects": {n: self.store.generation_count(n) for n in self.store.live_names},
+            "conversations": {i: self.insights.labels(i) for i in self.insights.conversation_ids},
+            "analyses": sorted(self.insights.analyses),
+            "rows": self.sink.facts(),
+        }

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ingest.domain.outcome import Failure, ItemState, Step
+from ingest.domain.sharding import Shard
+from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.source import BucketSource, LocalSource
+from tests.fakes.folders import (
+    DATE,
+    LATER_DATE,
+    conversation_id,
+    metadata,
+    transcription,
+    write,
+    write_many,
+)
+from tests.fakes.world import World, fake_settings
+
+ID = conversation_id(7)
+ROWS_OF_A_NEW_ONE = {"rows_conversation_files": 2, "rows_ci_conversations": 1}
+
+
+def test_a_new_conversation_goes_through_every_step_once(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    assert dict(report.states) == {ItemState.DONE: 1}
+    assert dict(report.effects) == {
+        "upload_succeeded": 1,
+        "submit_succeeded": 1,
+        "analyse_succeeded": 1,
+        "rows_pipeline_events": 4,
+        **ROWS_OF_A_NEW_ONE,
+    }
+    events = [(row["step"], row["outcome"]) for row in world.sink.rows["pipeline_events"]]
+    assert events == [
+        ("upload", "succeeded"),
+        ("upload", "succeeded"),
+        ("submit", "succeeded"),
+        ("analyse", "succeeded"),
+    ]
+    assert [name for name in world.store.live_names if name.startswith("_landing/")] == []
+
+
+def test_pushing_again_changes_nothing_and_asks_ci_nothing_about_conversations(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    write_many(tmp_path, 5)
+    asyncio.run(world.push(tmp_path))
+    before = world.effects()
+    world.insights.trouble.calls.clear()
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.UNCHANGED: 5}
+    assert dict(report.effects) == {}
+    assert world.effects() == before
+    assert dict(world.insights.trouble.calls) == {"list_matchers": 1}
+
+
+def test_an_edited_transcript_makes_a_new_conversation_and_one_new_analysis(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Another thing was said."))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == 2
+    assert world.insights.trouble.calls["delete_conversation"] == 1
+    assert world.store.generation_count(f"{DATE}/{ID}/transcription.json") == 2
+    assert world.store.generation_count(f"{DATE}/{ID}/metadata.json") == 1
+    states = world.sink.rows["ci_conversations"]
+    assert [row["transcript_sha256"] for row in states][1:] == [
+        states[0]["transcript_sha256"],
+        world.insights.labels(ID)["transcript_sha256"],
+    ]
+
+
+def test_edited_metadata_updates_ci_and_analyses_nothing(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    write(tmp_path, ID, metadata=metadata(ID, queue="hardship"))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == 1
+    assert world.insights.labels(ID)["queue"] == "hardship"
+    assert world.insights.trouble.calls["delete_conversation"] == 0
+    assert len(world.sink.rows["ci_conversations"]) == 2
+
+
+def test_white_space_in_a_file_is_no_new_version(tmp_path: Path) -> None:
+    world = World()
+    folder = write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    path = folder / "metadata.json"
+    path.write_text(path.read_text().replace(", ", ",\n  "))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.UNCHANGED: 1}
+
+
+@pytest.mark.parametrize("first", ["metadata", "transcription"])
+@pytest.mark.parametrize("date", [DATE, LATER_DATE])
+def test_files_that_arrive_apart_meet(tmp_path: Path, first: str, date: str) -> None:
+    world = World()
+    other = {"metadata": "transcription", "transcription": "metadata"}[first]
+    write(tmp_path / "a", ID, **{other: None})
+
+    waiting = asyncio.run(world.push(tmp_path / "a"))
+    again = asyncio.run(world.push(tmp_path / "a"))
+    write(tmp_path / "b", ID, date=date, **{first: None})
+    complete = asyncio.run(world.push(tmp_path / "b"))
+
+    assert dict(waiting.states) == {ItemState.WAITING: 1}
+    assert waiting.exit_code is ExitCode.SOME_FAILED
+    assert waiting.faults[0].file == f"{DATE}/{ID}/{other}.json"
+    assert waiting.faults[0].rule == "missing_file"
+    assert dict(again.effects) == {}
+    assert complete.exit_code is ExitCode.OK
+    assert world.insights.labels(ID)["batch_date"] == date
+    assert len(world.sink.rows["conversation_files"]) == 2
+    assert [e["reason"] for e in world.sink.rows["pipeline_events"] if e["reason"]] == [
+        f"waiting_for_{other}"
+    ]
+
+
+def test_the_newest_delivery_counts_however_often_both_are_pushed(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    write(tmp_path, ID, date=LATER_DATE, transcription=transcription(ID, "Hello.", "Corrected."))
+    asyncio.run(world.push(tmp_path))
+    before = world.effects()
+
+    both = asyncio.run(world.push(tmp_path))
+    older = asyncio.run(world.push(tmp_path / DATE))
+
+    assert dict(both.states) == {ItemState.UNCHANGED: 2}
+    assert dict(older.states) == {ItemState.UNCHANGED: 1}
+    assert world.effects() == before
+    assert len(world.insights.analyses) == 2
+    assert world.insights.labels(ID)["batch_date"] == LATER_DATE
+
+
+def test_an_older_delivery_does_the_work_that_the_newer_one_left_undone(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    newer = transcription(ID, "Hello.", "Corrected.")
+    write(tmp_path, ID, date=LATER_DATE, transcription=newer)
+    asyncio.run(world.push(tmp_path / LATER_DATE, until=Step.UPLOAD))
+
+    report = asyncio.run(world.push(tmp_path / DATE))
+
+    assert report.exit_code is ExitCode.OK
+    row = world.sink.rows["conversation_files"][-1]
+    assert world.insights.labels(ID)["transcript_sha256"] == row["content_sha256"]
+    assert len(world.insights.analyses) == 2
+
+
+def test_a_reverted_file_is_no_reason_to_trust_an_old_state(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    original = world.insights.labels(ID)["transcript_sha256"]
+    world.insights.trouble.fail("create_conversation", "PERMISSION_DENIED", times=2)
+    write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Edited."))
+    asyncio.run(world.push(tmp_path))
+    write(tmp_path, ID)
+    failed = asyncio.run(world.push(tmp_path))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert failed.exit_code is ExitCode.SOME_FAILED
+    assert report.exit_code is ExitCode.OK
+    assert world.insights.labels(ID)["transcript_sha256"] == original
+
+
+def test_a_bad_conversation_is_told_of_and_the_good_ones_go_through(tmp_path: Path) -> None:
+    world = World()
+    good = write_many(tmp_path, 2)
+    write(tmp_path, ID, metadata=b'{"schema_version": ')
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.INVALID: 1, ItemState.DONE: 2}
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert [(fault.file, fault.rule) for fault in report.faults] == [
+        (f"{DATE}/{ID}/metadata.json", "not_json")
+    ]
+    assert world.insights.conversation_ids == good
+    assert [name for name in world.store.live_names if ID in name] == []
+
+
+def test_an_empty_folder_is_told_of_whatever_its_name(tmp_path: Path) -> None:
+    world = World()
+    for name in (ID, "call-0001"):
+        (tmp_path / DATE / name).mkdir(parents=True)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.INVALID: 2}
+    assert {f.file for f in report.faults if f.rule == "missing_file"} == {
+        f"{DATE}/{ID}",
+        f"{DATE}/call-0001",
+    }
+
+
+def test_a_pair_that_does_not_fit_is_not_submitted(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path / "a", ID, transcription=None)
+    asyncio.run(world.push(tmp_path / "a"))
+    late = transcription(ID)
+    late["turns"][1]["start_offset_sec"] = 7_200
+    write(tmp_path / "b", ID, metadata=None, transcription=late)
+
+    report = asyncio.run(world.push(tmp_path / "b"))
+
+    assert dict(report.states) == {ItemState.INVALID: 1}
+    assert [fault.rule for fault in report.faults] == ["offset_after_end"]
+    assert world.insights.conversation_ids == []
+
+
+@pytest.mark.parametrize("until", [Step.UPLOAD, Step.SUBMIT, Step.ANALYSE, Step.LAND])
+def test_a_push_stops_after_its_last_stage_and_a_later_one_goes_on(
+    tmp_path: Path, until: Step
+) -> None:
+    world = World()
+    write(tmp_path, ID)
+
+    asyncio.run(world.push(tmp_path, until=until))
+    reached = (
+        bool(world.insights.conversation_ids),
+        len(world.insights.analyses),
+        len(world.sink.rows["ci_conversations"]),
+    )
+    report = asyncio.run(world.push(tmp_path))
+
+    assert (
+        reached
+        == {
+            Step.UPLOAD: (False, 0, 0),
+            Step.SUBMIT: (True, 0, 0),
+            Step.ANALYSE: (True, 1, 0),
+            Step.LAND: (True, 1, 1),
+        }[until]
+    )
+    assert report.exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == 1
+    assert len(world.sink.rows["ci_conversations"]) == 1
+    assert len(world.sink.rows["conversation_files"]) == 2
+
+
+def test_a_forgotten_conversation_stays_forgotten(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    moment = world.clock.now()
+    world.sink.rows["pipeline_events"].append(
+        {"conversation_id": ID, "step": "forget", "outcome": "succeeded", "_landed_at": moment}
+    )
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.failures == [
+        Failure(
+            ID,
+            Step.UPLOAD,
+            "FORGOTTEN",
+            "this conversation was erased by `ingest forget`; remove its folder",
+        )
+    ]
+    assert world.store.live_names == []
+
+
+def test_four_shards_do_what_one_run_does(tmp_path: Path) -> None:
+    alone, shared = World(), World()
+    write_many(tmp_path, 40)
+    (tmp_path / DATE / "notes.txt").write_text("not a conversation")
+
+    asyncio.run(alone.push(tmp_path))
+    reports = [asyncio.run(shared.push(tmp_path, shard=Shard(i, 4))) for i in range(4)]
+
+    assert shared.insights.conversation_ids == alone.insights.conversation_ids
+    assert sorted(shared.insights.analyses) == sorted(alone.insights.analyses)
+    assert sum(report.states[ItemState.DONE] for report in reports) == 40
+    assert [report.states[ItemState.INVALID] for report in reports] == [1, 0, 0, 0]
+    assert min(report.states[ItemState.DONE] for report in reports) > 0
+
+
+def test_a_failed_conversation_is_recorded_and_the_batch_goes_on(tmp_path: Path) -> None:
+    world = World()
+    ids = write_many(tmp_path, 3)
+    world.insights.failing_analyses[ids[1]] = "INVALID_ARGUMENT"
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.DONE: 2, ItemState.FAILED: 1}
+    assert [(f.conversation_id, f.step, f.code) for f in report.failures] == [
+        (ids[1], Step.ANALYSE, "INVALID_ARGUMENT")
+    ]
+    failed = [e for e in world.sink.rows["pipeline_events"] if e["outcome"] == "failed"]
+    assert [(e["conversation_id"], e["step"], e["error_code"]) for e in failed] == [
+        (ids[1], "analyse", "INVALID_ARGUMENT")
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["ci-transcripts/", f"{DATE}/"])
+def test_an_object_that_the_bucket_refuses_fails_its_conversation_only(
+    tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    ids = write_many(tmp_path, 3)
+    put = world.store.put
+
+    async def refuse(name: str, content: bytes, **more: object) -> object:
+        if name.startswith(prefix) and ids[1] in name:
+            raise RemoteError("GCS: PERMISSION_DENIED", code="PERMISSION_DENIED")
+        return await put(name, content, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.store, "put", refuse)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.DONE: 2, ItemState.FAILED: 1}
+    assert report.failures[0].code == "PERMISSION_DENIED"
+    assert [r["conversation_id"] for r in world.sink.rows["ci_conversations"]] == [ids[0], ids[2]]
+
+
+def test_rows_that_cannot_be_landed_are_no_success(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 2)
+    world.sink.refused.add("conversation_files")
+
+    refused = asyncio.run(world.push(tmp_path))
+    world.sink.refused.clear()
+    mended = asyncio.run(world.push(tmp_path))
+
+    assert dict(refused.states) == {ItemState.FAILED: 2}
+    assert {failure.code for failure in refused.failures} == {"JOB_FAILED"}
+    assert mended.exit_code is ExitCode.OK
+    assert len(world.sink.rows["conversation_files"]) == 4
+    assert len(world.insights.analyses) == 2
+
+
+def test_what_was_done_before_a_fatal_error_is_landed(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    write(tmp_path, conversation_id(8), date=LATER_DATE)
+    # The first date needs one query; the second fails for good.
+    world.sink.trouble.fail("query", "PERMISSION_DENIED", call=2)
+
+    with pytest.raises(RemoteError, match="PERMISSION_DENIED"):
+        asyncio.run(world.push(tmp_path))
+
+    assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == [ID]
+
+
+def test_a_stopped_push_lands_what_is_in_flight_and_says_what_is_left(tmp_path: Path) -> None:
+    world = World(settings=fake_settings(concurrency=2))
+    write_many(tmp_path, 20)
+    world.insights.analysis_sec = 5
+    push = world.new_push()
+
+    async def stopped() -> object:
+        running = asyncio.create_task(push.run(LocalSource(tmp_path)))
+        while not world.insights.analyses:
+            await asyncio.sleep(0)
+        push.stop()
+        return await running
+
+    report = asyncio.run(stopped())  # type: ignore[assignment]
+
+    assert report.exit_code is ExitCode.INTERRUPTED  # type: ignore[attr-defined]
+    done = report.states[ItemState.DONE]  # type: ignore[attr-defined]
+    assert 0 < done < 20
+    assert report.states[ItemState.INTERRUPTED] == 20 - done  # type: ignore[attr-defined]
+    assert len(world.sink.rows["ci_conversations"]) == done
+    assert asyncio.run(world.push(tmp_path)).exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == 20
+
+
+def test_a_bucket_source_needs_no_upload_and_gives_the_same_result(tmp_path: Path) -> None:
+    folder, bucket = World(), World()
+    ids = write_many(tmp_path, 3)
+    asyncio.run(folder.push(tmp_path))
+
+    async def push_from_bucket() -> object:
+        for id_ in ids:
+            for kind in ("metadata", "transcription"):
+                name = f"{DATE}/{id_}/{kind}.json"
+                await bucket.store.put(
+                    name,
+                    (tmp_path / name).read_bytes(),
+                    content_type="application/json",
+                    content_sha256=None,
+                    if_generation_match=0,
+                )
+        bucket.store.trouble.calls.clear()
+        source = BucketSource(bucket.store, DATE, is_own_bucket=True)
+        first = await bucket.new_push().run(source)
+        return first, await bucket.new_push().run(source)
+
+    first, second = asyncio.run(push_from_bucket())  # type: ignore[misc]
+
+    assert dict(first.states) == {ItemState.DONE: 3}
+    assert "upload_succeeded" not in first.effects
+    assert dict(second.states) == {ItemState.UNCHANGED: 3}
+    assert sorted(bucket.insights.analyses) == sorted(folder.insights.analyses)
+    assert [r["content_sha256"] for r in bucket.sink.rows["conversation_files"]] == [
+        r["content_sha256"] for r in folder.sink.rows["conversation_files"]
+    ]
+
+
+def test_ids_of_which_one_begins_another_are_found_in_the_bucket(tmp_path: Path) -> None:
+    world = World()
+    for id_ in ("call", "call-2", "call-2-b", "calls"):
+        write(tmp_path, id_)
+    asyncio.run(world.push(tmp_path))
+    before = world.effects()
+
+    local = asyncio.run(world.push(tmp_path))
+    source = BucketSource(world.store, DATE, is_own_bucket=True)
+    bucket = asyncio.run(world.new_push().run(source))
+
+    assert dict(local.states) == {ItemState.UNCHANGED: 4}
+    assert dict(bucket.states) == {ItemState.UNCHANGED: 4}
+    assert world.effects() == before
+
+
+def test_an_empty_bucket_prefix_is_no_success() -> None:
+    world = World()
+    source = BucketSource(world.store, "2026-13-01", is_own_bucket=True)
+
+    with pytest.raises(InputError, match="holds no date folder"):
+        asyncio.run(world.new_push().run(source))
