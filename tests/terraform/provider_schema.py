@@ -17,6 +17,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ _MEMBER = re.compile(
 )
 _NESTED = re.compile(r"= new (?:index_1\.|structs\w+\.)?(\w+)\(this, \"\w+\"(?:, (true|false))?\)")
 _GETTER = re.compile(r"(tolist\()?this\.get(\w*?)Attribute\('")
+_BLOCK_KIND = re.compile(
+    r"isBlock: true,\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\"", re.M
+)
 _PROVIDER_TYPE = re.compile(r"^            (\w+): \{\n.*?storageClassType: \"(\w+)\"", re.M | re.S)
 _TYPES: dict[str, Any] = {
     "String": "string",
@@ -50,6 +54,34 @@ _STORAGE_TYPES: dict[str, Any] = {
     "numberList": ["list", "number"],
     "stringMap": ["map", "string"],
 }
+
+
+@dataclass(frozen=True)
+class _Bindings:
+    """One file of the bindings: its classes, and how each kind of block is collected."""
+
+    classes: dict[str, tuple[str, str]]
+    nestings: dict[str, str]
+
+    def body(self, class_name: str) -> str:
+        """Return the members of a class."""
+        return self.classes[class_name][1]
+
+    def element(self, class_name: str) -> str:
+        """Return the members of what a list class collects, or of a class that comes once."""
+        if self.is_list(class_name):
+            class_name = class_name.removesuffix("List") + "OutputReference"
+        return self.body(class_name)
+
+    def is_list(self, class_name: str) -> bool:
+        """Return whether the block may come more than once."""
+        return self.classes[class_name][0] == "ComplexList"
+
+    def nesting(self, class_name: str) -> str:
+        """Return list or set, as the provider keeps it, also for a block that comes once."""
+        stored = class_name if self.is_list(class_name) else None
+        stored = stored or class_name.removesuffix("OutputReference") + "List"
+        return "set" if self.nestings.get(stored) == "set" else "list"
 
 
 def types_used(sources: Iterable[Path]) -> set[str]:
@@ -109,24 +141,25 @@ def _read_folders(package: bytes, folders: set[str]) -> dict[str, str]:
     return texts
 
 
-def _classes(text: str) -> dict[str, tuple[str, str]]:
-    return {name: (base, body) for name, base, body in _CLASS.findall(text)}
+def _read(text: str) -> _Bindings:
+    classes = {name: (base, body) for name, base, body in _CLASS.findall(text)}
+    return _Bindings(classes, {stored: kind for kind, stored in _BLOCK_KIND.findall(text)})
 
 
 def _top_block(text: str) -> Block:
-    classes = _classes(text)
+    bindings = _read(text)
     bodies = [
         body
-        for base, body in classes.values()
+        for base, body in bindings.classes.values()
         if base in ("TerraformResource", "TerraformDataSource")
     ]
     if len(bodies) != 1:
         raise ValueError(f"expected one resource in the bindings' file, found {len(bodies)}")
-    return _block(bodies[0], classes)
+    return _block(bodies[0], bindings)
 
 
 def _provider_block(text: str) -> Block:
-    classes = _classes(text)
+    classes = _read(text).classes
     body = next(body for base, body in classes.values() if base == "TerraformProvider")
     types = dict(_PROVIDER_TYPE.findall(body[body.index("synthesizeHclAttributes") :]))
     attributes: dict[str, Any] = {}
@@ -136,18 +169,18 @@ def _provider_block(text: str) -> Block:
     return {"attributes": attributes, "blocks": {}}
 
 
-def _block(body: str, classes: dict[str, tuple[str, str]]) -> Block:
+def _block(body: str, bindings: _Bindings) -> Block:
     attributes: dict[str, Any] = {}
     blocks: dict[str, Any] = {}
     for name, computed, optional, required, text in _MEMBER.findall(body):
         flags = {"computed": computed, "optional": optional, "required": required}
         nested = _NESTED.search(text)
-        if nested is not None and nested.group(1) in classes:
+        if nested is not None and nested.group(1) in bindings.classes:
             is_attribute = computed == "true" and optional == "false"
             if is_attribute:
-                attributes[name] = {"type": _object_list(nested, classes), "computed": True}
+                attributes[name] = {"type": _object_list(nested, bindings), "computed": True}
             else:
-                blocks[name] = _nested_block(name, nested, required == "true", classes)
+                blocks[name] = _nested_block(name, nested.group(1), required == "true", bindings)
             continue
         attributes[name] = {
             "type": _attribute_type(text),
@@ -156,29 +189,21 @@ def _block(body: str, classes: dict[str, tuple[str, str]]) -> Block:
     return {"attributes": attributes, "blocks": blocks}
 
 
-def _nested_block(
-    name: str, nested: re.Match[str], is_required: bool, classes: dict[str, tuple[str, str]]
-) -> Block:
-    class_name, wraps_set = nested.groups()
-    is_many = class_name.endswith("List") and classes[class_name][0] == "ComplexList"
-    nesting = "single" if name == "timeouts" else "set" if wraps_set == "true" else "list"
+def _nested_block(name: str, class_name: str, is_required: bool, bindings: _Bindings) -> Block:
+    block = _block(bindings.element(class_name), bindings)
+    if name == "timeouts":
+        return {"nesting": "single", "min": 0, "max": 0, "block": block}
     return {
-        "nesting": nesting,
-        "min": int(is_required) if nesting != "single" else 0,
-        "max": 0 if is_many or nesting == "single" else 1,
-        "block": _block(_element(class_name, is_many, classes), classes),
+        "nesting": bindings.nesting(class_name),
+        "min": int(is_required),
+        "max": 0 if bindings.is_list(class_name) else 1,
+        "block": block,
     }
 
 
-def _element(class_name: str, is_many: bool, classes: dict[str, tuple[str, str]]) -> str:
-    if is_many:
-        class_name = class_name.removesuffix("List") + "OutputReference"
-    return classes[class_name][1]
-
-
-def _object_list(nested: re.Match[str], classes: dict[str, tuple[str, str]]) -> Any:
+def _object_list(nested: re.Match[str], bindings: _Bindings) -> Any:
     class_name, wraps_set = nested.groups()
-    element = _block(_element(class_name, class_name.endswith("List"), classes), classes)
+    element = _block(bindings.element(class_name), bindings)
     fields = {name: attribute["type"] for name, attribute in element["attributes"].items()}
     return ["set" if wraps_set == "true" else "list", ["object", fields]]
 
