@@ -8,7 +8,6 @@ is used on them.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 from ingest.datagen import organisation
 from ingest.datagen.cast import make_person, make_persona
 from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
+from ingest.datagen.identity import uuid_of
 from ingest.datagen.phrase_truth import (
     load_phrase_truth,
     load_required_disclosures,
@@ -52,10 +52,8 @@ class MadeConversation:
 
 
 def conversation_id_of(seed: int, index: int) -> str:
-    """Return the id (a UUID of version 8, RFC 9562) of a conversation without making it."""
-    digest = hashlib.sha256(f"conversation:{seed}:{index}".encode()).hexdigest()
-    variant = "89ab"[int(digest[16], 16) % 4]
-    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    """Return the id (a UUID) of a conversation without making it."""
+    return uuid_of(f"conversation:{seed}:{index}")
 
 
 class Maker:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from ingest.datagen.identity import uuid_of
 from ingest.domain.conversation import (
     CONVERSATION_ID_PATTERN,
     SCHEMA_VERSION,
@@ -134,8 +133,7 @@ def _identity(source_id: str) -> tuple[str, dict[str, str]]:
     lower = source_id.lower()
     if CONVERSATION_ID_PATTERN.fullmatch(lower):
         return lower, {}
-    digest = hashlib.sha256(source_id.encode()).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=8)), {"source_id": source_id[:256]}
+    return uuid_of(source_id), {"source_id": source_id[:256]}
 
 
 def _in_zone_of_defaults(moment: dt.datetime, defaults: Mapping[str, Any]) -> dt.datetime:

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ingest.cli import data
+from ingest.cli._errors import ErrorGroup
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "tests" / "fixtures" / "foreign_transcripts" / "twilio.json"
+DEFAULTS = """
+direction: INBOUND
+business_line: LOANS
+queue: support
+agent_team: Support
+agent_site: Perth
+campaign_id: C-1
+call_outcome: INFORMATION_GIVEN
+"""
+
+app = typer.Typer(cls=ErrorGroup)
+app.add_typer(data.app, name="data")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_generate_then_validate_strictly(tmp_path: Path) -> None:
+    code, out, _ = run("generate", "--count", 12, "--out", tmp_path, "--json")
+    made = json.loads(out)
+
+    assert (code, made["conversations"], made["dates"]) == (0, 12, ["2026-01-05"])
+    code, out, err = run("validate", tmp_path, "--strict", "--json")
+    assert (code, json.loads(out), err) == (
+        0,
+        {"conversations": 12, "errors": 0, "warnings": 0, "faults": []},
+        "",
+    )
+
+
+def test_generate_prints_asked_against_achieved(tmp_path: Path) -> None:
+    code, out, _ = run("generate", "--count", 5, "--out", tmp_path)
+
+    assert code == 0
+    assert "payment_plan_agreed" in out
+    assert out.splitlines()[-1].startswith("5 conversations, ")
+
+
+def test_validate_fails_on_faults_and_tells_place_and_cure(tmp_path: Path) -> None:
+    run("generate", "--count", 3, "--out", tmp_path, "--dirty", "bad_enum=100%")
+
+    code, out, _ = run("validate", tmp_path)
+
+    assert code == 1
+    assert "unknown_value: input should be" in out
+    assert "  hint: use one of the values named" in out
+    assert out.splitlines()[-1] == "3 conversations, 3 errors, 0 warnings"
+
+
+def test_warnings_fail_only_when_strict(tmp_path: Path) -> None:
+    run("generate", "--count", 3, "--out", tmp_path, "--dirty", "missing_file=100%")
+
+    assert run("validate", tmp_path)[0] == 0
+    assert run("validate", tmp_path, "--strict")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate", "--out", "x", "--dirty", "nonsense=1%"),
+        ("generate", "--out", "x", "--profile", "nowhere.yaml"),
+        ("generate", "--out", "x", "--seeds", "nowhere"),
+        ("generate", "--out", "pyproject.toml"),
+        ("validate", "nowhere"),
+        ("report", "ingest"),
+        ("convert", "nowhere.json", "--from", "fax", "--out", "x"),
+    ],
+)
+def test_a_wrong_call_is_a_usage_error_of_two_lines(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert [line[:7] for line in err.splitlines()[:2]] == ["error: ", "hint:  "]
+
+
+def test_report_shows_two_sets_and_writes_a_page(tmp_path: Path) -> None:
+    run("generate", "--count", 8, "--out", tmp_path / "data")
+    page = tmp_path / "report.html"
+
+    code, out, err = run(
+        "report", tmp_path / "data", "--against", "seeds/conversations", "--html", page
+    )
+
+    assert code == 0
+    assert out.splitlines()[1].split() == ["conversations", "8", "24"]
+    assert page.read_text(encoding="utf-8").count("<svg") == 8
+    assert err == f"page written to {page}\n"
+
+
+def test_report_as_json(tmp_path: Path) -> None:
+    run("generate", "--count", 4, "--out", tmp_path)
+
+    code, out, _ = run("report", tmp_path, "--json")
+
+    (figures,) = json.loads(out)
+    assert (code, figures["conversations"]) == (0, 4)
+
+
+def test_convert_writes_folders_that_validate_and_says_what_failed(tmp_path: Path) -> None:
+    (tmp_path / "context.yaml").write_text(DEFAULTS)
+    (tmp_path / "bad.json").write_text("{}")
+
+    code, out, err = run(
+        "convert",
+        SAMPLE,
+        tmp_path / "bad.json",
+        "--from",
+        "twilio",
+        "--defaults",
+        tmp_path / "context.yaml",
+        "--out",
+        tmp_path / "data",
+    )
+
+    folder = tmp_path / "data" / "2026-01-05" / "gt0123456789abcdef0123456789abcdef"
+    assert (code, out) == (1, f"{folder}\n")
+    assert "bad.json: the transcript has no transcript" in err
+    assert run("validate", tmp_path / "data")[0] == 0
