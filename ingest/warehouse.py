@@ -88,6 +88,9 @@ class Warehouse(Protocol):
     def mart(self, table: str) -> str:
         """Return the full, quoted name of a mart."""
 
+    def full_name(self, dataset: str, table: str) -> str:
+        """Return the full, quoted name of a table of any dataset of the project."""
+
     def query(
         self,
         sql: str,

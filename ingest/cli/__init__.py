@@ -53,11 +53,30 @@ COMMANDS = {
         "transcript",
         "Print the talk with speaker, time, sentiment and phrase matches.",
     ),
+    "diff": CommandPlace(
+        "ingest.cli.diff",
+        "diff",
+        "Compare two analyses, or two versions, of one conversation.",
+    ),
+    "ls": CommandPlace(
+        "ingest.cli.ls", "app", "List what lies where: gcs, ci, raw, marts, matchers."
+    ),
+    "bq": CommandPlace(
+        "ingest.cli.bq", "app", "Look into BigQuery: tables, columns, rows, queries."
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "CI's settings of the location as code: plan, apply."
+    ),
+    "data": CommandPlace(
+        "ingest.cli.data", "app", "Generate, validate, measure and convert conversation data."
+    ),
+    "doctor": CommandPlace(
+        "ingest.cli.doctor",
+        "doctor",
+        "Check settings, credentials, APIs, bucket, tables, CI and clock; name each cure.",
     ),
     "local": CommandPlace(
         "ingest.cli.local",

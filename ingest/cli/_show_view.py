@@ -7,7 +7,7 @@ import dataclasses
 import re
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +277,7 @@ _SECTIONS: dict[Hop, Callable[[Trace], str]] = {
 
 
 def _table(
-    title: str, header: tuple[str, ...], rows: list[tuple[str, ...]], right: str = ""
+    title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: str = ""
 ) -> str:
     if not rows:
         return f"{title}: none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from ingest.warehouse import Column, TableDetails
@@ -107,4 +108,6 @@ _DECODERS: Mapping[str, Callable[[str], Any]] = {
     "TIMESTAMP": _timestamp,
     "DATE": dt.date.fromisoformat,
     "JSON": json.loads,
+    "NUMERIC": Decimal,
+    "BIGNUMERIC": Decimal,
 }

@@ -50,11 +50,15 @@ class RestWarehouse:
 
     def raw(self, table: str) -> str:
         """Return the full, quoted name of a raw table."""
-        return f"`{self._settings.project_id}.{self._settings.raw_dataset}.{table}`"
+        return self.full_name(self._settings.raw_dataset, table)
 
     def mart(self, table: str) -> str:
         """Return the full, quoted name of a mart."""
-        return f"`{self._settings.project_id}.{self._settings.marts_dataset}.{table}`"
+        return self.full_name(self._settings.marts_dataset, table)
+
+    def full_name(self, dataset: str, table: str) -> str:
+        """Return the full, quoted name of a table of any dataset of the project."""
+        return f"`{self._settings.project_id}.{dataset}.{table}`"
 
     def query(
         self,

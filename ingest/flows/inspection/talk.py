@@ -73,7 +73,7 @@ def read_talk(warehouse: Warehouse, conversation_id: str) -> Talk:
     ).rows
     if states:
         payload = states[0]["payload"]
-        return talk_of_state(conversation_id, payload, _read_matchers(warehouse, payload))
+        return talk_of_state(conversation_id, payload, read_matchers(warehouse, payload))
     files = warehouse.query(
         f"select payload from {warehouse.raw('conversation_files')} {where} "
         "and kind = 'transcription' order by generation desc limit 1",
@@ -175,9 +175,8 @@ def _rule(rule: Mapping[str, Any]) -> PhraseRule:
     )
 
 
-def _read_matchers(
-    warehouse: Warehouse, payload: Mapping[str, Any]
-) -> dict[str, MatcherDefinition]:
+def read_matchers(warehouse: Warehouse, payload: Mapping[str, Any]) -> dict[str, MatcherDefinition]:
+    """Return the definitions that an analysis used, by `matcher_id@revision_id`."""
     annotations = (
         ((payload.get("latestAnalysis") or {}).get("analysisResult") or {})
         .get("callAnalysisMetadata", {})

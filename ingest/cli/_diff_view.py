@@ -1,0 +1,113 @@
+"""Shows `ingest diff`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from ingest.cli._reading import opened, plain, print_json
+from ingest.cli._terminal import safe
+from ingest.errors import ExitCode
+from ingest.flows.inspection.differences import (
+    AnalysisDifference,
+    VersionDifference,
+    chosen,
+    compare_analyses,
+    compare_versions,
+    read_analyses,
+    read_versions,
+)
+from ingest.flows.inspection.trace_reading import full_id
+from ingest.warehouse import Warehouse
+
+_VERSION = re.compile(r"v\d+")
+
+
+def show(
+    given_id: str, names: Sequence[str], *, of_versions: bool, with_text: bool, as_json: bool
+) -> ExitCode:
+    """Print the difference; say by 1 that there is one."""
+    _, warehouse = opened()
+    conversation_id = full_id(warehouse, given_id)
+    found: AnalysisDifference | VersionDifference
+    if of_versions or any(_VERSION.fullmatch(name) for name in names):
+        found = _of_versions(warehouse, conversation_id, names, with_text=with_text)
+        text = _version_text(found)
+    else:
+        found = _of_analyses(warehouse, conversation_id, names)
+        text = _analysis_text(found)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(safe_lines(text))
+    return ExitCode.OK if found.is_empty else ExitCode.SOME_FAILED
+
+
+def safe_lines(text: str) -> str:
+    """Return lines made safe one by one."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
+def _of_versions(
+    warehouse: Warehouse, conversation_id: str, names: Sequence[str], *, with_text: bool
+) -> VersionDifference:
+    versions = read_versions(warehouse, conversation_id)
+    by_name = {f"v{version.number}": version for version in versions}
+    before, after = chosen(versions, names, by_name, "version")
+    return compare_versions(conversation_id, before, after, with_text=with_text)
+
+
+def _of_analyses(
+    warehouse: Warehouse, conversation_id: str, names: Sequence[str]
+) -> AnalysisDifference:
+    analyses = read_analyses(warehouse, conversation_id)
+    by_name = {analysis.analysis_id: analysis for analysis in analyses}
+    before, after = chosen(analyses, names, by_name, "analysis")
+    return compare_analyses(warehouse, conversation_id, before, after)
+
+
+def _analysis_text(found: AnalysisDifference) -> str:
+    lines = [f"{found.conversation_id}: analysis {found.before} against {found.after}"]
+    if found.is_empty:
+        return "\n".join([*lines, "both say the same"])
+    before, after = found.overall_sentiment
+    if before != after:
+        lines.append(f"customer sentiment {_score(before)} -> {_score(after)}")
+    for match in found.matches:
+        phrase = f': "{match.phrase}"' if match.phrase else ""
+        sign = "+" if match.is_added else "-"
+        lines.append(f"{sign} turn {match.turn_index}: {match.phrase_matcher}{phrase}")
+    for turn in found.sentiments:
+        lines.append(
+            f"~ turn {turn.turn_index}: sentiment {_score(turn.before)} -> {_score(turn.after)}"
+        )
+    for type_, (old, new) in found.entity_counts.items():
+        lines.append(f"~ entities {type_}: {old} -> {new}")
+    return "\n".join(lines)
+
+
+def _version_text(found: VersionDifference) -> str:
+    lines = [f"{found.conversation_id}: version {found.before} against {found.after}"]
+    if found.is_empty:
+        return "\n".join([*lines, "both have the same content"])
+    lines += [
+        f"~ {change.field}: {_value(change.before)} -> {_value(change.after)}"
+        for change in found.fields
+    ]
+    for turn in found.turns:
+        lines.append(f"~ turn {turn.turn_index} {turn.kind}")
+        lines += [f"  - {turn.before}"] if turn.before is not None else []
+        lines += [f"  + {turn.after}"] if turn.after is not None else []
+    return "\n".join(lines)
+
+
+def _score(score: float | None) -> str:
+    return "none" if score is None else f"{score:+.2f}"
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, default=plain, ensure_ascii=False)

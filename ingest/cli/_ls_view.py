@@ -1,0 +1,129 @@
+"""Shows `ingest ls …`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.cli._context import say
+from ingest.cli._reading import opened, parsed_date
+from ingest.cli._records import print_records
+from ingest.domain.matchers import is_ours
+from ingest.flows.inspection import listing
+from ingest.flows.inspection.matcher_quality import read_matcher_quality
+from ingest.ports import CiMatcher
+
+
+@dataclass(frozen=True)
+class ListedMatcher:
+    """A phrase matcher as CI holds it; precision and recall are dbt's, on labelled data."""
+
+    display_name: str
+    owner: str
+    is_active: bool
+    phrase_count: int
+    precision: float | None
+    recall: float | None
+    matcher_id: str
+    revision_id: str
+
+
+def gcs(date: str | None, prefix: str, limit: int, after: str | None, *, as_json: bool) -> None:
+    """Print live objects."""
+    from ingest.gcp.storage import GcsObjectStore
+
+    batch_date = parsed_date(date)
+    settings, _ = opened()
+    begin = f"{batch_date}/{prefix}" if batch_date else prefix
+
+    async def read() -> tuple[listing.ListedObject, ...]:
+        store = GcsObjectStore(settings)
+        try:
+            return await listing.list_objects(store, begin, after, limit)
+        finally:
+            store.close()
+
+    found = asyncio.run(read())
+    _print(found, listing.ListedObject, limit, "name", as_json=as_json)
+
+
+def ci(date: str | None, where: str, limit: int, after: str | None, *, as_json: bool) -> None:
+    """Print conversations of CI."""
+    from ingest.gcp.insights import GrpcInsightsApi
+
+    batch_date = parsed_date(date)
+    settings, _ = opened()
+
+    async def read() -> tuple[listing.ListedCiConversation, ...]:
+        insights = GrpcInsightsApi(settings)
+        try:
+            return await listing.list_ci(insights, batch_date, where, after, limit)
+        finally:
+            await insights.close()
+
+    found = asyncio.run(read())
+    _print(found, listing.ListedCiConversation, limit, "conversation_id", as_json=as_json)
+
+
+def raw(
+    date: str | None, status: str | None, limit: int, after: str | None, *, as_json: bool
+) -> None:
+    """Print conversations of the raw tables."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    found = listing.list_raw(warehouse, batch_date, status, after, limit)
+    _print(found, listing.ListedConversation, limit, "conversation_id", as_json=as_json)
+
+
+def marts(
+    date: str | None, status: str | None, limit: int, after: str | None, *, as_json: bool
+) -> None:
+    """Print the registry's current versions."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    found = listing.list_marts(warehouse, batch_date, status, after, limit)
+    _print(found, listing.ListedVersion, limit, "conversation_id", as_json=as_json)
+
+
+def matchers(*, as_json: bool) -> None:
+    """Print phrase matchers with their quality."""
+    from ingest.gcp.insights import GrpcInsightsApi
+
+    settings, warehouse = opened()
+
+    async def read() -> Sequence[CiMatcher]:
+        insights = GrpcInsightsApi(settings)
+        try:
+            return await insights.list_matchers()
+        finally:
+            await insights.close()
+
+    held = asyncio.run(read())
+    quality = read_matcher_quality(warehouse)
+    if quality is None:
+        say("precision and recall are not known yet: run `dbt build`")
+    by_name = {item.phrase_matcher: item for item in quality or ()}
+    rows = [
+        ListedMatcher(
+            matcher.applied.display_name,
+            "ours" if is_ours(matcher.version_tag) else "other",
+            matcher.applied.is_active,
+            sum(len(group.rules) for group in matcher.definition.groups),
+            judged.precision_share
+            if (judged := by_name.get(matcher.applied.display_name))
+            else None,
+            judged.recall_share if judged else None,
+            matcher.applied.matcher_id,
+            matcher.applied.revision_id,
+        )
+        for matcher in held
+    ]
+    print_records(rows, ListedMatcher, as_json=as_json)
+
+
+def _print(found: Sequence[Any], record_type: type, limit: int, key: str, *, as_json: bool) -> None:
+    print_records(found, record_type, as_json=as_json)
+    if len(found) == limit:
+        say(f"there may be more: add --after {getattr(found[-1], key)}")

@@ -1,0 +1,161 @@
+"""Pages of what lies where. A page goes on behind the key of the last row of the one before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.errors import InputError
+from ingest.flows.inspection.standing import judged_sql
+from ingest.flows.inspection.trace_reading import REGISTRY
+from ingest.hops import Bucket
+from ingest.ports import InsightsApi
+from ingest.warehouse import Warehouse
+
+_LAST_CHARACTER = "\x7f"
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object of the bucket."""
+
+    name: str
+    generation: int
+    size_bytes: int
+    content_sha256: str | None
+
+
+@dataclass(frozen=True)
+class ListedCiConversation:
+    """A conversation that CI holds, without its talk."""
+
+    conversation_id: str
+    batch_date: str | None
+    turn_count: int
+    analysis_id: str | None
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class ListedConversation:
+    """A conversation by the facts in the raw tables."""
+
+    conversation_id: str
+    batch_date: dt.date
+    status: str
+    error_code: str | None
+    since: dt.datetime
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """The current version of a conversation in the registry."""
+
+    conversation_id: str
+    batch_date: dt.date
+    version_number: int
+    status: str
+    business_line: str | None
+    direction: str | None
+    call_outcome: str | None
+    turn_count: int | None
+    ci_analysis_id: str | None
+
+
+async def list_objects(
+    bucket: Bucket, prefix: str, after: str | None, limit: int
+) -> tuple[ListedObject, ...]:
+    """Return live objects under the prefix, by name."""
+    found: list[ListedObject] = []
+    # A name that follows another one directly is that name with a space added.
+    start = f"{after} " if after else ""
+    async for held in bucket.list(prefix, start, ""):
+        found.append(ListedObject(held.name, held.generation, held.size_bytes, held.content_sha256))
+        if len(found) == limit:
+            break
+    return tuple(found)
+
+
+async def list_ci(
+    ci: InsightsApi, batch_date: dt.date | None, where: str, after: str | None, limit: int
+) -> tuple[ListedCiConversation, ...]:
+    """Return conversations that the filter admits, in CI's order; `after` is an id of it."""
+    of_date = f'labels.batch_date="{batch_date}"' if batch_date else ""
+    filter_ = " AND ".join(part for part in (of_date, where) if part)
+    found: list[ListedCiConversation] = []
+    is_behind = after is None
+    async for held in ci.list_conversations(filter_):
+        if not is_behind:
+            is_behind = held.conversation_id == after
+            continue
+        latest = held.latest_analysis
+        found.append(
+            ListedCiConversation(
+                held.conversation_id,
+                held.labels.get("batch_date"),
+                int(held.payload.get("turnCount", 0)),
+                latest.name.rsplit("/", 1)[-1] if latest else None,
+                held.updated_at,
+            )
+        )
+        if len(found) == limit:
+            break
+    return tuple(found)
+
+
+def list_raw(
+    warehouse: Warehouse,
+    batch_date: dt.date | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+) -> tuple[ListedConversation, ...]:
+    """Return conversations of the raw tables, by id."""
+    conditions, parameters = _page(batch_date, status, after, limit)
+    sql = f"""
+{judged_sql(warehouse)}
+select conversation_id, batch_date, status, error_code, since
+from judged
+where {conditions}
+order by conversation_id
+limit @limit
+"""
+    return tuple(ListedConversation(**row) for row in warehouse.query(sql, parameters).rows)
+
+
+def list_marts(
+    warehouse: Warehouse,
+    batch_date: dt.date | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+) -> tuple[ListedVersion, ...]:
+    """Return the registry's current versions, by id; raise InputError before its first build."""
+    if all(table.name != REGISTRY for table in warehouse.tables(warehouse.marts_dataset)):
+        raise InputError("the marts were never built", "run `dbt build`")
+    conditions, parameters = _page(batch_date, status, after, limit)
+    sql = f"""
+select
+    conversation_id, batch_date, version_number, status, business_line, direction, call_outcome,
+    turn_count, ci_analysis_id
+from {warehouse.mart(REGISTRY)}
+where is_current and {conditions}
+order by conversation_id
+limit @limit
+"""
+    return tuple(ListedVersion(**row) for row in warehouse.query(sql, parameters).rows)
+
+
+def _page(
+    batch_date: dt.date | None, status: str | None, after: str | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    conditions = ["conversation_id > @after"]
+    parameters: dict[str, Any] = {"after": after or "", "limit": limit}
+    if batch_date is not None:
+        conditions.append("batch_date = @batch_date")
+        parameters["batch_date"] = batch_date
+    if status is not None:
+        conditions.append("status = @status")
+        parameters["status"] = status
+    return " and ".join(conditions), parameters
