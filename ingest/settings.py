@@ -66,6 +66,31 @@ class Settings(BaseSettings):
         return self.insights_endpoint is not None
 
 
+def setting_origins(settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return every effective setting as text, and where it comes from.
+
+    Origins are `environment`, `.env`, `local profile` and `default`; flags show only in the
+    command that they were given to.
+    """
+    from dotenv import dotenv_values
+
+    in_file = {name.upper() for name in dotenv_values(".env")}
+    origins = {}
+    for name, declared in Settings.model_fields.items():
+        value = getattr(settings, name)
+        variable = f"INGEST_{name.upper()}"
+        if os.environ.get(variable):
+            origin = "environment"
+        elif variable in in_file:
+            origin = ".env"
+        elif value == declared.get_default():
+            origin = "default"
+        else:
+            origin = "local profile"
+        origins[name] = ("" if value is None else str(value), origin)
+    return origins
+
+
 def environment() -> dict[str, str]:
     """Return a copy of the process environment, for child processes."""
     return dict(os.environ)

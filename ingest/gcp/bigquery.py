@@ -38,7 +38,7 @@ class BigQueryRawSink:
         self._settings = settings
         self._timeout = settings.rpc_timeout_sec
         self._executor = ThreadPoolExecutor(_THREADS, "bigquery")
-        self._client = _client(settings)
+        self._client = bigquery_client(settings)
 
     def close(self) -> None:
         """End the threads and connections."""
@@ -160,7 +160,7 @@ def _parameter(name: str, value: Any) -> Any:
     return bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value)
 
 
-def _client(settings: Settings) -> bigquery.Client:
+def bigquery_client(settings: Settings) -> bigquery.Client:
     if settings.bigquery_endpoint is None:
         with translated("BigQuery"):
             return bigquery.Client(project=settings.project_id, location=settings.location)

@@ -32,7 +32,7 @@ class GcsObjectStore:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.rpc_timeout_sec
         self._executor = ThreadPoolExecutor(settings.upload_threads, "gcs")
-        self._client = _client(settings)
+        self._client = storage_client(settings)
         self._bucket = self._client.bucket(settings.bucket)
 
     @property
@@ -200,7 +200,7 @@ def _stored(blob: Any) -> StoredObject:
     )
 
 
-def _client(settings: Settings) -> Any:
+def storage_client(settings: Settings) -> Any:
     if settings.gcs_endpoint is None:
         with translated("GCS"):
             client = storage.Client(project=settings.project_id)
