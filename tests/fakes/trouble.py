@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections import Counter
@@ -56,12 +57,14 @@ class Trouble:
 
     @contextlib.asynccontextmanager
     async def call(self, method: str) -> AsyncIterator[None]:
-        """Wrap one call whose effect is the body."""
+        """Wrap one call whose effect is the body; other tasks go on before and after it."""
         self.calls[method] += 1
         fault = self._fault_of(method)
+        await asyncio.sleep(0)
         if fault is not None and not fault.is_after:
             raise _error(method, fault)
         yield
+        await asyncio.sleep(0)
         if fault is not None:
             raise _error(method, fault)
 

@@ -149,7 +149,7 @@ def test_a_run_killed_anywhere_is_completed_by_the_next(tmp_path: Path, seed: in
     world.insights.analysis_sec = rng.choice([0.0, 4.0])
 
     for _ in range(4):
-        asyncio.run(_killed(world, tmp_path, rng.randrange(5, 160)))
+        asyncio.run(_killed(world, tmp_path, rng.randrange(5, 400)))
     report = asyncio.run(world.push(tmp_path))
 
     assert report.exit_code is ExitCode.OK
@@ -166,7 +166,7 @@ def test_bulk_runs_killed_anywhere_bill_nothing_twice(tmp_path: Path, seed: int)
     async def killed() -> None:
         push = world.new_push(mode=Mode.BULK)
         task = asyncio.create_task(push.run(LocalSource(tmp_path)))
-        for _ in range(rng.randrange(60, 260)):
+        for _ in range(rng.randrange(60, 600)):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
