@@ -106,22 +106,26 @@ class ExportMethods:
             raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
 
     def _load(self, request: protos.Pb, rows: IO[bytes]) -> None:
-        """Load the rows; truncating replaces the table's schema too (documented)."""
+        """Load the rows; truncating replaces the table's schema too (documented).
+
+        A table without a schema holds nothing to append to, and gets the export's schema.
+        """
         destination = request.big_query_destination
         project = _project(request, self._core.names.project_id)
-        append = request.write_disposition == _APPEND
+        table = f"{project}.{destination.dataset}.{destination.table}"
+        client = self._client(project)
+        has_schema = bool(client.get_table(table, timeout=_TIMEOUT_SEC).schema)
+        append = request.write_disposition == _APPEND and has_schema
         config = bigquery.LoadJobConfig(
             schema=export_schema(),
             source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
             write_disposition="WRITE_APPEND" if append else "WRITE_TRUNCATE",
-            create_disposition="CREATE_NEVER",
         )
         if append:
             config.schema_update_options = [bigquery.SchemaUpdateOption.ALLOW_FIELD_ADDITION]
-        table = f"{project}.{destination.dataset}.{destination.table}"
         content = io.BytesIO(rows.read())
         try:
-            job = self._client(project).load_table_from_file(
+            job = client.load_table_from_file(
                 content, table, job_config=config, timeout=_TIMEOUT_SEC
             )
             job.result(timeout=_TIMEOUT_SEC)

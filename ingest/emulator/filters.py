@@ -21,7 +21,7 @@ from ingest.emulator.problems import ApiError, invalid
 
 MAX_CHARS = 10_000
 MAX_TERMS = 200
-MAX_PARENTHESES = 50
+MAX_PARENTHESES = 20
 """Limits of ours, so that no filter is too deep for the store (the documents name none)."""
 
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -38,6 +38,7 @@ class OperationEngine:
         self._waiting: dict[int, StoredOperation] = {}
         self._working: dict[int, tuple[Running, asyncio.Task[None]]] = {}
         self._changed = asyncio.Event()
+        self._left_open: set[int] = set()
         self._loop: asyncio.Task[None] | None = None
         self.ended: asyncio.Event = asyncio.Event()
 
@@ -48,6 +49,7 @@ class OperationEngine:
     def open(self) -> None:
         """Take up what an earlier process left open, and run what falls due from now on."""
         for operation in self._store.open():
+            self._left_open.add(operation.seq)
             self._wait(operation)
         self._loop = asyncio.create_task(self._run_forever())
 
@@ -186,7 +188,7 @@ class OperationEngine:
         if kind is None:
             self._keep(self._failed(operation, failed_precondition("Unknown operation kind.")))
             return
-        running = self._running(operation, resumed=True)
+        running = self._running(operation, resumed=operation.seq in self._left_open)
         if kind.at_once is not None:
             with self._core.database.transaction():
                 self._store.update(self._work(operation, kind.at_once, running))

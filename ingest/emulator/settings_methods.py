@@ -44,11 +44,10 @@ class SettingsMethods:
                 )
         if "*" in mask.paths:
             mask = protos.FieldMask(paths=_UPDATABLE)
+        if not mask.IsValidForDescriptor(protos.Settings.DESCRIPTOR):
+            raise invalid(f"Invalid update_mask '{','.join(mask.paths)}'.")
         settings = self._core.settings(parent)
-        try:
-            mask.MergeMessage(request.settings, settings, True, True)
-        except ValueError as error:
-            raise invalid(f"Invalid update_mask: {error}.") from error
+        mask.MergeMessage(request.settings, settings, True, True)
         _check(settings)
         now = protos.timestamp(self._core.clock.now())
         if not settings.HasField("create_time"):

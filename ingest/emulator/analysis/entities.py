@@ -23,7 +23,7 @@ PHONE_NUMBER, ADDRESS, DATE, NUMBER, PRICE = 9, 10, 11, 12, 13
 """Numbers of Entity.Type."""
 
 _MONTH = f"(?:{'|'.join(gazetteer.MONTHS)})"
-_YEAR = r"(?:,? \d{4}\b)?"
+_YEAR = r"(?:,? \d{4}\b(?!-))?"
 _STREET = f"(?:{'|'.join(gazetteer.STREETS)})"
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[A-Z0-9$+])")
 _WITH_DIGITS = re.compile(

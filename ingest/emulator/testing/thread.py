@@ -39,9 +39,9 @@ class EmulatorThread:
         try:
             emulator = Emulator(self._options)
             await emulator.start()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 (told to the thread that waits)
             self._started.set_exception(error)
-            raise
+            return
         self._started.set_result(emulator.port)
         await self._stopped.wait()
         await emulator.stop()

@@ -1,0 +1,173 @@
+"""The annotators: deterministic, and as fast as they claim."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
+
+from ingest.domain.phrase_matching import Role
+from ingest.emulator import protos
+from ingest.emulator.analysis.annotate import annotate, effective_selector
+from ingest.emulator.analysis.entities import find_entities, mentions, salience
+from ingest.emulator.analysis.highlights import sentences
+from ingest.emulator.analysis.lexicon import QuickAnalyzer
+from ingest.emulator.analysis.sentiment import Sentiment, conversation_sentiment, turn_sentiment
+from ingest.emulator.analysis.summary import as_text, summarize
+from ingest.emulator.analysis.turns import Turn, chars, whole
+
+SLOW, QUICK = SentimentIntensityAnalyzer(), QuickAnalyzer()
+PARTICLES = """
+    kind of but least at very never so this without doubt the bomb yeah right to die for no or nor
+    HATE LOVE Table what?? good!! 😀
+"""
+CUES = [*list(SLOW.lexicon)[::40], *BOOSTER_DICT, *NEGATE, *PARTICLES.split()]
+GRID = st.sampled_from([-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0])
+
+
+def turn(text: str, role: Role = Role.END_USER, index: int = 0) -> Turn:
+    return Turn(index, text, role, 1 if role is Role.END_USER else 2)
+
+
+@given(st.lists(st.sampled_from(CUES), max_size=12).map(" ".join))
+def test_the_quick_lexicon_scores_as_the_library_does(text: str) -> None:
+    assert QUICK.polarity_scores(text) == SLOW.polarity_scores(text)
+
+
+@given(st.text(max_size=60))
+def test_the_quick_lexicon_scores_any_text_as_the_library_does(text: str) -> None:
+    assert QUICK.polarity_scores(text) == SLOW.polarity_scores(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is twelve weeks.", (0.0, 0.0)),
+        ("This is terrible, I hate it.", (-1.0, 1.0)),
+        ("That's wonderful, thank you so much!", (1.0, 1.0)),
+        ("hope abandon", (0.0, 0.75)),
+        ("", (0.0, 0.0)),
+    ],
+)
+def test_a_turn_gets_a_documented_pair(text: str, expected: tuple[float, float]) -> None:
+    assert turn_sentiment(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([-1, 0, 0, -1, -1, 0, 0, -0.5, 1], (0.5, 1.0)),  # a real conversation
+        ([-1, -1, 1, 1], (1.0, 1.0)),
+        ([0, 0], (0.0, 0.0)),
+        ([], (0.0, 0.0)),
+    ],
+)
+def test_the_conversation_leans_on_its_end(
+    scores: list[float], expected: tuple[float, float]
+) -> None:
+    turns = [Sentiment(score, abs(score)) for score in scores]
+    assert conversation_sentiment(turns) == expected
+
+
+@given(st.lists(GRID, min_size=1, max_size=30))
+def test_the_conversation_is_as_extreme_as_its_turns_at_most(scores: list[float]) -> None:
+    overall = conversation_sentiment([Sentiment(score, abs(score)) for score in scores])
+    assert min(scores) - 0.25 <= overall.score <= max(scores) + 0.25
+    assert overall.magnitude == max(abs(score) for score in scores)
+
+
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=6))
+def test_the_same_turns_give_the_same_analysis(texts: list[str]) -> None:
+    turns = [
+        turn(text, (Role.END_USER, Role.HUMAN_AGENT)[i % 2], i) for i, text in enumerate(texts)
+    ]
+    selector = effective_selector(protos.Analysis())
+    one = annotate("name", turns, selector, [])
+    two = annotate("name", list(turns), selector, [])
+    assert one.SerializeToString(deterministic=True) == two.SerializeToString(deterministic=True)
+    for annotation in one.call_analysis_metadata.annotations:
+        start, end = annotation.annotation_start_boundary, annotation.annotation_end_boundary
+        count = len(turns[start.transcript_index].text.split())
+        assert start.transcript_index == end.transcript_index
+        assert 0 <= start.word_index <= end.word_index <= max(count - 1, 0)
+
+
+def test_annotations_are_not_in_transcript_order() -> None:
+    turns = [turn("I hate this.", index=index) for index in range(30)]
+    selector = protos.AnnotatorSelector(run_sentiment_annotator=True)
+    result = annotate("name", turns, selector, []).call_analysis_metadata.annotations
+    order = [annotation.annotation_start_boundary.transcript_index for annotation in result]
+    assert sorted(order) == list(range(30)) != order
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Thanks, Margaret, I'm calling Margaret O'Brien.", {("Margaret", 1)}),
+        ("Apex Recoveries and the AFCA", {("Apex Recoveries", 3), ("AFCA", 3)}),
+        ("at 12 Smith Street, Richmond VIC 3121", {("12 Smith Street, Richmond VIC 3121", 10)}),
+        ("Monday, 1 March 2025, March 3rd, 2025-12-28, 1/2/2025, the 15th",
+         {("Monday", 11), ("1 March 2025", 11), ("March 3rd", 11), ("2025-12-28", 11),
+          ("1/2/2025", 11), ("15th", 11)}),
+        ("May I? March on. In June we said 40 dollars, A$1,200.50 or $5",
+         {("June", 11), ("40 dollars", 13), ("A$1,200.50", 13), ("$5", 13)}),
+        ("call 1300 975 707 or +61 491 570 156", {("1300 975 707", 9), ("+61 491 570 156", 9)}),
+        ("New South Wales, New shoes", {("New South Wales", 2)}),
+        ("Mr. Chen", {("Chen", 1)}),
+        ("Mr chen has a $ and a + sign.", set()),
+        ("I think So. Then Okay", set()),
+    ],
+)  # fmt: skip
+def test_entities_are_found_by_rule(text: str, expected: set[tuple[str, int]]) -> None:
+    found = find_entities([turn(text)])
+    assert {(entity.display_name, entity.type) for entity in found} == expected
+
+
+def test_a_person_introduced_once_is_known_again() -> None:
+    found = find_entities(
+        [turn("My name is Priya Nair."), turn("Right, Priya Nair it is.", index=1)]
+    )
+    assert [(e.display_name, len(e.mentions)) for e in found] == [("Priya Nair", 2)]
+    people = {"Priya"}
+    assert [m.name for m in mentions("Well Priya Nair said", people)] == ["Priya"]
+
+
+@given(st.text("Mr Chen$12,.\u2019'Bank of JuneMay ABC0491570156", max_size=50))
+def test_mentions_lie_in_the_text_and_shares_add_up(text: str) -> None:
+    found = find_entities([turn(text)])
+    for mention in mentions(text, set()):
+        assert 0 <= mention.start < mention.end <= len(text)
+    assert not found or sum(salience(found)) == pytest.approx(1)
+
+
+@given(st.text("ab .!?\n", max_size=40))
+def test_sentences_cover_all_words(text: str) -> None:
+    pieces = [text[start:end] for start, end in sentences(text)]
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+@given(st.text("ab  \t\n", max_size=30))
+def test_words_are_counted_as_python_splits_them(text: str) -> None:
+    assert whole(turn(text)).last_word == max(len(text.split()) - 1, 0)
+    for place, char in enumerate(text):
+        if not char.isspace():
+            word = text.split()[chars(turn(text), place, place + 1).first_word]
+            assert char in word
+
+
+def test_a_summary_quotes_the_transcript() -> None:
+    turns = [
+        turn("Hi.", Role.HUMAN_AGENT),
+        turn("Okay. I lost my job in March and can't pay.", index=1),
+        turn("I'm sorry. I'll set up a plan for you.", Role.HUMAN_AGENT, 2),
+        turn("That works.", index=3),
+    ]
+    sections = summarize(turns)
+    assert sections == {
+        "situation": "I lost my job in March and can't pay.",
+        "action": "I'll set up a plan for you.",
+        "resolution": "Y",
+    }
+    assert as_text(sections).startswith("situation\nI lost my job")
+    assert summarize([]) == {"situation": "", "action": "", "resolution": "N"}

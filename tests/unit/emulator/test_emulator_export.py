@@ -1,0 +1,209 @@
+"""Exports, into the BigQuery emulator of the local stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulator_cases import BUCKET, create, own_emulator
+from google.api_core import exceptions
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud import contact_center_insights_v1 as insights
+from stack_fixture import Stack
+
+from ingest.emulator import exporting
+from ingest.emulator.exporting import export_schema
+from ingest.emulator.pytest_plugin import RunningEmulator
+from ingest.emulator.testing.object_server import ObjectServer
+
+PROJECT = "local-project"
+DATASET = "native_export"
+CALL = [
+    ("AGENT", "Is that Mr Chen? Can you confirm your date of birth?"),
+    ("CUSTOMER", "I hate this, I lost my job."),
+]
+
+
+@pytest.fixture
+def warehouse(stack: Stack) -> Iterator[bigquery.Client]:
+    """A dataset with two tables without schema."""
+    client = bigquery.Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options=ClientOptions(api_endpoint=stack.endpoints["bigquery_endpoint"]),
+    )
+    client.create_dataset(DATASET, exists_ok=True, timeout=30)
+    for table in ("insights", "appended"):
+        client.create_table(bigquery.Table(f"{PROJECT}.{DATASET}.{table}"), timeout=30)
+    yield client
+    client.delete_dataset(DATASET, delete_contents=True, timeout=30)
+
+
+@pytest.fixture
+def exporter(stack: Stack, tmp_path: Path, ci_objects: ObjectServer) -> Iterator[RunningEmulator]:
+    endpoint = stack.endpoints["bigquery_endpoint"]
+    with own_emulator(
+        tmp_path, ci_objects, bigquery_endpoint=endpoint, project_id=PROJECT
+    ) as emulator:
+        yield emulator
+
+
+def export(emulator: RunningEmulator, table: str, **changes: Any) -> Any:
+    request = {
+        "parent": emulator.parent,
+        "big_query_destination": {"dataset": DATASET, "table": table},
+        **changes,
+    }
+    operation = emulator.client.export_insights_data(request)
+    operation.result(timeout=60)
+    return operation.metadata
+
+
+def rows(warehouse: bigquery.Client, table: str) -> list[dict[str, Any]]:
+    sql = f"select * from {DATASET}.{table} order by conversationName"
+    return [dict(row) for row in warehouse.query(sql, timeout=30).result(timeout=30)]
+
+
+@pytest.mark.stack
+def test_an_export_writes_the_native_columns(
+    exporter: RunningEmulator, warehouse: bigquery.Client, ci_objects: ObjectServer
+) -> None:
+    group = {"type_": "ANY_OF", "phrase_match_rules": [{"query": "lost my job"}]}
+    matcher = exporter.client.create_phrase_matcher(
+        parent=exporter.parent,
+        phrase_matcher=insights.PhraseMatcher(
+            display_name="hardship", type_="ANY_OF", active=True, phrase_match_rule_groups=[group]
+        ),
+    )
+    uri = ci_objects.put_turns(BUCKET, "call.json", CALL)
+    made = exporter.client.create_conversation(
+        {
+            "parent": exporter.parent,
+            "conversation_id": "exported-one",
+            "conversation": {
+                "data_source": {"gcs_source": {"transcript_uri": uri}},
+                "agent_id": "a-1",
+                "labels": {"queue": "blue"},
+                "start_time": "2025-12-28T03:20:02Z",
+                "language_code": "en-AU",
+                "quality_metadata": {"agent_info": [{"agent_id": "a-1", "teams": ["red"]}]},
+            },
+        }
+    )
+    summary = {"summarization_model": "BASELINE_MODEL_V2_0"}
+    selector = insights.AnnotatorSelector(
+        run_sentiment_annotator=True, run_intent_annotator=True, run_entity_annotator=True,
+        run_phrase_matcher_annotator=True, run_summarization_annotator=True,
+        summarization_config=summary,
+    )  # fmt: skip
+    exporter.client.create_analysis(
+        parent=made.name, analysis=insights.Analysis(annotator_selector=selector)
+    ).result(timeout=30)
+    export(exporter, "insights")
+    (row,) = rows(warehouse, "insights")
+    known = {field.name for field in export_schema()}
+    customer = row["sentences"][1]
+    revision = {
+        "phraseMatcherId": matcher.name.rpartition("/")[2],
+        "revisionId": matcher.revision_id,
+        "displayName": "hardship",
+    }
+    assert set(row) == known
+    assert {
+        "name": row["conversationName"],
+        "start": row["startTimestampUtc"],
+        "turns": row["turnCount"],
+        "nanos": row["durationNanos"],
+        "labels": row["labels"],
+        "agent": (row["agentId"], row["agents"][0]["agentTeam"]),
+        "medium": row["medium"],
+        "score": row["clientSentimentScore"],
+        "entity": (row["entities"][0]["name"], row["entities"][0]["type"]),
+        "intent": row["sentences"][0]["intentMatchData"][0]["displayName"],
+        "phrases": customer["phraseMatchData"],
+        "sentence": (customer["sentence"], customer["participantRole"], customer["speakerTag"]),
+        "sections": [section["key"] for section in row["latestSummary"]["textSections"]],
+    } == {
+        "name": made.name,
+        "start": 1766892002,
+        "turns": 2,
+        "nanos": 5_000_000_000,
+        "labels": [{"key": "queue", "value": "blue"}],
+        "agent": ("a-1", "red"),
+        "medium": "PHONE_CALL",
+        "score": -1.0,
+        "entity": ("Chen", "PERSON"),
+        "intent": "AUTHENTICATION_INFO",
+        "phrases": [revision],
+        "sentence": (CALL[1][1], "END_USER", 1),
+        "sections": ["action", "resolution", "situation"],
+    }
+
+
+@pytest.mark.stack
+def test_an_export_replaces_the_table_unless_it_appends(
+    exporter: RunningEmulator, warehouse: bigquery.Client, ci_objects: ObjectServer
+) -> None:
+    for number in range(2):
+        create(exporter, ci_objects, f"exported-{number}", labels={"n": str(number)})
+    only = {"filter": 'labels.n="1"'}
+    append = {"write_disposition": "WRITE_APPEND"}
+    export(exporter, "insights")
+    export(exporter, "insights", **only)
+    assert len(rows(warehouse, "insights")) == 1
+    export(exporter, "appended", **append)
+    export(exporter, "appended", **append, **only)
+    ids = [row["conversationName"].rpartition("/")[2] for row in rows(warehouse, "appended")]
+    assert ids == ["exported-0", "exported-1", "exported-1"]
+
+
+@pytest.mark.stack
+def test_a_conversation_may_fail_to_export(
+    exporter: RunningEmulator, warehouse: bigquery.Client, ci_objects: ObjectServer
+) -> None:
+    for number in range(2):
+        create(exporter, ci_objects, f"exported-{number}")
+    exporter.control.set_faults("faults: [{partial: ExportInsightsData, nth: 1, status: ABORTED}]")
+    assert len(export(exporter, "insights").partial_errors) == 1
+    assert len(rows(warehouse, "insights")) == 1
+
+
+@pytest.mark.stack
+def test_a_missing_table_or_destination_is_refused(
+    exporter: RunningEmulator, warehouse: bigquery.Client
+) -> None:
+    for destination in (
+        {"dataset": DATASET, "table": "absent"},
+        {"dataset": "absent", "table": "insights"},
+        {"dataset": DATASET},
+        {},
+    ):
+        with pytest.raises(exceptions.InvalidArgument):
+            export(exporter, "", big_query_destination=destination)
+
+
+def test_an_emulator_without_bigquery_says_so(ci_emulator: RunningEmulator) -> None:
+    with pytest.raises(exceptions.FailedPrecondition, match="--bigquery-endpoint"):
+        export(ci_emulator, "insights")
+
+
+def test_a_bigquery_that_does_not_answer_is_unavailable(
+    tmp_path: Path, ci_objects: ObjectServer
+) -> None:
+    with (
+        own_emulator(tmp_path, ci_objects, bigquery_endpoint="http://127.0.0.1:1") as emulator,
+        pytest.raises(exceptions.ServiceUnavailable),
+    ):
+        export(emulator, "insights")
+
+
+def test_the_columns_of_version_three_come_first_and_unchanged() -> None:
+    content = json.loads(Path(exporting.__file__).with_name("export_schema.json").read_text())
+    names = [field["name"] for field in content]
+    assert names[:3] == ["conversationName", "audioFileUri", "agentId"]
+    assert len(names) == len(set(names)) == 36
