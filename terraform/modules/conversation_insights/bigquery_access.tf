@@ -16,10 +16,12 @@ locals {
 
   _dataset_grants = merge(
     {
-      "dbt reads raw"       = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.dbt.member }
-      "dbt builds staging"  = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
-      "dbt builds marts"    = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
-      "sidecar reads marts" = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.sidecar.member }
+      "dbt reads raw"      = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.dbt.member }
+      "dbt builds staging" = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
+      "dbt builds marts"   = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
+      # Names and schemas, no rows: `ingest doctor` compares them with ingest/schemas.
+      "sidecar describes raw" = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.metadataViewer", member = google_service_account.sidecar.member }
+      "sidecar reads marts"   = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.sidecar.member }
     },
     var.insights_agent_mode == "scoped" ? {
       "insights writes its export" = { dataset = google_bigquery_dataset.native_export.dataset_id, role = "roles/bigquery.dataEditor", member = google_project_service_identity.insights.member }

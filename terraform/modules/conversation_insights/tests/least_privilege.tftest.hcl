@@ -100,6 +100,7 @@ run "datasets_are_granted_one_by_one" {
       "coach_raw roles/bigquery.dataViewer serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_staging roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
+      "coach_raw roles/bigquery.metadataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach_native_export roles/bigquery.dataEditor serviceAccount:insights-agent",
       "coach roles/bigquery.dataViewer group:analysts@acme.example",
