@@ -11,7 +11,7 @@ import yaml
 
 from ingest.cli._context import say
 from ingest.datagen.adapters.readers import READERS, convert_file
-from ingest.datagen.dirty import to_json
+from ingest.datagen.delivery import to_json
 from ingest.errors import ExitCode, InputError
 
 

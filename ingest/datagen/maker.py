@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.datagen import organisation
+from ingest.datagen.arc import sentiment_arc
 from ingest.datagen.cast import make_person, make_persona
 from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
 from ingest.datagen.identity import uuid_of
@@ -183,16 +184,7 @@ class Maker:
 
     def _metadata(self, talk: Talk, queue: str, conversation_id: str, end: int) -> dict[str, Any]:
         rng, agent = talk.rng, talk.agents[0]
-        hour = rng.choices(self._hours, cum_weights=self._hour_weights)[0]
-        started_at = dt.datetime(
-            talk.day.year,
-            talk.day.month,
-            talk.day.day,
-            hour,
-            int(rng.random() * 60),
-            int(rng.random() * 60),
-            tzinfo=organisation.site_offset(agent.site, talk.day),
-        )
+        started_at = self._start(talk)
         duration = -(-end // 10)
         fields: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
@@ -224,32 +216,17 @@ class Maker:
             fields["labels"] = labels
         return fields
 
+    def _start(self, talk: Talk) -> dt.datetime:
+        hour = talk.rng.choices(self._hours, cum_weights=self._hour_weights)[0]
+        time = dt.time(hour, int(talk.rng.random() * 60), int(talk.rng.random() * 60))
+        zone = organisation.site_offset(talk.agents[0].site, talk.day)
+        return dt.datetime.combine(talk.day, time, zone)
+
     def _note(self, talk: Talk) -> str:
         phrasing = Phrasing()
         for name in ("note.start", f"note.{talk.outcome}"):
             phrasing.say(pick(self._banks[name], talk.rng, talk.used), talk, talk.used)
         return " ".join(phrasing.pieces)
-
-
-def sentiment_arc(moods: Sequence[int]) -> str:
-    """Return the name of the way from the customer's first three turns to the last three.
-
-    Moods are -2 to 2; within half a point of zero is neutral.
-    """
-    if not moods:
-        return "steady_neutral"
-    first, last = (sum(part) / len(part) for part in (moods[:3], moods[-3:]))
-    return {
-        (-1, 1): "negative_to_positive",
-        (1, -1): "positive_to_negative",
-        (-1, -1): "steady_negative",
-        (0, 0): "steady_neutral",
-        (1, 1): "steady_positive",
-    }.get((_side(first), _side(last)), "mixed")
-
-
-def _side(mood: float) -> int:
-    return 0 if abs(mood) < 0.5 else (1 if mood > 0 else -1)
 
 
 def _chat_chances(

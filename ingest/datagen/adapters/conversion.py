@@ -64,21 +64,8 @@ def convert(
     if not turns:
         raise InputError("the transcript has no turn with text", "leave the file out")
     conversation_id, labels = _identity(foreign.source_id)
-    fields: dict[str, Any] = {**defaults, **foreign.context}
-    fields["labels"] = {**(defaults.get("labels") or {}), **labels}
-    if foreign.started_at is not None:
-        fields["started_at"] = _in_zone_of_defaults(foreign.started_at, defaults)
-    started_at = _moment(fields.get("started_at"))
-    last = max(turn.end_sec for turn in turns)
-    duration = max(foreign.duration_sec or 0.0, last)
-    if foreign.duration_sec is None:
-        duration = float(int(last) + _DURATION_OVERHANG_SEC)
-    fields |= {
-        "schema_version": SCHEMA_VERSION,
-        "conversation_id": conversation_id,
-        "started_at": started_at,
-        "ended_at": started_at and started_at + dt.timedelta(seconds=duration),
-        "duration_sec": duration,
+    fields = _metadata_fields(foreign, turns, defaults, labels) | {
+        "conversation_id": conversation_id
     }
     try:
         metadata = Metadata.model_validate(fields)
@@ -96,6 +83,29 @@ def convert(
             "add the fields to the --defaults file; ingest/schemas/metadata.schema.json lists them",
         ) from error
     return metadata, transcription
+
+
+def _metadata_fields(
+    foreign: ForeignConversation,
+    turns: Sequence[ForeignTurn],
+    defaults: Mapping[str, Any],
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {**defaults, **foreign.context}
+    fields["labels"] = {**(defaults.get("labels") or {}), **labels}
+    if foreign.started_at is not None:
+        fields["started_at"] = _in_zone_of_defaults(foreign.started_at, defaults)
+    started_at = _moment(fields.get("started_at"))
+    last = max(turn.end_sec for turn in turns)
+    duration = max(foreign.duration_sec or 0.0, last)
+    if foreign.duration_sec is None:
+        duration = float(int(last) + _DURATION_OVERHANG_SEC)
+    return fields | {
+        "schema_version": SCHEMA_VERSION,
+        "started_at": started_at,
+        "ended_at": started_at and started_at + dt.timedelta(seconds=duration),
+        "duration_sec": duration,
+    }
 
 
 def required(data: Any, *keys: str | int) -> Any:

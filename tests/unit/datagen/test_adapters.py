@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from ingest.datagen.adapters.readers import READERS, convert_file
-from ingest.datagen.dirty import to_json
+from ingest.datagen.delivery import to_json
 from ingest.datagen.maker import Maker
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
