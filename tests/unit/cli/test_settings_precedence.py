@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import ExitCode, SettingsError
+from ingest.settings import cloud_run_shard, load_settings
+
+CLOUD = {"PROJECT_ID": "acme", "BUCKET": "acme-cc", "LOCATION": "europe-west1"}
+ENDPOINTS = {
+    "gcs_endpoint": "http://127.0.0.1:9040",
+    "bigquery_endpoint": "http://127.0.0.1:9041",
+    "insights_endpoint": "127.0.0.1:9042",
+}
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, without settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PROJECT_ID", "BUCKET", "LOCATION", "CONCURRENCY", *map(str.upper, ENDPOINTS)):
+        monkeypatch.delenv(f"INGEST_{name}", raising=False)
+
+
+def stack_state(folder: Path, endpoints: dict[str, str]) -> Path:
+    path = folder / "stack.json"
+    path.write_text(json.dumps({"endpoints": endpoints}))
+    return path
+
+
+def set_env(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"INGEST_{name}", value)
+
+
+def test_a_flag_wins_over_env_over_dotenv_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_env(monkeypatch, CLOUD)
+    found = [load_settings().concurrency]
+    (tmp_path / ".env").write_text("INGEST_CONCURRENCY=7\n")
+    found.append(load_settings().concurrency)
+    monkeypatch.setenv("INGEST_CONCURRENCY", "8")
+    found.append(load_settings().concurrency)
+    found.append(load_settings(concurrency=9).concurrency)
+    found.append(load_settings(concurrency=None).concurrency)
+
+    assert found == [128, 7, 8, 9, 8]
+
+
+def test_without_a_project_the_local_stack_is_used(tmp_path: Path) -> None:
+    settings = load_settings(stack_state(tmp_path, ENDPOINTS))
+
+    assert settings.is_local
+    assert (settings.project_id, settings.bucket) == ("local-project", "local-project-cc-dev")
+    assert settings.gcs_endpoint == ENDPOINTS["gcs_endpoint"]
+
+
+@pytest.mark.parametrize("place", ["env", "dotenv"])
+def test_an_endpoint_that_is_set_wins_over_the_stacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "env":
+        monkeypatch.setenv("INGEST_GCS_ENDPOINT", "http://other:1")
+    else:
+        (tmp_path / ".env").write_text("INGEST_GCS_ENDPOINT=http://other:1\n")
+
+    settings = load_settings(stack_state(tmp_path, ENDPOINTS))
+
+    assert settings.gcs_endpoint == "http://other:1"
+    assert settings.insights_endpoint == ENDPOINTS["insights_endpoint"]
+
+
+def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGEST_GCS_ENDPOINT", "")
+
+    settings = load_settings(stack_state(tmp_path, ENDPOINTS))
+
+    assert settings.gcs_endpoint == ENDPOINTS["gcs_endpoint"]
+
+
+def test_a_stack_that_does_not_run_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path / "none.json")
+
+    assert caught.value.exit_code is ExitCode.SETTINGS
+    assert "ingest local up" in caught.value.hint
+
+
+def test_a_stack_without_one_service_is_no_way_to_the_real_one(tmp_path: Path) -> None:
+    only_ci = {"insights_endpoint": ENDPOINTS["insights_endpoint"]}
+
+    with pytest.raises(SettingsError, match="without gcs, bigquery"):
+        load_settings(stack_state(tmp_path, only_ci))
+
+
+def test_a_project_in_the_environment_is_not_the_local_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_env(monkeypatch, CLOUD)
+
+    settings = load_settings(stack_state(tmp_path, ENDPOINTS))
+
+    assert not settings.is_local
+    assert (settings.project_id, settings.gcs_endpoint) == ("acme", None)
+
+
+def test_nothing_of_a_customers_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGEST_PROJECT_ID", "acme")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.message == (
+        "unusable settings: INGEST_BUCKET: field required; INGEST_LOCATION: field required"
+    )
+
+
+def test_a_misspelt_setting_in_dotenv_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_env(monkeypatch, CLOUD)
+    (tmp_path / ".env").write_text("INGEST_BUKET=x\n")
+
+    with pytest.raises(SettingsError, match="INGEST_BUKET: extra inputs"):
+        load_settings()
+
+
+def test_a_cloud_run_task_is_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOUD_RUN_TASK_INDEX", raising=False)
+    monkeypatch.delenv("CLOUD_RUN_TASK_COUNT", raising=False)
+    alone = cloud_run_shard()
+    monkeypatch.setenv("CLOUD_RUN_TASK_INDEX", "2")
+    monkeypatch.setenv("CLOUD_RUN_TASK_COUNT", "4")
+
+    assert (alone, cloud_run_shard()) == ((0, 1), (2, 4))
+    monkeypatch.setenv("CLOUD_RUN_TASK_COUNT", "many")
+    with pytest.raises(SettingsError):
+        cloud_run_shard()
