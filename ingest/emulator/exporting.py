@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import tempfile
-from importlib.resources import files
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import orjson
-from google.api_core import exceptions
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from ingest.emulator import protos
 from ingest.emulator.conversations import ConversationMethods
@@ -22,11 +16,13 @@ from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import compile_filter
 from ingest.emulator.operation_kinds import Kind, Outcome, Running
 from ingest.emulator.operations import OperationEngine
-from ingest.emulator.problems import ApiError, failed_precondition, invalid, unavailable
+from ingest.emulator.problems import ApiError, failed_precondition, invalid
+
+if TYPE_CHECKING:
+    from ingest.emulator.export_loading import TableLoader
 
 KIND = "ExportInsightsData"
 _APPEND = 2
-_TIMEOUT_SEC = 120.0
 _CHUNK = 20
 _IN_MEMORY_BYTES = 16 * 2**20
 _Request = protos.message_class("ExportInsightsDataRequest")
@@ -64,9 +60,7 @@ class ExportMethods:
             raise failed_precondition(
                 "The CI emulator was started without --bigquery-endpoint; it can't export."
             )
-        await asyncio.to_thread(
-            self._check_table, _project(request, self._core.names.project_id), destination
-        )
+        await asyncio.to_thread(self._loader(request).check_table)
         return await self._operations.start(KIND, parent, request, _Metadata(request=request))
 
     async def _export(self, running: Running) -> Outcome:
@@ -74,8 +68,19 @@ class ExportMethods:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as rows:
             await self._write_rows(running, rows)
             rows.seek(0)
-            await asyncio.to_thread(self._load, request, rows)
+            append = request.write_disposition == _APPEND
+            await asyncio.to_thread(self._loader(request).load, rows, append)
         return Outcome(_Response())
+
+    def _loader(self, request: protos.Pb) -> TableLoader:
+        """The BigQuery client takes half a second to import: only exports wait for it."""
+        from ingest.emulator.export_loading import TableLoader
+
+        destination = request.big_query_destination
+        project = _project(request, self._core.names.project_id)
+        return TableLoader(
+            str(self._endpoint), project, f"{destination.dataset}.{destination.table}"
+        )
 
     async def _write_rows(self, running: Running, rows: IO[bytes]) -> None:
         """Write the rows of a large export to disk, not into memory."""
@@ -95,55 +100,6 @@ class ExportMethods:
                     running.metadata.partial_errors.append(error.status())
             if count % _CHUNK == 0:
                 await asyncio.sleep(0)
-
-    def _check_table(self, project: str, destination: protos.Pb) -> None:
-        name = f"{project}.{destination.dataset}.{destination.table}"
-        try:
-            self._client(project).get_table(name, retry=None, timeout=_TIMEOUT_SEC)
-        except exceptions.NotFound as error:
-            raise invalid(f"BigQuery table '{name}' was not found; create it first.") from error
-        except (exceptions.GoogleAPICallError, OSError) as error:
-            raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
-
-    def _load(self, request: protos.Pb, rows: IO[bytes]) -> None:
-        """Load the rows; truncating replaces the table's schema too (documented).
-
-        A table without a schema holds nothing to append to, and gets the export's schema.
-        """
-        destination = request.big_query_destination
-        project = _project(request, self._core.names.project_id)
-        table = f"{project}.{destination.dataset}.{destination.table}"
-        client = self._client(project)
-        has_schema = bool(client.get_table(table, timeout=_TIMEOUT_SEC).schema)
-        append = request.write_disposition == _APPEND and has_schema
-        config = bigquery.LoadJobConfig(
-            schema=export_schema(),
-            source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-            write_disposition="WRITE_APPEND" if append else "WRITE_TRUNCATE",
-        )
-        if append:
-            config.schema_update_options = [bigquery.SchemaUpdateOption.ALLOW_FIELD_ADDITION]
-        content = io.BytesIO(rows.read())
-        try:
-            job = client.load_table_from_file(
-                content, table, job_config=config, timeout=_TIMEOUT_SEC
-            )
-            job.result(timeout=_TIMEOUT_SEC)
-        except exceptions.GoogleAPICallError as error:
-            raise failed_precondition(f"BigQuery refused the load: {error.message}") from error
-
-    def _client(self, project: str) -> Any:
-        return bigquery.Client(
-            project=project,
-            credentials=AnonymousCredentials(),
-            client_options=ClientOptions(api_endpoint=self._endpoint),
-        )
-
-
-def export_schema() -> list[bigquery.SchemaField]:
-    """Return the columns of an export, in the order of the published schema."""
-    content = files("ingest.emulator").joinpath("export_schema.json").read_bytes()
-    return [bigquery.SchemaField.from_api_repr(field) for field in orjson.loads(content)]
 
 
 def _project(request: protos.Pb, project_id: str | None) -> str:

@@ -17,7 +17,7 @@ from google.cloud import contact_center_insights_v1 as insights
 from stack_fixture import Stack
 
 from ingest.emulator import exporting
-from ingest.emulator.exporting import export_schema
+from ingest.emulator.export_loading import export_schema
 from ingest.emulator.pytest_plugin import RunningEmulator
 from ingest.emulator.testing.object_server import ObjectServer
 
