@@ -79,6 +79,8 @@ class GrpcInsightsApi:
         """Make everything but the transcript equal to the submission."""
         conversation = messages.conversation(submission, self._settings.bucket)
         conversation.name = self._name(submission.conversation_id)
+        # It can't change; one that differs, as of a later delivery of the same talk, is refused.
+        conversation.data_source = None
         request = insights.UpdateConversationRequest(
             conversation=conversation,
             update_mask=field_mask_pb2.FieldMask(paths=_UPDATED_FIELDS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 
 import google_crc32c
 from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from requests.adapters import HTTPAdapter
@@ -169,7 +171,8 @@ class GcsObjectStore:
             )
         )
         for blob in blobs:
-            blob.delete(generation=blob.generation, timeout=self._timeout, retry=None)
+            with contextlib.suppress(NotFound):
+                blob.delete(timeout=self._timeout, retry=None)
         return len(blobs)
 
     async def _call(
