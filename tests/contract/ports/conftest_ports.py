@@ -1,0 +1,82 @@
+"""The same cases over the fakes and over the real adapters on the local stack."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from stack_fixture import Stack
+
+from ingest.gcp.bigquery import BigQueryRawSink
+from ingest.gcp.insights import GrpcInsightsApi
+from ingest.gcp.storage import GcsObjectStore
+from ingest.ports import InsightsApi, ObjectStore, RawSink
+from tests.fakes.clock import ManualClock
+from tests.fakes.insights import FakeInsights
+from tests.fakes.sink import FakeSink
+from tests.fakes.store import FakeObjectStore
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass
+class Ports:
+    """One set of ports, and a loop that their calls run in."""
+
+    store: ObjectStore
+    insights: InsightsApi
+    sink: RawSink
+    loop: asyncio.AbstractEventLoop
+    prefix: str
+    """Tells the things of this case from those of others on the same stack."""
+    fake_sink: FakeSink | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def run[Result](self, work: Awaitable[Result]) -> Result:
+        """Return what the awaitable gives."""
+        return self.loop.run_until_complete(work)
+
+    def collect[Item](self, items: Any) -> list[Item]:
+        """Return all that an async iterator yields."""
+
+        async def all_of() -> list[Item]:
+            return [item async for item in items]
+
+        return self.run(all_of())
+
+
+def _fakes(loop: asyncio.AbstractEventLoop, prefix: str) -> Ports:
+    store = FakeObjectStore()
+    sink = FakeSink(store)
+    return Ports(store, FakeInsights(ManualClock()), sink, loop, prefix, fake_sink=sink)
+
+
+@pytest.fixture(params=["fakes", pytest.param("stack", marks=pytest.mark.stack)])
+def ports(request: pytest.FixtureRequest) -> Iterator[Ports]:
+    """Yield the fakes, then the adapters on the stack."""
+    loop = asyncio.new_event_loop()
+    prefix = f"case-{os.getpid()}-{next(_NUMBERS)}"
+    if request.param == "fakes":
+        yield _fakes(loop, prefix)
+        loop.close()
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    store, sink = GcsObjectStore(stack.settings), BigQueryRawSink(stack.settings)
+
+    async def make() -> GrpcInsightsApi:
+        return GrpcInsightsApi(stack.settings)
+
+    insights = loop.run_until_complete(make())
+    yield Ports(store, insights, sink, loop, prefix)
+    loop.run_until_complete(insights.close())
+    store.close()
+    sink.close()
+    loop.close()
+
+
+Cases = Callable[[Ports], None]

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import pytest
+from conftest_ports import Ports
+
+from ingest.domain.annotators import Selector
+from ingest.domain.conversation import ConversationId, Metadata, Transcription
+from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
+from ingest.domain.matchers import content_sha256
+from ingest.domain.phrase_matching import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
+from ingest.errors import RemoteError
+from ingest.ports import CiConversation, CiMatcher, CiOperation
+from tests.fakes.folders import metadata, transcription
+
+SENTIMENT = Selector(frozenset({"run_sentiment_annotator"}))
+
+
+def submission(ports: Ports, name: str = "a", *texts: str, **changes: Any) -> CiSubmission:
+    """Return a submission whose transcript lies in the bucket."""
+    id_ = f"{ports.prefix}-{name}"
+    made = ci_submission(
+        ConversationVersion(
+            ConversationId(id_),
+            dt.date(2026, 1, 5),
+            Metadata.model_validate(metadata(id_, labels={"case": ports.prefix}, **changes)),
+            Transcription.model_validate(transcription(id_, *texts)),
+            "a" * 64,
+            "b" * 64,
+        )
+    )
+    if ports.run(ports.store.stat(made.transcript_object)) is None:
+        ports.run(
+            ports.store.put(
+                made.transcript_object,
+                made.transcript_content,
+                content_type="application/json",
+                content_sha256="ab" * 32,
+                if_generation_match=0,
+            )
+        )
+    return made
+
+
+def created(ports: Ports, *texts: str) -> CiConversation:
+    return ports.run(ports.insights.create_conversation(submission(ports, "a", *texts)))
+
+
+def ended(ports: Ports, operation: CiOperation) -> CiOperation:
+    for _ in range(400):
+        if operation.is_done:
+            return operation
+        operation = ports.run(ports.insights.get_operation(operation.name))
+    raise AssertionError("the operation doesn't end")
+
+
+def held(ports: Ports, id_: str) -> CiConversation:
+    found = ports.run(ports.insights.get_conversation(id_))
+    assert found is not None
+    return found
+
+
+def test_a_created_conversation_is_told_as_it_was_submitted(ports: Ports) -> None:
+    made = submission(ports)
+
+    answered = ports.run(ports.insights.create_conversation(made))
+    found = held(ports, made.conversation_id)
+
+    for conversation in (answered, found):
+        assert conversation.conversation_id == made.conversation_id
+        assert conversation.name.endswith(f"/conversations/{made.conversation_id}")
+        assert conversation.transcript_uri.endswith(f"/{made.transcript_object}")
+        assert conversation.labels == made.labels
+        assert conversation.latest_analysis is None
+        assert conversation.payload["labels"] == made.labels
+
+
+def test_an_id_is_taken_once(ports: Ports) -> None:
+    created(ports)
+
+    with pytest.raises(RemoteError) as caught:
+        created(ports, "Another talk.", "Yes.")
+
+    assert caught.value.code == "ALREADY_EXISTS"
+
+
+def test_an_unknown_conversation_is_none_and_deleting_it_is_no_error(ports: Ports) -> None:
+    id_ = f"{ports.prefix}-none"
+
+    ports.run(ports.insights.delete_conversation(id_))
+
+    assert ports.run(ports.insights.get_conversation(id_)) is None
+
+
+def test_an_update_replaces_labels_and_keeps_transcript_and_analysis(ports: Ports) -> None:
+    first = created(ports)
+    ended(ports, ports.run(ports.insights.create_analysis(first.conversation_id, SENTIMENT)))
+    before = held(ports, first.conversation_id)
+    changed = dataclasses.replace(
+        submission(ports), labels={"only": "this"}, transcript_object="elsewhere.json"
+    )
+
+    ports.run(ports.insights.update_conversation(changed))
+    after = held(ports, first.conversation_id)
+
+    assert after.labels == {"only": "this"}
+    assert after.transcript_uri == before.transcript_uri
+    assert after.latest_analysis == before.latest_analysis
+    assert after.updated_at > before.updated_at
+
+
+def test_an_update_of_an_unknown_conversation_is_not_found(ports: Ports) -> None:
+    with pytest.raises(RemoteError) as caught:
+        ports.run(ports.insights.update_conversation(submission(ports, "none")))
+
+    assert caught.value.code == "NOT_FOUND"
+
+
+def test_a_deleted_conversation_leaves_its_id_free(ports: Ports) -> None:
+    first = created(ports)
+    ended(ports, ports.run(ports.insights.create_analysis(first.conversation_id, SENTIMENT)))
+
+    ports.run(ports.insights.delete_conversation(first.conversation_id))
+    gone = ports.run(ports.insights.get_conversation(first.conversation_id))
+    second = created(ports, "Another talk.", "Yes.")
+
+    assert gone is None
+    assert second.latest_analysis is None
+    assert second.updated_at > first.updated_at
+
+
+def test_an_analysis_becomes_the_latest_with_selector_and_time(ports: Ports) -> None:
+    first = created(ports)
+
+    operation = ports.run(ports.insights.create_analysis(first.conversation_id, SENTIMENT))
+    done = ended(ports, operation)
+    found = held(ports, first.conversation_id)
+
+    assert (done.error_code, done.is_done) == (None, True)
+    assert found.latest_analysis is not None
+    assert found.latest_analysis.selector == SENTIMENT
+    assert found.latest_analysis.name.startswith(f"{found.name}/analyses/")
+    assert found.updated_at >= first.updated_at
+    assert found.payload["latestAnalysis"]["name"] == found.latest_analysis.name
+    assert ports.run(ports.insights.running_analysis(first.conversation_id)) is None
+
+
+def test_a_second_analysis_is_another_one(ports: Ports) -> None:
+    id_ = created(ports).conversation_id
+    names = []
+    for _ in range(2):
+        ended(ports, ports.run(ports.insights.create_analysis(id_, SENTIMENT)))
+        latest = held(ports, id_).latest_analysis
+        assert latest is not None
+        names.append(latest.name)
+
+    assert len(set(names)) == 2
+
+
+def test_an_analysis_of_an_unknown_conversation_is_not_found(ports: Ports) -> None:
+    with pytest.raises(RemoteError) as caught:
+        ports.run(ports.insights.create_analysis(f"{ports.prefix}-none", SENTIMENT))
+
+    assert caught.value.code == "NOT_FOUND"
+
+
+def test_a_bulk_analysis_takes_what_the_filter_admits_and_has_no_analysis(ports: Ports) -> None:
+    for name in ("a", "b", "c"):
+        ports.run(ports.insights.create_conversation(submission(ports, name)))
+    other = dataclasses.replace(
+        submission(ports, "d"), labels={"batch_date": "2026-02-02", "case": ports.prefix}
+    )
+    ports.run(ports.insights.create_conversation(other))
+    ended(ports, ports.run(ports.insights.create_analysis(f"{ports.prefix}-a", SENTIMENT)))
+    filter_ = 'labels.batch_date="2026-01-05" -latest_analysis:"*"'
+
+    done = ended(ports, ports.run(ports.insights.bulk_analyze(filter_, SENTIMENT)))
+    again = ended(ports, ports.run(ports.insights.bulk_analyze(filter_, SENTIMENT)))
+
+    assert done.error_code is None
+    assert done.counts["completed_analyses_count"] >= 2
+    assert again.counts["total_requested_analyses_count"] == 0
+    analysed = {n: held(ports, f"{ports.prefix}-{n}").latest_analysis for n in "abcd"}
+    assert {n for n, latest in analysed.items() if latest is not None} == {"a", "b", "c"}
+    assert ports.run(ports.insights.running_bulk_analysis()) is None
+
+
+def test_a_listing_gives_the_full_view_of_what_the_filter_admits(ports: Ports) -> None:
+    for name in ("a", "b"):
+        ports.run(ports.insights.create_conversation(submission(ports, name)))
+
+    found = ports.collect(ports.insights.list_conversations('labels.batch_date="2026-01-05"'))
+    none = ports.collect(ports.insights.list_conversations('labels.batch_date="1999-01-01"'))
+
+    ours = {c.conversation_id: c for c in found if c.conversation_id.startswith(ports.prefix)}
+    assert sorted(ours) == [f"{ports.prefix}-a", f"{ports.prefix}-b"]
+    for id_, conversation in ours.items():
+        assert conversation == held(ports, id_)
+        assert conversation.payload == held(ports, id_).payload
+    assert none == []
+
+
+def definition(ports: Ports, *queries: str, active: bool = True) -> MatcherDefinition:
+    rules = tuple(PhraseRule(query) for query in queries)
+    groups = (RuleGroup("g", MatchType.ANY_OF, rules),)
+    return MatcherDefinition(ports.prefix, MatchType.ANY_OF, groups, Role.ANY_AGENT, active)
+
+
+def matchers_of(ports: Ports) -> list[CiMatcher]:
+    found = ports.run(ports.insights.list_matchers())
+    return [m for m in found if m.applied.display_name == ports.prefix]
+
+
+def test_a_matcher_comes_back_as_it_was_created(ports: Ports) -> None:
+    wanted = definition(ports, "I understand", "I hear you")
+
+    answered = ports.run(ports.insights.create_matcher(wanted, "tag:1"))
+
+    assert matchers_of(ports) == [answered]
+    assert content_sha256(answered.definition) == content_sha256(wanted)
+    assert (answered.version_tag, answered.applied.is_active) == ("tag:1", True)
+    assert answered.name.endswith(f"/phraseMatchers/{answered.applied.matcher_id}")
+
+
+def test_a_changed_matcher_keeps_its_id_and_gets_a_later_revision(ports: Ports) -> None:
+    first = ports.run(ports.insights.create_matcher(definition(ports, "one"), "tag:1"))
+
+    second = ports.run(ports.insights.update_matcher(first.name, definition(ports, "two"), "tag:2"))
+
+    assert second.applied.matcher_id == first.applied.matcher_id
+    assert second.applied.revision_id != first.applied.revision_id
+    assert second.applied.revised_at > first.applied.revised_at
+    assert matchers_of(ports) == [second]
+
+
+def test_two_matchers_may_have_one_name(ports: Ports) -> None:
+    for _ in range(2):
+        ports.run(ports.insights.create_matcher(definition(ports, "one"), "tag:1"))
+
+    assert len(matchers_of(ports)) == 2
+
+
+def test_a_deleted_matcher_is_gone_and_not_found_afterwards(ports: Ports) -> None:
+    made = ports.run(ports.insights.create_matcher(definition(ports, "one"), "tag:1"))
+
+    ports.run(ports.insights.delete_matcher(made.name))
+
+    assert matchers_of(ports) == []
+    with pytest.raises(RemoteError) as caught:
+        ports.run(ports.insights.delete_matcher(made.name))
+    assert caught.value.code == "NOT_FOUND"
+    with pytest.raises(RemoteError) as caught:
+        ports.run(ports.insights.update_matcher(made.name, definition(ports, "x"), "tag:1"))
+    assert caught.value.code == "NOT_FOUND"
