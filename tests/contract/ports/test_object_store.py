@@ -134,14 +134,25 @@ def test_a_deleted_object_is_gone_and_deleting_it_again_is_no_error(ports: Ports
     assert put(ports, "a.json").generation > stored.generation
 
 
-def test_every_generation_under_a_prefix_can_be_deleted(ports: Ports) -> None:
-    first = put(ports, "x/a.json", b"one")
-    put(ports, "x/a.json", b"two", first.generation)
+def test_everything_under_a_prefix_can_be_deleted(ports: Ports) -> None:
+    put(ports, "x/a.json")
     put(ports, "x/b.json")
     kept = put(ports, "y/a.json")
 
     gone = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/x/"))
     again = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/x/"))
 
-    assert (gone, again) == (3, 0)
+    assert (gone, again) == (2, 0)
     assert ports.collect(ports.store.list(f"{ports.prefix}/")) == [kept]
+
+
+def test_old_generations_are_deleted_too(ports: Ports, request: pytest.FixtureRequest) -> None:
+    if "stack" in request.node.callspec.id:
+        reason = "the emulator keeps no old generations; a bucket with versioning does"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    first = put(ports, "a.json", b"one")
+    put(ports, "a.json", b"two", first.generation)
+
+    gone = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/"))
+
+    assert gone == 2
