@@ -53,14 +53,14 @@ sql-lint: $(VENV)/.dev-installed
 	$(BIN)/sqlfluff lint --processes 1 dbt_project tests/data_tests
 
 unit: $(VENV)/.dev-installed
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage
 	$(BIN)/dbt docs generate --static
 	@echo "open target/static_index.html"
 
 chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service
-	$(BIN)/pytest tests/chaos -m chaos --chaos-full
+	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-full
 
 bench: $(VENV)/.dev-installed ## Every benchmark; writes tests/benchmarks/RESULTS.md
 	$(BIN)/python -m tests.benchmarks
@@ -69,7 +69,7 @@ bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 	$(BIN)/python -m tests.benchmarks.dbt_builds
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
-	$(BIN)/pytest tests/terraform
+	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadfile
 
 clean: ## Stop the local stack and remove what can be made again
 	-$(BIN)/ingest local down

@@ -1,0 +1,143 @@
+"""The main job, twice: push the dev conversations, build, compare every mart row by row."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
+
+from ingest.emulator.control import Control
+from ingest.local import stack as local_stack
+from ingest.local.first_steps import run_first_steps
+from ingest.local.layout import Layout, Service
+from ingest.settings import Settings
+from tests.warehouse.dbt_runs import DbtProject
+
+pytestmark = pytest.mark.stack
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUN_INGEST = "from ingest.cli import main; main()"
+DATE_FOLDER = REPOSITORY / "seeds/conversations/2025-12-28"
+RAW_TABLES = ("conversation_files", "ci_conversations", "pipeline_events", "phrase_matchers")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a push and a build may change."""
+
+    objects: dict[str, int]
+    raw_row_counts: dict[str, int]
+    effects_in_ci: dict[str, int]
+    marts: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A stack of its own, and the two commands."""
+
+    settings: Settings
+    project: DbtProject
+
+    def push(self) -> dict[str, Any]:
+        endpoints = {
+            "INGEST_GCS_ENDPOINT": str(self.settings.gcs_endpoint),
+            "INGEST_BIGQUERY_ENDPOINT": str(self.settings.bigquery_endpoint),
+            "INGEST_INSIGHTS_ENDPOINT": str(self.settings.insights_endpoint),
+        }
+        finished = subprocess.run(
+            [sys.executable, "-c", RUN_INGEST, "push", str(DATE_FOLDER), "--json"],
+            env=os.environ | endpoints,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        report: dict[str, Any] = json.loads(finished.stdout)
+        return report
+
+    def snapshot(self) -> Snapshot:
+        client = bigquery.Client(
+            project=self.settings.project_id,
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=self.settings.bigquery_endpoint),
+        )
+        buckets = storage.Client(
+            project=self.settings.project_id,
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=self.settings.gcs_endpoint),
+        )
+        with Control(str(self.settings.insights_endpoint)) as control:
+            calls = control.calls()
+        counted = {
+            table: next(
+                iter(
+                    client.query_and_wait(
+                        f"select count(*) from coach_raw.{table} "
+                        "where _landed_at >= timestamp('2000-01-01')"
+                    )
+                )
+            )[0]
+            for table in RAW_TABLES
+        }
+        marts = {
+            table.table_id: sorted(
+                row[0]
+                for row in client.query_and_wait(
+                    f"select to_json_string(mart) from coach.{table.table_id} as mart"
+                )
+            )
+            for table in client.list_tables("coach")
+        }
+        objects = {blob.name: blob.generation for blob in buckets.list_blobs(self.settings.bucket)}
+        written = ("CreateConversation", "UpdateConversation", "CreateAnalysis")
+        effects = {method: calls.get(method, {}).get("OK", 0) for method in written}
+        return Snapshot(objects, counted, effects, marts)
+
+
+@pytest.fixture(scope="module")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, stack_port_bases: Iterator[int]
+) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    layout = Layout(folder / "stack", next(stack_port_bases))
+    state = local_stack.up(layout, list(Service), lambda _: None, ends_with_caller=True)
+    try:
+        settings = run_first_steps(layout, state, lambda _: None)
+        yield Demo(settings, DbtProject(folder, str(settings.bigquery_endpoint)))
+    finally:
+        local_stack.down(layout, lambda _: None)
+
+
+def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
+    first_report = demo.push()
+    demo.project.run("build")
+    first = demo.snapshot()
+
+    second_report = demo.push()
+    demo.project.run("build")
+    second = demo.snapshot()
+
+    assert first_report["states"]["done"] == 24
+    assert second_report["states"]["unchanged"] == 24
+    assert second_report["effects"] == {}
+    assert first.effects_in_ci == {
+        "CreateConversation": 24,
+        "UpdateConversation": 0,
+        "CreateAnalysis": 24,
+    }
+    registry = [json.loads(row) for row in first.marts["conversation_registry_current"]]
+    assert [row["status"] for row in registry] == ["analysed"] * 24
+    empty = {name for name, rows in first.marts.items() if not rows}
+    assert empty == {"ci_summaries", "analysis_changes"}  # nothing was summarised or re-analysed
+    assert second == first
