@@ -189,6 +189,8 @@ class CompiledMatcher:
         words = segment.words
         candidates = self._rules
         if words is not None:
+            if not self._unindexed and self._index.keys().isdisjoint(words):
+                return {}
             indexed = [rule for key in words & self._index.keys() for rule in self._index[key]]
             candidates = (*self._unindexed, *(rule for rule in indexed if rule.words <= words))
         found: _Occurrences = {}

@@ -13,7 +13,7 @@ from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
 from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import Condition, compile_filter
-from ingest.emulator.matchers import compiled
+from ingest.emulator.matchers import active_matcher
 from ingest.emulator.operation_kinds import Kind, Outcome, Running
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import ApiError, invalid, not_found
@@ -45,6 +45,7 @@ class AnalysisMethods:
         self._core = core
         self._conversations = conversations
         self._operations = operations
+        self._compiled: dict[tuple[int, int], list[ActiveMatcher]] = {}
         operations.register(
             Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, at_once=self._create)
         )
@@ -190,18 +191,21 @@ class AnalysisMethods:
         """Return the active matchers, or those that the selector lists and that are active."""
         if not selector.run_phrase_matcher_annotator:
             return []
-        parent_id = self._core.database.parent_id(parent)
+        active = self._active_matchers(parent)
+        if not selector.phrase_matchers:
+            return active
         listed = {name.partition("@")[0].rpartition("/")[2] for name in selector.phrase_matchers}
-        active = []
-        for body in self._core.matchers.active(parent_id):
-            matcher = protos.PhraseMatcher.FromString(body)
-            if not listed or matcher.name.rpartition("/")[2] in listed:
-                active.append(
-                    ActiveMatcher(
-                        matcher.name, matcher.revision_id, matcher.display_name, compiled(body)
-                    )
-                )
-        return active
+        return [matcher for matcher in active if matcher.name.rpartition("/")[2] in listed]
+
+    def _active_matchers(self, parent: str) -> list[ActiveMatcher]:
+        """Return the location's active matchers, compiled once until one of them changes."""
+        parent_id = self._core.database.parent_id(parent)
+        key = (parent_id, self._core.matchers.changes)
+        if key not in self._compiled:
+            self._compiled = {
+                key: [active_matcher(body) for body in self._core.matchers.active(parent_id)]
+            }
+        return self._compiled[key]
 
     def _find(self, name: str) -> tuple[StoredConversation, StoredAnalysis]:
         parent, conversation_id, analysis_id = self._core.names.analysis(name)

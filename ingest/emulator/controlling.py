@@ -104,6 +104,7 @@ class ControlMethods:
         if request.get("data"):
             self._operations.forget()
             self._core.database.clear()
+            self._core.matchers.changes += 1
         return {}
 
 

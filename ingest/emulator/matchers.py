@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ingest.domain.phrase_matching import (
-    CompiledMatcher,
     MatcherDefinition,
     MatchType,
     PhraseRule,
@@ -14,6 +11,7 @@ from ingest.domain.phrase_matching import (
     compile_matcher,
 )
 from ingest.emulator import paging, protos
+from ingest.emulator.analysis.annotate import ActiveMatcher
 from ingest.emulator.core import Core
 from ingest.emulator.problems import invalid, not_found
 from ingest.emulator.store.matchers import StoredMatcher
@@ -135,8 +133,7 @@ class MatcherMethods:
             self._stamp_revision(matcher)
 
 
-@lru_cache(maxsize=1024)
-def compiled(body: bytes) -> CompiledMatcher:
+def active_matcher(body: bytes) -> ActiveMatcher:
     """Return the matcher of a serialized PhraseMatcher ready for use."""
     matcher = protos.PhraseMatcher.FromString(body)
     roles = matcher.DESCRIPTOR.fields_by_name["role_match"].enum_type.values_by_number
@@ -152,10 +149,11 @@ def compiled(body: bytes) -> CompiledMatcher:
         for number, group in enumerate(matcher.phrase_match_rule_groups, start=1)
     )
     role = Role(roles[matcher.role_match].name)
-    return compile_matcher(
-        MatcherDefinition(
-            matcher.display_name, _match_type(matcher.type_), groups, role, matcher.active
-        )
+    definition = MatcherDefinition(
+        matcher.display_name, _match_type(matcher.type_), groups, role, matcher.active
+    )
+    return ActiveMatcher(
+        matcher.name, matcher.revision_id, matcher.display_name, compile_matcher(definition)
     )
 
 

@@ -23,6 +23,7 @@ from ingest.emulator.store.operations import OperationStore, StoredOperation
 
 logger = logging.getLogger(__name__)
 
+_ANALYSIS_TYPE = f"type.googleapis.com/{protos.PACKAGE}.Analysis"
 _PATIENCE_SEC = 0.5
 """How long a reply waits for background work that has no latency."""
 
@@ -127,8 +128,8 @@ class OperationEngine:
         if operation.status_code:
             message.error.ParseFromString(operation.error)
         elif operation.analysis_seq is not None:
-            body = self._core.analyses.body(operation.analysis_seq)
-            message.response.Pack(protos.Analysis.FromString(body or b""))
+            message.response.type_url = _ANALYSIS_TYPE
+            message.response.value = self._core.analyses.body(operation.analysis_seq) or b""
         elif operation.is_done:
             message.response.ParseFromString(operation.response)
         return message

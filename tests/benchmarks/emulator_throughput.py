@@ -51,14 +51,24 @@ def main() -> int:
         root = Path(folder)
         with storage(root / "gcs") as endpoint, emulator(root / "ci", endpoint) as (address, pid):
             upload_transcripts(endpoint, given.conversations, given.turns)
+            process = psutil.Process(pid)
+            before = process.cpu_times()
+            own = time.process_time()
             seconds = asyncio.run(drive(address, given.conversations))
-            memory = psutil.Process(pid).memory_info().rss / 2**20
+            own = (time.process_time() - own) / given.conversations
+            after = process.cpu_times()
+            memory = process.memory_info().rss / 2**20
         size = (root / "ci" / "insights.sqlite3").stat().st_size / 2**20
     rate = given.conversations / seconds
     print(
         f"{given.conversations} conversations of {given.turns} turns created and analysed in"
         f" {seconds:.1f} s: {rate:.0f} a second (target {TARGET_PER_SECOND});"
         f" emulator memory {memory:.0f} MB, store {size:.0f} MB"
+    )
+    served = (after.user + after.system - before.user - before.system) / given.conversations
+    print(
+        f"CPU time a conversation: emulator {served * 1000:.1f} ms, client {own * 1000:.1f} ms;"
+        f" load average of the machine {psutil.getloadavg()[0]:.1f}"
     )
     return 0 if rate >= TARGET_PER_SECOND else 1
 

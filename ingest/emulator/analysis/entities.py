@@ -25,7 +25,7 @@ PHONE_NUMBER, ADDRESS, DATE, NUMBER, PRICE = 9, 10, 11, 12, 13
 _MONTH = f"(?:{'|'.join(gazetteer.MONTHS)})"
 _YEAR = r"(?:,? \d{4}\b(?!-))?"
 _STREET = f"(?:{'|'.join(gazetteer.STREETS)})"
-_CANDIDATE = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[A-Z0-9$+])")
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[0-9$+]|[A-Z][A-Za-z&]+)")
 _WITH_DIGITS = re.compile(
     r"(?P<PRICE>A?\$ ?\d[\d,]*(?:\.\d{1,2})?\b|\d[\d,]*(?:\.\d{1,2})? (?:dollars|bucks|cents)\b)"
     r"|(?P<DATE>\d{4}-\d{2}-\d{2}\b|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b"
@@ -40,7 +40,6 @@ _TYPES = {
     "NUMBER": NUMBER,
 }  # fmt: skip
 _NAME = r"[A-Z][a-z]+(?:['\u2019-][A-Z][a-z]+)?"
-_WORD = re.compile(r"[A-Za-z&]+")
 _TITLED = re.compile(rf"(?P<title>Mr|Mrs|Ms|Miss|Dr)\.? (?P<name>{_NAME}(?: {_NAME})?)")
 _RUN = re.compile(rf"{_NAME}(?: (?:& )?{_NAME}){{0,3}}")
 _PERSON = re.compile(rf"{_NAME}(?: {_NAME})?")
@@ -106,14 +105,15 @@ def mentions(text: str, people: set[str]) -> Iterator[_Found]:
     """Yield the mentions in a text from left to right; `people` grows by the names met."""
     end = 0
     for candidate in _CANDIDATE.finditer(text):
+        word = candidate.group()
         start = candidate.start()
-        if start < end:
+        if word in gazetteer.NO_NAMES or start < end:
             continue
-        if text[start].isdigit() or text[start] in "$+" or candidate.end() - start > 1:
-            numbers = _with_digits(text, start)
+        if word[-1].isalpha():
+            named = list(_with_capital(text, start, word, people))
         else:
-            numbers = list(_with_capital(text, start, people))
-        for found in numbers:
+            named = _with_digits(text, start)
+        for found in named:
             end = max(end, found.end)
             yield found
 
@@ -125,10 +125,8 @@ def _with_digits(text: str, start: int) -> list[_Found]:
     return [_Found(match.group(), _TYPES[str(match.lastgroup)], *match.span())]
 
 
-def _with_capital(text: str, start: int, people: set[str]) -> Iterator[_Found]:
+def _with_capital(text: str, start: int, first: str, people: set[str]) -> Iterator[_Found]:
     """Yield what a capitalised word begins; most begin a sentence and nothing else."""
-    word = _WORD.match(text, start)
-    first = word.group() if word else ""
     if first in gazetteer.TITLES:
         yield from _titled(text, start, people)
     elif first in gazetteer.DAYS:
@@ -141,7 +139,7 @@ def _with_capital(text: str, start: int, people: set[str]) -> Iterator[_Found]:
             yield _Found(first, DATE, start, start + len(first))
     elif first in gazetteer.ACRONYMS:
         yield _Found(first, ORGANIZATION, start, start + len(first))
-    elif first not in gazetteer.NO_NAMES:
+    else:
         yield from _proper_name(text, start, people)
 
 

@@ -19,6 +19,8 @@ class Highlight:
 
     id: str
     display_name: str
+    keys: frozenset[str]
+    """Words without one of which the cue finds nothing."""
     cue: re.Pattern[str]
 
 
@@ -26,6 +28,10 @@ HIGHLIGHTS = (
     Highlight(
         "d7d55546-53b8-41f8-af02-f3afb53084c3",
         "AUTHENTICATION_INFO",
+        frozenset(
+            {"birth", "birthday", "name", "surname", "address", "postcode", "number", "question"}
+            | {"code", "four", "identity", "password", "pin", "speaking"}
+        ),
         re.compile(
             r"\b(?:confirm|verify|provide|give me|tell me|have|can i get|what(?:'s| is))\b"
             r"[^.?!]*\b(?:date of birth|birthday|full name|your name|surname|address|postcode"
@@ -38,6 +44,10 @@ HIGHLIGHTS = (
     Highlight(
         "5c1f8e0a-7d0c-4c56-9c53-2b6b1f0f9a11",
         "CHECK_ISSUE_RESOLVED",
+        frozenset(
+            {"else", "help", "answer", "sort", "resolve", "make", "resolved", "sorted"}
+            | {"answered", "okay", "right", "clear"}
+        ),
         re.compile(
             r"\b(?:anything|something) else\b|\b(?:does|did) that (?:help|answer|sort|resolve|make"
             r" sense)\b|\b(?:is|are|was) (?:that|this|everything|your (?:issue|question|concern))"
@@ -48,6 +58,7 @@ HIGHLIGHTS = (
     Highlight(
         "9f3a4c1d-52a6-4a52-8f0e-6e0f9a7d2c47",
         "CONFIRM_ISSUE_RESOLVED",
+        frozenset({"resolved", "sorted", "set", "fixed", "locked", "place", "taken", "updated"}),
         re.compile(
             r"\b(?:i(?:'ve| have)|we(?:'ve| have)|that(?:'s| is| has been)|it(?:'s| is| has been)"
             r"|everything(?:'s| is))\b[^.?!]*\b(?:resolved|sorted|all set|fixed|set up|locked in"
@@ -66,7 +77,13 @@ def find_highlights(turns: Sequence[Turn]) -> list[tuple[Highlight, Span]]:
     for turn in turns:
         if turn.is_customer:
             continue
-        shown = [highlight for highlight in HIGHLIGHTS if highlight.cue.search(turn.text)]
+        words = turn.segment.words
+        shown = [
+            highlight
+            for highlight in HIGHLIGHTS
+            if (words is None or not highlight.keys.isdisjoint(words))
+            and highlight.cue.search(turn.text)
+        ]
         if not shown:
             continue
         for start, end in sentences(turn.text):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ingest.domain.phrase_matching import CompiledMatcher, prepare
+from ingest.domain.phrase_matching import CompiledMatcher, Role, role_matches
 from ingest.emulator.analysis.turns import Span, Turn, chars, whole
 
 
@@ -18,10 +18,17 @@ def find_phrases(
 ) -> list[tuple[int, Span]]:
     """Return (index of the matcher, where) for every segment that a matcher hits."""
     found: list[tuple[int, Span]] = []
+    heard = {
+        role: [
+            (index, matcher)
+            for index, matcher in enumerate(matchers)
+            if role_matches(matcher.definition.role_match, role)
+        ]
+        for role in Role
+    }
     for turn in turns:
-        segment = prepare(turn.text)
-        for index, matcher in enumerate(matchers):
-            hits = matcher.find(segment, turn.role)
+        for index, matcher in heard[turn.role]:
+            hits = matcher.find(turn.segment, turn.role)
             if hits is None:
                 continue
             if hits:

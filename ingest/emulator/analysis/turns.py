@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
-from ingest.domain.phrase_matching import Role
+from ingest.domain.phrase_matching import Role, SegmentText, prepare
 from ingest.emulator import protos
-
-_WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -28,18 +24,18 @@ class Turn:
         return self.role is Role.END_USER
 
     @cached_property
-    def word_starts(self) -> list[int]:
-        """Character positions at which the segment's words begin."""
-        return [found.start() for found in _WORD.finditer(self.text)]
+    def segment(self) -> SegmentText:
+        """The text made ready for phrases."""
+        return prepare(self.text)
 
     def word_at(self, char: int) -> int:
         """Return the 0-based index of the word that holds this character."""
-        return max(bisect_right(self.word_starts, char) - 1, 0)
+        return max(len(self.text[: char + 1].split()) - 1, 0)
 
     @property
     def last_word(self) -> int:
         """Index of the last word."""
-        return max(len(self.word_starts) - 1, 0)
+        return max(len(self.text.split()) - 1, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,9 @@ class ConversationStore:
         if cursor.rowcount == 0 or cursor.lastrowid is None:
             return None
         seq = cursor.lastrowid
-        self._db.execute("insert into bodies values (?, ?, x'')", (seq, body.SerializeToString()))
-        self._db.execute("insert into transcripts values (?, ?)", (seq, transcript))
+        self._db.execute(
+            "insert into bodies values (?, ?, x'', ?)", (seq, body.SerializeToString(), transcript)
+        )
         self._write_labels(seq, body)
         return seq
 
@@ -150,7 +151,7 @@ class ConversationStore:
 
     def transcript(self, seq: int) -> bytes:
         """Return the serialized transcript as it was read, without sentiment."""
-        row = self._db.execute("select transcript from transcripts where seq = ?", (seq,))
+        row = self._db.execute("select transcript from bodies where seq = ?", (seq,))
         return bytes(row.fetchone()[0])
 
     def transcript_uris(self, parent_id: int) -> set[str]:
@@ -171,7 +172,7 @@ class ConversationStore:
     def delete(self, seq: int) -> None:
         """Forget the conversation and its analyses."""
         self._db.execute("delete from analyses where conversation_seq = ?", (seq,))
-        for table in ("conversations", "bodies", "transcripts", "labels"):
+        for table in ("conversations", "bodies", "labels"):
             self._db.execute(f"delete from {table} where seq = ?", (seq,))
 
     def expired(self, expired_before: int) -> list[int]:

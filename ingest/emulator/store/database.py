@@ -4,6 +4,9 @@ WAL with synchronous=NORMAL: a commit is a write to the WAL without fsync. The p
 operating system once written, so `kill -9` of this process loses nothing that was acknowledged;
 only a crash of the machine may lose the last commits. Every statement runs on the event loop's
 thread: a call reads and writes in microseconds and no lock is ever needed.
+
+A conversation's transcript is the last column of its row in `bodies`, so that reading the rest of
+the row doesn't touch it.
 """
 
 from __future__ import annotations
@@ -43,8 +46,9 @@ create table labels (
     seq integer not null, key text not null, value text not null, primary key (seq, key)
 ) strict, without rowid;
 create index labels_by_value on labels (key, value, seq);
-create table bodies (seq integer primary key, body blob not null, summary blob not null) strict;
-create table transcripts (seq integer primary key, transcript blob not null) strict;
+create table bodies (
+    seq integer primary key, body blob not null, summary blob not null, transcript blob not null
+) strict;
 create table analyses (
     seq integer primary key autoincrement,
     conversation_seq integer not null, analysis_id text not null,
@@ -120,6 +124,9 @@ class Database:
 
     def parent(self, parent_id: int) -> str:
         """Return the location that a number stands for."""
+        for parent, known in self._parents.items():
+            if known == parent_id:
+                return parent
         row = self.execute("select parent from parents where parent_id = ?", (parent_id,))
         return str(row.fetchone()[0])
 

@@ -26,9 +26,12 @@ class MatcherStore:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self.changes = 0
+        """Counts writes, so that readers know when what they keep is out of date."""
 
     def insert(self, parent_id: int, matcher_id: str, matcher: protos.Pb) -> None:
         """Store a new matcher with its first revision."""
+        self.changes += 1
         cursor = self._db.execute(
             "insert into phrase_matchers (parent_id, matcher_id, is_active, body)"
             " values (?, ?, ?, ?)",
@@ -38,6 +41,7 @@ class MatcherStore:
 
     def update(self, seq: int, matcher: protos.Pb) -> None:
         """Replace a matcher; its revision is added or brought up to date."""
+        self.changes += 1
         self._db.execute(
             "update phrase_matchers set is_active = ?, body = ? where seq = ?",
             (matcher.active, matcher.SerializeToString(), seq),
@@ -80,6 +84,7 @@ class MatcherStore:
 
     def delete(self, seq: int) -> None:
         """Forget a matcher and its revisions."""
+        self.changes += 1
         self._db.execute("delete from phrase_matchers where seq = ?", (seq,))
         self._db.execute("delete from phrase_matcher_revisions where matcher_seq = ?", (seq,))
 

@@ -346,6 +346,24 @@ def test_calls_are_counted_by_method_and_status(
     }
 
 
+def test_a_reset_forgets_matchers_too(
+    ci_emulator: RunningEmulator, ci_objects: ObjectServer
+) -> None:
+    def matches() -> int:
+        name = create(ci_emulator, ci_objects).name
+        operation = ci_emulator.client.create_analysis(parent=name, analysis=insights.Analysis())
+        return len(operation.result(5).analysis_result.call_analysis_metadata.phrase_matchers)
+
+    group = {"type_": "ANY_OF", "phrase_match_rules": [{"query": "lost my job"}]}
+    ci_emulator.client.create_phrase_matcher(
+        parent=ci_emulator.parent,
+        phrase_matcher={"type_": "ANY_OF", "active": True, "phrase_match_rule_groups": [group]},
+    )
+    before = matches()
+    ci_emulator.control.reset(data=True)
+    assert (before, matches()) == (1, 0)
+
+
 def test_the_clock_stops_moves_and_runs_on(ci_emulator: RunningEmulator) -> None:
     control = ci_emulator.control
     control.freeze(1_000_000_000)
