@@ -254,7 +254,7 @@ def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversatio
             yield _no_conversation(place)
     elif not CONVERSATION_ID_PATTERN.fullmatch(name):
         yield _bad_id(place)
-    elif not _is_within(path, folder):
+    elif path.is_symlink() and not _is_within(path, folder):
         yield _link_out(place)
     else:
         yield LocalConversation(date, name, path)

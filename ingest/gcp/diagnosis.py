@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from google.api_core.exceptions import Forbidden
+
 from ingest.errors import IngestError
 from ingest.gcp.bigquery import bigquery_client
 from ingest.gcp.remote_errors import translated
@@ -139,7 +141,10 @@ class Diagnosis:
         if self._settings.is_local:
             return _not_applicable(name, "the emulators have no IAM")
         bucket = storage_client(self._settings).bucket(self._settings.bucket)
-        policy = bucket.get_iam_policy(requested_policy_version=3, timeout=5)
+        try:
+            policy = bucket.get_iam_policy(requested_policy_version=3, timeout=5)
+        except Forbidden:
+            return _not_applicable(name, "may not be looked at with these credentials")
         agent = "gcp-sa-contactcenterinsights.iam.gserviceaccount.com"
         for binding in policy.bindings:
             if binding["role"] in AGENT_ROLES and any(agent in m for m in binding["members"]):
