@@ -64,6 +64,11 @@ COMMANDS = {
     "bq": CommandPlace(
         "ingest.cli.bq", "app", "Look into BigQuery: tables, columns, rows, queries."
     ),
+    "report": CommandPlace(
+        "ingest.cli.report",
+        "report",
+        "Report funnel, failures, latency, cost, phrase matchers and agents.",
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),

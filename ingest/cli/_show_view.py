@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import re
 import shutil
 import textwrap
@@ -15,6 +14,7 @@ import typer
 
 from ingest.cli._context import say
 from ingest.cli._reading import now, opened, print_json
+from ingest.cli._show_output import shown
 from ingest.cli._terminal import aligned, counted, moment_text, safe
 from ingest.errors import InputError
 from ingest.flows.inspection.trace import Hop, Trace
@@ -96,54 +96,8 @@ def _as_json(trace: Trace, hop: str | None) -> Any:
     """Return the trace without any word of the talk, or one hop; of CI all that it holds."""
     if hop == Hop.CI.value:
         return None if trace.ci is None else trace.ci.payload
-    raw = {"files": trace.files, "states": trace.states, "events": trace.events}
-    parts: dict[str, Any] = {
-        Hop.SOURCE.value: trace.source,
-        Hop.GCS.value: [_object(held) for held in trace.objects],
-        Hop.RAW.value: raw,
-        Hop.REGISTRY.value: trace.versions,
-        Hop.MARTS.value: trace.marts,
-    }
-    if hop is not None:
-        return parts[hop]
-    return {
-        "conversation_id": trace.conversation_id,
-        "taken_at": trace.taken_at,
-        **parts,
-        Hop.CI.value: _ci(trace),
-        "problems": trace.problems,
-    }
-
-
-def _object(held: Any) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(held.stored),
-        "written_at": held.written_at,
-        "is_live": held.is_live,
-    }
-
-
-def _ci(trace: Trace) -> dict[str, Any] | None:
-    if trace.ci is None:
-        return None
-    return {
-        "name": trace.ci.name,
-        "updated_at": trace.ci.updated_at,
-        "transcript_uri": trace.ci.transcript_uri,
-        "turn_count": trace.ci.turn_count,
-        "metadata_sha256": trace.ci.labels.get("metadata_sha256"),
-        "transcript_sha256": trace.ci.labels.get("transcript_sha256"),
-        "analyses": [
-            {
-                "name": state.name,
-                "created_at": state.created_at,
-                "is_latest": state.name == trace.ci.latest_analysis_name,
-            }
-            for state in trace.ci.analyses
-        ],
-        "running_operation": trace.ci.running_operation,
-        "is_stale": trace.ci.is_stale,
-    }
+    whole = shown(trace)
+    return whole if hop is None else getattr(whole, hop)
 
 
 def _section(trace: Trace, hop: Hop) -> str:

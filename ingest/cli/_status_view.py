@@ -18,18 +18,23 @@ def show(date: str | None, *, as_json: bool) -> None:
     """Print the status of the pipeline."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
-    quotas = {
-        "submit": settings.quota_creates_per_min,
-        "analyse": settings.quota_analyses_per_min,
-    }
-    found = read_status(warehouse, now(), quotas, batch_date)
+    found = read_status(warehouse, now(), quotas_of(settings), batch_date)
     if as_json:
         print_json(found)
     else:
-        typer.echo(_text(found, settings))
+        typer.echo(status_text(found, settings))
 
 
-def _text(found: PipelineStatus, settings: Settings) -> str:
+def quotas_of(settings: Settings) -> dict[str, int]:
+    """Return calls a minute by step."""
+    return {
+        "submit": settings.quota_creates_per_min,
+        "analyse": settings.quota_analyses_per_min,
+    }
+
+
+def status_text(found: PipelineStatus, settings: Settings) -> str:
+    """Return the status as lines."""
     where = "local stack" if settings.is_local else settings.location
     lines = [f"{settings.project_id} ({where}) at {moment_text(found.taken_at)}", ""]
     if not found.dates:

@@ -22,6 +22,14 @@ from ingest.domain.phrase_matching import (
 from ingest.errors import InputError
 from ingest.warehouse import ANY_PARTITION, Warehouse
 
+_PERSONAL_ENTITIES = {
+    "PERSON": "name",
+    "ADDRESS": "address",
+    "LOCATION": "address",
+    "PHONE_NUMBER": "number",
+    "EMAIL": "email",
+    "DATE": "date",
+}
 _SPEAKERS = {"HUMAN_AGENT": "AGENT", "AUTOMATED_AGENT": "AUTOMATED_AGENT", "END_USER": "CUSTOMER"}
 
 
@@ -57,6 +65,8 @@ class Talk:
     medium: str | None
     labels: Mapping[str, str]
     agent_names: tuple[str, ...]
+    personal_details: tuple[tuple[str, str], ...]
+    """What metadata and CI name as personal, by kind (name, address, number, email, date)."""
     analysis_name: str | None
     overall_sentiment: float | None
     turns: tuple[SpokenTurn, ...]
@@ -120,16 +130,19 @@ def talk_of_state(
         if item.get("channelTag") == 1
     ]
     quality = payload.get("qualityMetadata") or {}
+    agent_names = tuple(
+        agent["displayName"] for agent in quality.get("agentInfo", ()) if agent.get("displayName")
+    )
     return Talk(
         conversation_id=conversation_id,
         started_at=started_at,
         duration_sec=_seconds(payload.get("duration")),
         medium=payload.get("medium"),
         labels=payload.get("labels", {}),
-        agent_names=tuple(
-            agent["displayName"]
-            for agent in quality.get("agentInfo", ())
-            if agent.get("displayName")
+        agent_names=agent_names,
+        personal_details=(
+            *(("name", name) for name in agent_names),
+            *_personal_entities(found.get("entities") or {}),
         ),
         analysis_name=analysis.get("name"),
         overall_sentiment=customer[0] if customer else None,
@@ -145,7 +158,7 @@ def talk_of_file(conversation_id: str, payload: Mapping[str, Any]) -> Talk:
         )
         for turn in payload["turns"]
     )
-    return Talk(conversation_id, None, None, None, {}, (), None, None, turns)
+    return Talk(conversation_id, None, None, None, {}, (), (), None, None, turns)
 
 
 def matcher_of_payload(payload: Mapping[str, Any]) -> MatcherDefinition:
@@ -225,6 +238,14 @@ def _turn(
             sorted(matches, key=lambda match: (match.start_char or 0, match.phrase_matcher))
         ),
     )
+
+
+def _personal_entities(entities: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (_PERSONAL_ENTITIES[entity["type"]], entity["displayName"])
+        for entity in entities.values()
+        if entity.get("type") in _PERSONAL_ENTITIES and entity.get("displayName")
+    ]
 
 
 def _hits_by_turn(annotations: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, str]]:

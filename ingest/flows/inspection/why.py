@@ -241,7 +241,7 @@ def _done(trace: Trace) -> _Verdict:
         return _Verdict("registered", None, (text,), "its analysis to land", _push(trace))
     number = len(trace.versions or ())
     text = (
-        f"It is done: analysis {_tail(landed.analysis_name or '')} of its newest files landed "
+        f"Analysis {_tail(landed.analysis_name or '')} of its newest files landed "
         f"{_at(landed.landed_at)} by run {landed.run_id}"
         f"{f', and the registry shows version {number} as current' if number else ''}."
     )

@@ -1,0 +1,1 @@
+"""Static pages: one HTML file each, no script, nothing from the network."""

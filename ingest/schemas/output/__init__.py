@@ -1,0 +1,1 @@
+"""JSON Schemas of what commands print with `--json`; `ingest.cli._output_schemas` makes them."""
