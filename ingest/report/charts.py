@@ -41,7 +41,7 @@ def sentiment_chart(
     """Return the customer's sentiment by minute of the call, phrase matches below it."""
     matchers = sorted({match.phrase_matcher for match in matches})
     with _figure(
-        (9, 2.6 + 0.32 * len(matchers)), rows=2 if matchers else 1, ratio=len(matchers)
+        (7.6, 2.4 + 0.3 * len(matchers)), rows=2 if matchers else 1, ratio=len(matchers)
     ) as (
         figure,
         axes,
@@ -73,14 +73,14 @@ def sentiment_chart(
 
 def bar_chart(values: Sequence[tuple[str, float]], unit: str, label: str) -> str:
     """Return horizontal bars, first value on top, each with its number."""
-    with _figure((9, 0.7 + 0.38 * len(values))) as (figure, axes):
+    with _figure((5.6, 0.6 + 0.32 * len(values))) as (figure, axes):
         names = [name for name, _ in values]
         numbers = [number for _, number in values]
         bars = axes[0].barh(range(len(values)), numbers, color=_BLUE, height=0.6)
         axes[0].bar_label(bars, [f"{number:g}" for number in numbers], padding=4, color=_INK)
         axes[0].set_yticks(range(len(values)), names)
         axes[0].invert_yaxis()
-        axes[0].set_xlim(0, max([*numbers, 0.001]) * 1.12)
+        axes[0].set_xlim(0, max([*numbers, 0.001]) * 1.18)
         axes[0].set_xlabel(unit)
         return _svg(figure, label)
 
