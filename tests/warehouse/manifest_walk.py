@@ -68,9 +68,7 @@ def _models_in_order(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (models[name] for name in TopologicalSorter(graph).static_order() if name in models)
 
 
-def _register(
-    sql: GoogleSql, result: Walk, node: dict[str, Any], columns: list[Column]
-) -> None:
+def _register(sql: GoogleSql, result: Walk, node: dict[str, Any], columns: list[Column]) -> None:
     identifier = node.get("identifier") or node.get("alias")
     sql.tables[node["database"], node["schema"], identifier] = columns
     result.columns[node["unique_id"]] = columns

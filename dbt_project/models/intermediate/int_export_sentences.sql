@@ -48,9 +48,9 @@ sentences as (
                     annotationRecord json, createTimeNanos int64, type string, clicked bool,
                     correctnessLevel string, displayed bool, detailedFeedback json
                 >>) as annotations,
-                hits.intentMatchData,
-                hits.phraseMatchData,
-                hits.highlightData,
+                hits.intentMatchData as intentMatchData,
+                hits.phraseMatchData as phraseMatchData,
+                hits.highlightData as highlightData,
                 cast([] as array<struct<intentName string, displayName string, maxConfidence float64>>)
                     as dialogflowIntentMatchData
             )

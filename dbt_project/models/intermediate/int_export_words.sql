@@ -11,7 +11,7 @@ words as (
         turns.conversation_id,
         array_agg(
             struct(
-                word,
+                word as word,
                 cast(null as int64) as startOffsetNanos,
                 cast(null as int64) as endOffsetNanos,
                 turns.channel_tag as speakerTag,

@@ -12,7 +12,7 @@ entities as (
                 entity_type as type,
                 sentiment_score as sentimentScore,
                 sentiment_magnitude as sentimentMagnitude,
-                salience,
+                salience as salience,
                 cast(null as int64) as speakerTag
             )
             order by salience desc, entity_key asc
@@ -57,7 +57,7 @@ exported as (
             struct(
                 summaries.summary as text,
                 summaries.text_sections as textSections,
-                summaries.confidence,
+                summaries.confidence as confidence,
                 cast([] as array<struct<key string, value string>>) as metadata,
                 summaries.answer_record as answerRecord,
                 summaries.conversation_model as conversationModel

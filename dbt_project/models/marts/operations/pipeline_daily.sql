@@ -19,7 +19,9 @@ failure_days as (
     select
         batch_date,
         sum(failure_count) as failure_count,
-        array_agg(struct(error_code, failure_count) order by error_code) as failures_by_code
+        array_agg(
+            struct(error_code as error_code, failure_count as failure_count) order by error_code
+        ) as failures_by_code
     from failures
     group by batch_date
 ),

@@ -1,0 +1,74 @@
+"""Runs this repository's dbt project against a BigQuery endpoint, in this process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dbt.cli.main import dbtRunner
+
+ROOT = Path(__file__).parents[2]
+DEAD_ENDPOINT = "http://127.0.0.1:9"
+
+
+@dataclass
+class DbtProject:
+    """The project with a profile of its own: endpoint and marts dataset are literals there."""
+
+    work_dir: Path
+    endpoint: str = DEAD_ENDPOINT
+    dataset: str = "coach"
+    variables: dict[str, Any] = field(default_factory=dict)
+    root: Path = ROOT
+
+    @property
+    def target(self) -> Path:
+        return self.work_dir / "target"
+
+    def run(self, *arguments: str) -> None:
+        """Run one dbt command; fail the test with dbt's own messages where it fails."""
+        profiles = self._profiles()
+        result = dbtRunner().invoke(
+            [
+                "--quiet",
+                "--no-version-check",
+                "--no-use-colors",
+                *arguments,
+                "--project-dir",
+                str(self.root),
+                "--profiles-dir",
+                str(profiles),
+                "--target-path",
+                str(self.target),
+                "--log-path",
+                str(self.work_dir / "logs"),
+                "--vars",
+                json.dumps(self.variables),
+            ]
+        )
+        assert result.success, self._messages(result)
+
+    def manifest(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.target / "manifest.json").read_text("utf-8"))
+        return loaded
+
+    def _profiles(self) -> Path:
+        text = (ROOT / "profiles.example.yml").read_text(encoding="utf-8")
+        profiles = yaml.safe_load(text)
+        local = profiles["conversation_coach"]["outputs"]["local"]
+        local |= {"api_endpoint": self.endpoint, "dataset": self.dataset}
+        profiles["conversation_coach"]["target"] = "local"
+        folder = self.work_dir / "profiles"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+        return folder
+
+    @staticmethod
+    def _messages(result: Any) -> str:
+        if result.exception is not None:
+            return str(result.exception)
+        failed = [r for r in result.result if str(r.status) in ("error", "fail", "skipped")]
+        return "\n".join(f"{r.node.name}: {r.status}: {r.message}" for r in failed)

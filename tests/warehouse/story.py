@@ -1,0 +1,167 @@
+"""A story in three batches in which everything happens that may happen to a conversation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+from ingest.domain.phrase_matching import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
+from tests.warehouse.raw_rows import (
+    RawRows,
+    Row,
+    Talk,
+    analysis_of,
+    ci_row,
+    event_row,
+    file_row,
+    matcher_rows,
+    talk,
+)
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+BATCHES = tuple(START + dt.timedelta(hours=10 * number) for number in range(3))
+END = START + dt.timedelta(hours=40)
+
+_AGENT = (
+    "Hi, this call is recorded. Can you confirm your date of birth? It's about an overdue account."
+)
+_TURNS = [
+    ("AGENT", _AGENT),
+    ("CUSTOMER", "Yes. I lost my job and I want to speak to a manager."),
+    ("AGENT", "I\u2019m really  sorry; take your time."),
+    ("CUSTOMER", "Thanks."),
+]
+
+PLAIN = talk("c-plain", _TURNS, batch_date="2025-12-29")
+LATE = talk("c-late", _TURNS)
+EDITED = talk("c-edit", _TURNS)
+EDITED_AFTER = talk("c-edit", _TURNS[:2])
+AGAIN = talk("c-again", _TURNS)
+FORGOTTEN = talk("c-forget", _TURNS)
+FAILED = talk("c-fail", _TURNS)
+BACK = talk("c-back", _TURNS)
+BACK_OTHER = replace(BACK, metadata=BACK.metadata | {"call_outcome": "PROMISE_TO_PAY"})
+
+
+def _matchers(revision: str, moment: dt.datetime, extra: str) -> list[Row]:
+    phrases = (PhraseRule("this call is recorded"), PhraseRule("confirm your date of birth"))
+    disclosures = MatcherDefinition(
+        "required_disclosures",
+        MatchType.ANY_OF,
+        (RuleGroup("call_recording", MatchType.ANY_OF, phrases),),
+        Role.ANY_AGENT,
+    )
+    empathy = MatcherDefinition(
+        "empathy_indicators",
+        MatchType.ANY_OF,
+        (
+            RuleGroup("g", MatchType.ANY_OF, (PhraseRule("i'm really sorry"), PhraseRule(extra))),
+            RuleGroup("both", MatchType.ALL_OF, (PhraseRule("take your"), PhraseRule("absent"))),
+        ),
+        Role.HUMAN_AGENT,
+    )
+    return matcher_rows(revision, moment, [disclosures, empathy])
+
+
+FIRST_MATCHERS = _matchers("r1", START - dt.timedelta(hours=1), "no such words")
+SECOND_MATCHERS = _matchers("r2", BATCHES[2], "take your time")
+
+
+@dataclass
+class _Batch:
+    """Rows landed by one run at one moment."""
+
+    number: int
+    rows: RawRows
+
+    @property
+    def run_id(self) -> str:
+        return f"run-{self.number}"
+
+    @property
+    def moment(self) -> dt.datetime:
+        return BATCHES[self.number - 1] + dt.timedelta(minutes=1)
+
+    def files(self, spoken: Talk, *kinds: str) -> None:
+        for place, kind in enumerate(kinds):
+            generation = self.number * 1000 + place
+            row = file_row(spoken, kind, generation, self.run_id, self.moment)
+            self.rows.conversation_files.append(row)
+
+    def event(self, spoken: Talk, step: str, outcome: str = "succeeded", **more: object) -> None:
+        seconds = len(self.rows.pipeline_events)
+        ended = self.moment - dt.timedelta(seconds=30) + dt.timedelta(milliseconds=seconds)
+        row = event_row(
+            spoken,
+            step,
+            outcome,
+            self.run_id,
+            ended,
+            landed_at=self.moment,
+            **more,  # type: ignore[arg-type]
+        )
+        self.rows.pipeline_events.append(row)
+
+    def analysed(self, spoken: Talk, analysis_id: str, matchers: list[Row], **more: object) -> None:
+        made = self.moment - dt.timedelta(seconds=20)
+        analysis = analysis_of(spoken, analysis_id, made, matchers, [-0.5, 0.0])
+        self.rows.ci_conversations.append(
+            ci_row(
+                spoken,
+                made + dt.timedelta(seconds=1),
+                self.run_id,
+                analysis=analysis,
+                profile=str(more.get("profile", "profile-1")),
+                landed_at=self.moment,
+                summary="Wants time." if spoken is PLAIN else None,
+            )
+        )
+        self.event(spoken, "submit", "adopted")
+        self.event(spoken, "analyse", resource_name=analysis["name"])
+
+    def complete(self, spoken: Talk, analysis_id: str) -> None:
+        self.files(spoken, "metadata", "transcription")
+        self.event(spoken, "upload")
+        self.analysed(spoken, analysis_id, FIRST_MATCHERS)
+
+
+def batches() -> tuple[RawRows, RawRows, RawRows]:
+    """Return the rows of the three batches; forgetting erases c-forget's rows (see `erased`)."""
+    first = _Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
+    for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK)):
+        first.complete(spoken, f"10{place}")
+    first.files(LATE, "transcription")
+    first.event(LATE, "upload", "waiting", reason="waiting_for_metadata")
+    first.files(FAILED, "metadata", "transcription")
+    first.event(FAILED, "upload")
+    first.event(FAILED, "submit", "failed", error_code="UNAVAILABLE")
+
+    second = _Batch(2, RawRows())
+    second.files(LATE, "metadata")
+    second.event(LATE, "upload")
+    second.analysed(LATE, "201", FIRST_MATCHERS)
+    second.files(EDITED_AFTER, "transcription")
+    second.event(EDITED_AFTER, "upload")
+    second.event(FORGOTTEN, "forget")
+    second.analysed(FAILED, "202", FIRST_MATCHERS)
+    second.files(BACK_OTHER, "metadata")
+    second.event(BACK_OTHER, "upload")
+
+    third = _Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
+    third.analysed(EDITED_AFTER, "301", SECOND_MATCHERS, profile="profile-2")
+    third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2")
+    third.files(BACK, "metadata")
+    third.event(BACK, "upload")
+    return first.rows, second.rows, third.rows
+
+
+ERASURE = tuple(
+    f"delete from coach_raw.{table} where conversation_id = 'c-forget' "
+    f"and _landed_at >= timestamp '2020-01-01 00:00:00+00'{rest}"
+    for table, rest in (
+        ("conversation_files", ""),
+        ("ci_conversations", ""),
+        ("pipeline_events", " and step != 'forget'"),
+    )
+)
+"""What the sidecar does to raw rows of a conversation that is forgotten."""

@@ -1,0 +1,182 @@
+"""The written rules of the dbt project, checked on its manifest without a warehouse."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.label_seeds import SEEDS, seed_texts
+
+MODELS = ROOT / "dbt_project" / "models"
+MAX_LINES = 90
+TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
+    "INTEGER": "int64"
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    project = DbtProject(tmp_path_factory.mktemp("manifest"))
+    project.run("parse")
+    return project.manifest()
+
+
+def _models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+
+
+def _marts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [model for model in _models(manifest) if model["fqn"][1] == "marts"]
+
+
+def test_every_column_of_every_model_is_described(manifest: dict[str, Any]) -> None:
+    silent = [
+        f"{model['name']}.{column['name']}"
+        for model in _models(manifest)
+        for column in model["columns"].values()
+        if not column["description"]
+    ]
+
+    assert silent == []
+    assert all(model["description"] and model["columns"] for model in _models(manifest))
+
+
+def test_every_mart_has_an_enforced_contract_with_types(manifest: dict[str, Any]) -> None:
+    loose = [
+        model["name"]
+        for model in _marts(manifest)
+        if not model["config"]["contract"]["enforced"]
+        or not all(column["data_type"] for column in model["columns"].values())
+    ]
+
+    assert loose == []
+
+
+def test_every_mart_has_a_tested_key(manifest: dict[str, Any]) -> None:
+    keyed = {
+        node["attached_node"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test"
+        and (node.get("test_metadata") or {}).get("name") == "key"
+    }
+
+    assert {model["unique_id"] for model in _marts(manifest)} - keyed == set()
+
+
+def test_every_mart_is_in_an_exposure(manifest: dict[str, Any]) -> None:
+    exposed = {
+        node
+        for exposure in manifest["exposures"].values()
+        for node in exposure["depends_on"]["nodes"]
+    }
+    unread = {model["name"] for model in _marts(manifest) if model["unique_id"] not in exposed}
+
+    assert unread == set()
+
+
+def test_layers_read_downwards_only(manifest: dict[str, Any]) -> None:
+    wrong = [
+        (model["name"], parent)
+        for model in _models(manifest)
+        for parent in model["depends_on"]["nodes"]
+        if (parent.startswith("source.") and model["fqn"][1] != "staging")
+        or (model["fqn"][1] == "staging" and parent.startswith("model."))
+    ]
+
+    assert wrong == []
+
+
+def test_json_is_opened_in_staging_only() -> None:
+    opened = [
+        path.name
+        for path in MODELS.rglob("*.sql")
+        if "staging" not in path.parts and re.search(r"json_(value|query)", path.read_text("utf-8"))
+    ]
+
+    assert opened == []
+
+
+def test_no_model_is_longer_than_ninety_lines() -> None:
+    long = [
+        path.name
+        for path in MODELS.rglob("*.sql")
+        if len(path.read_text("utf-8").splitlines()) > MAX_LINES
+    ]
+
+    assert long == []
+
+
+def test_no_statement_reads_the_clock_or_hides_a_fan_out() -> None:
+    texts = {path.name: path.read_text("utf-8") for path in (ROOT / "dbt_project").rglob("*.sql")}
+    pattern = r"current_timestamp\(|current_date|select distinct|noqa|\blimit \d"
+
+    assert [name for name, text in texts.items() if re.search(pattern, text)] == []
+
+
+def test_every_read_of_a_raw_table_has_a_literal_filter() -> None:
+    texts = [path.read_text("utf-8") for path in (MODELS / "staging").rglob("*.sql")]
+    reads = [text for text in texts if "source('coach_raw'" in text]
+
+    assert len(reads) >= 8
+    assert all('_landed_at >= timestamp \'{{ var("raw_start_date") }}' in text for text in reads)
+
+
+def test_sources_are_declared_as_the_raw_table_schemas_say(manifest: dict[str, Any]) -> None:
+    declared = {
+        source["name"]: [
+            (column["name"], column["data_type"], column["description"])
+            for column in source["columns"].values()
+        ]
+        for source in manifest["sources"].values()
+    }
+    schemas = {
+        name: [
+            (field["name"], TYPES[field["type"]], field["description"])
+            for field in json.loads((ROOT / f"ingest/schemas/{name}.json").read_text("utf-8"))
+        ]
+        for name in declared
+    }
+
+    assert declared == schemas
+
+
+def test_the_export_has_the_names_and_types_of_googles_version_3(manifest: dict[str, Any]) -> None:
+    fixture = Path(__file__).with_name("ci_export_schema_v3.json")
+    expected = {field["name"]: _type(field) for field in json.loads(fixture.read_text("utf-8"))}
+    model = manifest["nodes"]["model.conversation_coach.ci_export_compat"]
+    ours = {name: re.sub(r"\s+", "", c["data_type"]) for name, c in model["columns"].items()}
+
+    assert {name: ours.get(name) for name in expected} == expected
+
+
+def test_label_seeds_are_those_of_the_dev_conversations() -> None:
+    written = {name: (SEEDS / name).read_text("utf-8") for name in seed_texts()}
+
+    assert written == seed_texts()
+
+
+def test_paths_that_models_read_are_in_the_staging_sql() -> None:
+    text = "".join(path.read_text("utf-8") for path in (MODELS / "staging/ci").glob("*.sql"))
+    lines = (SEEDS / "ci_read_paths.csv").read_text("utf-8").splitlines()[1:]
+    leaves = {
+        re.split(r"[.\[]", path.removesuffix("[]").removesuffix(".*"))[-1]
+        for path, reader in (line.split(",", 1) for line in lines)
+        if reader.startswith("stg_ci__")
+    }
+
+    assert {leaf for leaf in leaves if leaf not in text} == set()
+
+
+def _type(field: dict[str, Any]) -> str:
+    names = {"INTEGER": "int64", "FLOAT": "float64", "BOOLEAN": "bool"}
+    if field["type"] == "RECORD":
+        members = ",".join(f"{member['name']}{_type(member)}" for member in field["fields"])
+        kind = f"struct<{members}>"
+    else:
+        kind = names.get(field["type"], field["type"].lower())
+    return f"array<{kind}>" if field["mode"] == "REPEATED" else kind

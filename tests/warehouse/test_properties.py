@@ -1,0 +1,217 @@
+"""What the warehouse promises about builds, on a stack: see tests/warehouse/story.py."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.warehouse.conftest import Warehouse
+from tests.warehouse.dbt_runs import DbtProject
+from tests.warehouse.raw_loading import create_raw_tables, land
+from tests.warehouse.raw_rows import RawRows
+from tests.warehouse.story import BATCHES, ERASURE, batches
+
+pytestmark = pytest.mark.stack
+
+TABLES_ONLY = ("--exclude", "config.materialized:view")
+"""Views are made by the first run; they needn't be made again."""
+Tables = dict[str, list[str]]
+VIEWS_TOO = ("conversation_registry_current", "conversation_registry_v1", "ci_export_compat")
+
+
+@dataclass(frozen=True)
+class Told:
+    """All tables after each part of the story was built."""
+
+    stages: list[Tables]
+    built_again: Tables
+    shuffled: Tables
+    refreshed: Tables
+
+    @property
+    def end(self) -> Tables:
+        return self.stages[-1]
+
+    def registry(self, stage: int, conversation_id: str) -> list[dict[str, Any]]:
+        rows = [json.loads(row) for row in self.stages[stage]["coach.conversation_registry"]]
+        chosen = [row for row in rows if row["conversation_id"] == conversation_id]
+        return sorted(chosen, key=lambda row: row["version_number"])
+
+    def rows(self, table: str, conversation_id: str, stage: int = -1) -> list[dict[str, Any]]:
+        rows = [json.loads(row) for row in self.stages[stage][table]]
+        return [row for row in rows if row["conversation_id"] == conversation_id]
+
+
+@pytest.fixture(scope="module")
+def told(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Tell the story batch by batch, once more, in another order, and all at once."""
+    create_raw_tables(warehouse.client)
+    narrow = DbtProject(
+        tmp_path_factory.mktemp("narrow"),
+        warehouse.endpoint,
+        variables={"incremental_overlap_hours": 0},
+    )
+    narrow.run("seed")
+    stages = []
+    for number, rows in enumerate(batches()):
+        land(warehouse.client, rows)
+        if number:
+            _erase(warehouse)
+        narrow.run("run", *(TABLES_ONLY if number else ()))
+        stages.append(_tables(warehouse))
+    narrow.run("run", *TABLES_ONLY)
+    again = _tables(warehouse)
+    narrow.run("run", "--full-refresh", *TABLES_ONLY)
+    refreshed = _tables(warehouse)
+    narrow.run("test", "--select", "test_type:data")
+
+    create_raw_tables(warehouse.client)
+    _drop_marts(warehouse)
+    wide = DbtProject(tmp_path_factory.mktemp("wide"), warehouse.endpoint)
+    wide.run("seed")
+    for number, rows in enumerate(_shuffled()):
+        land(warehouse.client, rows)
+        _erase(warehouse)
+        wide.run("run", *(TABLES_ONLY if number else ()))
+    return Told(stages, again, _tables(warehouse), refreshed)
+
+
+def test_building_twice_changes_no_row(told: Told) -> None:
+    assert told.built_again == told.end
+
+
+def test_batch_by_batch_equals_a_full_refresh(told: Told) -> None:
+    assert told.refreshed == told.end
+
+
+def test_rows_landed_in_any_order_give_the_same_tables(told: Told) -> None:
+    assert told.shuffled == told.end
+
+
+def test_a_late_metadata_file_makes_a_second_version_that_is_analysed(told: Told) -> None:
+    before = [(row["version_number"], row["status"]) for row in told.registry(0, "c-late")]
+    after = [
+        (row["version_number"], row["status"], row["is_current"], row["open_reason"])
+        for row in told.registry(1, "c-late")
+    ]
+
+    assert before == [(1, "waiting_for_metadata")]
+    assert after == [
+        (1, "waiting_for_metadata", False, "waiting_for_metadata"),
+        (2, "analysed", True, None),
+    ]
+
+
+def test_an_edited_transcript_waits_and_then_replaces_every_turn(told: Told) -> None:
+    waiting = [(row["status"], row["is_current"]) for row in told.registry(1, "c-edit")]
+    turns = [row["turn_index"] for row in told.rows("coach.ci_turns", "c-edit")]
+    analyses = [
+        (row["analysis_id"], row["superseded_by"], row["is_current"], row["reason"])
+        for row in told.rows("coach.ci_analyses", "c-edit")
+    ]
+
+    assert waiting == [("analysed", False), ("registered", True)]
+    assert len(told.rows("coach.ci_turns", "c-edit", stage=1)) == 4
+    assert sorted(turns) == [0, 1]
+    assert sorted(analyses) == [
+        ("101", "301", False, "first_analysis"),
+        ("301", None, True, "transcript_changed"),
+    ]
+    assert told.rows("coach.ci_summaries", "c-edit") == []
+
+
+def test_a_re_analysis_supersedes_the_older_one_and_tells_what_changed(told: Told) -> None:
+    changes = told.rows("coach.analysis_changes", "c-again")
+    phrases = {row["phrase"] for row in told.rows("coach.ci_phrase_matches", "c-again")}
+
+    assert len(told.registry(2, "c-again")) == 1
+    assert [(row["analysis_id"], row["reason"], row["is_unchanged"]) for row in changes] == [
+        ("302", "profile_changed", True)
+    ]
+    assert phrases == {
+        "this call is recorded",
+        "confirm your date of birth",
+        "i'm really sorry",
+        "take your time",
+    }
+
+
+def test_phrases_of_a_group_that_does_not_hold_are_no_matches(told: Told) -> None:
+    everywhere = {json.loads(row)["phrase"] for row in told.end["coach.ci_phrase_matches"]}
+
+    assert "take your" not in everywhere
+
+
+def test_a_forgotten_conversation_leaves_every_table(told: Told) -> None:
+    assert told.registry(0, "c-forget")
+    left = [
+        name
+        for name, rows in told.stages[1].items()
+        if any('"c-forget"' in row or "/c-forget" in row for row in rows)
+        and not name.endswith("int_conversations_forgotten")
+    ]
+
+    assert left == []
+
+
+def test_a_failed_step_stands_until_a_better_one(told: Told) -> None:
+    failed = [(row["status"], row["open_reason"]) for row in told.registry(0, "c-fail")]
+    later = [
+        (row["status"], row["open_reason"], row["failure_count"], row["last_error_code"])
+        for row in told.registry(1, "c-fail")
+    ]
+
+    assert failed == [("failed", "submit: UNAVAILABLE")]
+    assert later == [("analysed", None, 1, "UNAVAILABLE")]
+
+
+def test_content_that_returns_is_its_old_version_again(told: Told) -> None:
+    versions = [
+        (row["version_number"], row["is_current"], row["valid_from"], row["valid_to"])
+        for row in told.registry(2, "c-back")
+    ]
+    second, third = (_landed(BATCHES[number]) for number in (1, 2))
+
+    assert versions == [(1, True, third, None), (2, False, second, third)]
+
+
+def _landed(batch: dt.datetime) -> str:
+    return str(batch + dt.timedelta(minutes=1))
+
+
+def _shuffled() -> list[RawRows]:
+    """The second and third batch first, then the first; rows in no order."""
+    order = random.Random(20251228)
+    first, second, third = batches()
+    rearranged = [second.extend(third), first]
+    for rows in rearranged:
+        for table in vars(rows).values():
+            order.shuffle(table)
+    return rearranged
+
+
+def _erase(warehouse: Warehouse) -> None:
+    for statement in ERASURE:
+        warehouse.rows(statement)
+
+
+def _drop_marts(warehouse: Warehouse) -> None:
+    for dataset in ("coach", "coach_staging"):
+        warehouse.client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
+
+
+def _tables(warehouse: Warehouse) -> Tables:
+    found: Tables = {}
+    for dataset in ("coach", "coach_staging"):
+        for item in warehouse.client.list_tables(dataset, timeout=60):
+            if item.table_type == "VIEW" and item.table_id not in VIEWS_TOO:
+                continue
+            rows = warehouse.rows(f"select * from `{dataset}`.`{item.table_id}`")
+            name = f"{dataset}.{item.table_id}"
+            found[name] = sorted(json.dumps(row, default=str, sort_keys=True) for row in rows)
+    return found
