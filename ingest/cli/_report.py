@@ -69,7 +69,9 @@ def report_json(report: BatchReport, **more: Any) -> dict[str, Any]:
 
 def echo_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print JSON on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # A file name may hold bytes that are no text.
+    typer.echo(text.encode(errors="replace").decode())
 
 
 def printable(text: str) -> str:
