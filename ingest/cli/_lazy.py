@@ -70,9 +70,13 @@ def _holder() -> None:
 
 
 def _end_help_in_example(command: Any) -> None:
-    for inner in getattr(command, "commands", {}).values():
-        _end_help_in_example(inner)
+    """Move the example behind the options; a group without one shows its first command's."""
+    inner = list(getattr(command, "commands", {}).values())
+    for each in inner:
+        _end_help_in_example(each)
     text, found, example = (command.help or "").partition(_EXAMPLE)
     if found:
         command.help = text.strip()
         command.epilog = f"{_EXAMPLE} {' '.join(example.split())}"
+    elif inner:
+        command.epilog = inner[0].epilog

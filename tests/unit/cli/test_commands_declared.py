@@ -1,0 +1,103 @@
+"""Every command is declared, described, and starts light."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ingest.cli import COMMANDS, app
+from ingest.cli._lazy import load_command
+from ingest.cli._output_schemas import FOLDER, OUTPUTS, text_of
+
+_MOST_HELP_SEC = 0.15
+_BARE_SEC = 0.035
+_HEAVY = (
+    "pydantic",
+    "google.auth",
+    "google.api_core",
+    "grpc",
+    "rich",
+    "jinja2",
+    "matplotlib",
+    "dbt",
+)
+
+
+def _leaves() -> Iterator[tuple[str, Any]]:
+    for name, place in COMMANDS.items():
+        command = load_command(name, place)
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield name, command
+        else:
+            yield name, command
+            for verb, leaf in inner.items():
+                yield f"{name} {verb}", leaf
+
+
+def test_the_help_of_all_commands_names_each_with_its_summary() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["--help"]).stdout.split())
+
+    expected = [f"{name} {place.summary}" for name, place in COMMANDS.items()]
+    assert [line for line in expected if line not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [pytest.param(*leaf, id=leaf[0]) for leaf in _leaves()]
+)
+def test_help_of_a_command_ends_in_an_example_of_that_command(name: str, command: Any) -> None:
+    help_ = command.get_help(typer.Context(command, info_name=f"ingest {name}"))
+
+    last = " ".join(help_.split("Example:")[-1].split())
+    assert last.startswith(f"ingest {name}"), help_
+
+
+def test_help_of_all_commands_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom ingest.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        f"print([name for name in {_HEAVY!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_takes_at_most_150_ms_of_a_quiet_processor() -> None:
+    bare = _processor_sec("pass")
+    help_ = _processor_sec("import sys; sys.argv[1:] = ['-h']; from ingest.cli import main; main()")
+
+    # A busy or slow machine takes longer for an empty program in the same proportion.
+    assert help_ <= _MOST_HELP_SEC * max(1.0, bare / _BARE_SEC)
+
+
+def _processor_sec(code: str) -> float:
+    taken = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(taken)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_published_schema_of_an_output_is_the_one_its_type_gives(name: str) -> None:
+    published = (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
+
+    assert published == text_of(name), "run `python -m ingest.cli._output_schemas`"
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    result = CliRunner().invoke(app, ["nonsense"])
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
