@@ -55,14 +55,14 @@ class AnalysisMethods:
 
     async def create_analysis(self, request: protos.Pb) -> protos.Pb:
         """Start an analysis; each call makes another one."""
-        stored = self._conversations.find(request.parent, "parent")
-        parent, _ = self._core.names.child(request.parent, "conversations", "parent")
+        parent, conversation_id = self._core.names.child(request.parent, "conversations", "parent")
+        self._seq(parent, conversation_id)
         metadata = _CreateMetadata(
-            conversation=f"{parent}/conversations/{stored.conversation_id}",
+            conversation=f"{parent}/conversations/{conversation_id}",
             annotator_selector=effective_selector(request.analysis),
         )
         return await self._operations.start(
-            "CreateAnalysis", parent, request, metadata, stored.conversation_id
+            "CreateAnalysis", parent, request, metadata, conversation_id
         )
 
     async def get_analysis(self, request: protos.Pb) -> bytes:
@@ -109,14 +109,13 @@ class AnalysisMethods:
         return await self._operations.start("BulkAnalyzeConversations", parent, request, metadata)
 
     def analyse(
-        self, stored: StoredConversation, parent: str, selector: protos.Pb, operation: Running
+        self, conversation_seq: int, name: str, selector: protos.Pb, operation: Running
     ) -> int:
         """Make one analysis and return its seq; the transaction is the caller's."""
-        name = f"{parent}/conversations/{stored.conversation_id}"
         analysis_id = self._core.ids.resource()
         now = self._core.clock.now()
-        turns = read_turns(self._core.conversations.transcript(stored.seq))
-        matchers = self._matchers(parent, selector)
+        turns = read_turns(self._core.conversations.transcript(conversation_seq))
+        matchers = self._matchers(operation.parent, selector)
         analysis = protos.Analysis(
             name=f"{name}/analyses/{analysis_id}",
             request_time=protos.timestamp(operation.create_us),
@@ -126,7 +125,7 @@ class AnalysisMethods:
         )
         seq = self._core.analyses.insert(
             NewAnalysis(
-                stored.seq,
+                conversation_seq,
                 analysis_id,
                 now,
                 operation.operation_id,
@@ -136,26 +135,39 @@ class AnalysisMethods:
         )
         if selector.run_summarization_annotator:
             sections = summary.summarize(turns)
-            self._core.conversations.set_summary(stored.seq, _summary(sections, selector, now))
+            self._core.conversations.set_summary(
+                conversation_seq, _summary(sections, selector, now)
+            )
         return seq
 
     def _create(self, running: Running) -> Outcome:
-        parent_id = self._core.database.parent_id(running.parent)
-        stored = self._core.conversations.find(parent_id, running.conversation_id)
-        if stored is None:
-            raise not_found(f"{running.parent}/conversations/{running.conversation_id}")
+        name = f"{running.parent}/conversations/{running.conversation_id}"
+        seq = self._seq(running.parent, running.conversation_id)
         selector = effective_selector(running.request.analysis)
-        return Outcome(analysis_seq=self.analyse(stored, running.parent, selector, running))
+        return Outcome(analysis_seq=self.analyse(seq, name, selector, running))
+
+    def _seq(self, parent: str, conversation_id: str) -> int:
+        parent_id = self._core.database.parent_id(parent)
+        seq = self._core.conversations.seq_of(parent_id, conversation_id)
+        if seq is None:
+            raise not_found(f"{parent}/conversations/{conversation_id}")
+        return seq
 
     async def _bulk(self, running: Running) -> Outcome:
         """Analyse all targets; conversations done before a restart aren't analysed again."""
         request, metadata = running.request, running.metadata
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         done = self._core.analyses.made_by(running.operation_id)
-        targets = self._targets(running.parent, condition, request.analysis_percentage)
+        if running.resumed:
+            every = self._targets(running.parent, condition, 100)
+            left = metadata.total_requested_analyses_count - len(done)
+            targets = [seq for seq in every if seq not in done][:left]
+        else:
+            targets = self._targets(running.parent, condition, request.analysis_percentage)
+            metadata.total_requested_analyses_count = len(targets)
         metadata.completed_analyses_count = len(done)
         selector = effective_selector(request)
-        for count, seq in enumerate([seq for seq in targets if seq not in done], start=1):
+        for count, seq in enumerate(targets, start=1):
             try:
                 self._analyse_one(seq, selector, running)
                 metadata.completed_analyses_count += 1
@@ -179,7 +191,8 @@ class AnalysisMethods:
             stored = self._core.conversations.read([seq])
             if not stored:
                 raise not_found(f"{running.parent}/conversations")
-            self.analyse(stored[0], running.parent, selector, running)
+            name = f"{running.parent}/conversations/{stored[0].conversation_id}"
+            self.analyse(seq, name, selector, running)
 
     def _targets(self, parent: str, condition: Condition, percentage: float) -> list[int]:
         """Return the oldest `percentage` of the matching conversations (which ones is assumed)."""

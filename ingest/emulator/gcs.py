@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import orjson
-import urllib3
 
+from ingest.emulator.http_reading import BadReplyError, HttpReader
 from ingest.emulator.problems import ApiError, invalid, permission_denied, unavailable
 
 _URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
 _BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
-_CONNECTIONS = 16
-_TIMEOUT_SEC = 10.0
 _OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
 
 
@@ -47,13 +44,11 @@ def parse_bucket_uri(uri: str) -> GcsUri:
 
 
 class ObjectReader:
-    """Reads objects over keep-alive connections; threads wait, the event loop doesn't."""
+    """Reads objects as the emulator's service agent."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint.rstrip("/")
-        self._pool = urllib3.PoolManager(
-            maxsize=_CONNECTIONS, timeout=urllib3.Timeout(_TIMEOUT_SEC), retries=False
-        )
+        self._endpoint = endpoint
+        self._http = HttpReader(endpoint)
 
     async def read(self, uri: GcsUri) -> bytes:
         """Return the bytes of an object.
@@ -62,7 +57,7 @@ class ObjectReader:
         doesn't answer UNAVAILABLE (all assumed).
         """
         path = f"/storage/v1/b/{quote(uri.bucket, safe='')}/o/{quote(uri.name, safe='')}?alt=media"
-        status, content = await asyncio.to_thread(self._get, path)
+        status, content = await self._get(path)
         if status == _OK:
             return content
         raise _refusal(uri, status)
@@ -74,7 +69,7 @@ class ObjectReader:
         while token is not None:
             query = urlencode({"prefix": folder.name, "pageToken": token})
             path = f"/storage/v1/b/{quote(folder.bucket, safe='')}/o?{query}"
-            status, content = await asyncio.to_thread(self._get, path)
+            status, content = await self._get(path)
             if status != _OK:
                 raise _refusal(folder, status)
             page = orjson.loads(content)
@@ -84,16 +79,15 @@ class ObjectReader:
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.clear()
+        self._http.close()
 
-    def _get(self, path: str) -> tuple[int, bytes]:
+    async def _get(self, path: str) -> tuple[int, bytes]:
         try:
-            reply = self._pool.request("GET", self._endpoint + path)
-        except urllib3.exceptions.HTTPError as error:
+            return await self._http.get(path)
+        except (OSError, BadReplyError) as error:
             raise unavailable(
                 f"Cloud Storage at {self._endpoint} doesn't answer ({type(error).__name__})."
             ) from error
-        return reply.status, reply.data
 
 
 def _refusal(uri: GcsUri, status: int) -> ApiError:

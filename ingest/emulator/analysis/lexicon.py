@@ -1,18 +1,29 @@
-"""The VADER lexicon, asked only about the words that it knows.
+"""The VADER lexicon and its rules, asked only about the words that it knows.
 
-vaderSentiment walks through every word of a text with a dozen tests each and compares every
-character with its emojis. Most words of a call are in no lexicon; leaving those out, and looking
-at the neighbours of a word instead of the whole text, gives the same scores in a third of the
-time. The tests hold both against each other.
+vaderSentiment walks through every word of a text with a dozen tests each, copies the text for
+each of them and compares every character with its emojis. Most words of a call are in no lexicon.
+Here only those that are get judged, by their neighbours: the same scores in a fifth of the time.
+The tests hold both against each other.
 """
 
 from __future__ import annotations
 
-from vaderSentiment.vaderSentiment import BOOSTER_DICT, SentimentIntensityAnalyzer, SentiText
+import string
 
-_BEFORE = 3
-_BEHIND = 3
-"""No rule of the lexicon looks further than three words back or two ahead."""
+from vaderSentiment.vaderSentiment import (
+    BOOSTER_DICT,
+    C_INCR,
+    N_SCALAR,
+    NEGATE,
+    SPECIAL_CASES,
+    SentimentIntensityAnalyzer,
+)
+
+_NEGATIONS = frozenset(NEGATE)
+_INTENSE = frozenset({"so", "this"})
+_DAMPING = (1.0, 0.95, 0.9)
+"""A booster counts less the further it stands from its word."""
+_NEVER = 1.25
 
 
 class QuickAnalyzer(SentimentIntensityAnalyzer):
@@ -23,39 +34,99 @@ class QuickAnalyzer(SentimentIntensityAnalyzer):
         if not self.emojis.keys().isdisjoint(text):  # emojis are spelled out first
             scores: dict[str, float] = super().polarity_scores(text)
             return scores
-        sentence = SentiText(text.strip())
-        words = sentence.words_and_emoticons
+        words = [_bare(token) for token in text.split()]
         lower = [word.lower() for word in words]
-        if self.lexicon.keys().isdisjoint(lower):
+        lexicon = self.lexicon
+        known = [place for place, word in enumerate(lower) if word in lexicon]
+        if not known:
             return {"neg": 0.0, "neu": float(bool(words)), "pos": 0.0, "compound": 0.0}
-        valences: list[float] = []
-        for place, word in enumerate(lower):
-            if self._counts(lower, place, word):
-                self.sentiment_valence(0, sentence, words[place], place, valences)
-            else:
-                valences.append(0)
+        loud = sum(map(str.isupper, words))
+        some_loud = 0 < loud < len(words)
+        valences: list[float] = [0] * len(words)
+        for place in known:
+            if self._counts(lower, place):
+                valences[place] = self._valence(words, lower, place, some_loud)
         if "but" in lower:
             valences = self._but_check(words, valences)
-        result: dict[str, float] = self.score_valence(valences, sentence.text)
+        result: dict[str, float] = self.score_valence(valences, text.strip())
         return result
 
-    def _counts(self, lower: list[str], place: int, word: str) -> bool:
+    def _counts(self, lower: list[str], place: int) -> bool:
         """Return whether a word has a valence of its own where it stands."""
-        if word not in self.lexicon or word in BOOSTER_DICT:
+        word = lower[place]
+        if word in BOOSTER_DICT:
             return False
         return not (word == "kind" and lower[place + 1 : place + 2] == ["of"])
 
-    @staticmethod
-    def _negation_check(valence: float, words: list[str], start: int, place: int) -> float:
-        first = max(0, place - _BEFORE)
-        near = words[first : place + 1]
-        checked: float = SentimentIntensityAnalyzer._negation_check(
-            valence, near, start, place - first
-        )
-        return checked
+    def _valence(self, words: list[str], lower: list[str], place: int, some_loud: bool) -> float:
+        """Return the word's valence after its own case and the three words before it."""
+        word = lower[place]
+        valence: float = self.lexicon[word]
+        if word == "no" and place + 1 < len(lower) and lower[place + 1] in self.lexicon:
+            valence = 0.0
+        before = lower[max(0, place - 3) : place][::-1]
+        if _follows_no(before):
+            valence = self.lexicon[word] * N_SCALAR
+        if some_loud and words[place].isupper():
+            valence += C_INCR if valence > 0 else -C_INCR
+        for back, neighbour in enumerate(before):
+            if neighbour in self.lexicon:
+                continue
+            boost = _boost(words[place - back - 1], neighbour, valence, some_loud)
+            valence = _negated(valence + boost * _DAMPING[back], before, back)
+            if back == 2 and _may_be_idiom(lower, place):
+                valence = self._special_idioms_check(valence, lower[place - 3 : place + 3], 3)
+        return self._least(valence, before)
 
-    @staticmethod
-    def _special_idioms_check(valence: float, words: list[str], place: int) -> float:
-        near = words[place - _BEFORE : place + _BEHIND]
-        checked: float = SentimentIntensityAnalyzer._special_idioms_check(valence, near, _BEFORE)
-        return checked
+    def _least(self, valence: float, before: list[str]) -> float:
+        if before[:1] != ["least"] or "least" in self.lexicon:
+            return valence
+        return valence if before[1:2] in (["at"], ["very"]) else valence * N_SCALAR
+
+
+def _bare(token: str) -> str:
+    """Return a token without punctuation, or as it is when hardly a letter would be left."""
+    stripped = token.strip(string.punctuation)
+    return token if len(stripped) <= 2 else stripped
+
+
+def _follows_no(before: list[str]) -> bool:
+    if "no" in before[:2]:
+        return True
+    return before[2:] == ["no"] and before[0] in ("or", "nor")
+
+
+def _boost(word: str, lower: str, valence: float, some_loud: bool) -> float:
+    boost: float = BOOSTER_DICT.get(lower, 0.0)
+    if boost == 0.0:
+        return boost
+    if valence < 0:
+        boost = -boost
+    if some_loud and word.isupper():
+        boost += C_INCR if valence > 0 else -C_INCR
+    return boost
+
+
+def _negated(valence: float, before: list[str], back: int) -> float:
+    """Return the valence after the word `back` + 1 places before, if that one negates."""
+    word = before[back]
+    if back == 1 and word == "never" and before[0] in _INTENSE:
+        return valence * _NEVER
+    if back == 1 and word == "without" and before[0] == "doubt":
+        return valence
+    if back == 2:
+        if (word == "never" and before[1] in _INTENSE) or before[0] in _INTENSE:
+            return valence * _NEVER
+        if word == "without" and "doubt" in before[:2]:
+            return valence
+    return valence * N_SCALAR if word in _NEGATIONS or "n't" in word else valence
+
+
+_IDIOM_WORDS = frozenset(
+    word for phrase in (*SPECIAL_CASES, *BOOSTER_DICT) if " " in phrase for word in phrase.split()
+)
+
+
+def _may_be_idiom(lower: list[str], place: int) -> bool:
+    """Return whether two words of an idiom stand near enough to ask the library about it."""
+    return sum(word in _IDIOM_WORDS for word in lower[place - 3 : place + 3]) > 1
