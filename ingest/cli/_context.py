@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from ingest.cli._logging import configure_logging
@@ -27,6 +28,7 @@ from ingest.ports import ObjectStore
 from ingest.settings import Settings
 
 _CHECK_SECONDS = 10.0
+_CHECK_RETRY_SECONDS = 3.0
 _NO_ACCESS = {"NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 
 
@@ -77,9 +79,9 @@ async def outside(
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
     insights = GrpcInsightsApi(settings, admission)
     try:
-        await _check(store.check(), f"bucket {settings.bucket}")
-        await _check(insights.check(), "CI")
-        await _check(sink.check(RAW_TABLES), f"dataset {settings.raw_dataset}")
+        await _check(store.check, f"bucket {settings.bucket}")
+        await _check(insights.check, "CI")
+        await _check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
         yield Outside(
             store=store,
             insights=insights,
@@ -102,15 +104,16 @@ async def other_bucket(settings: Settings, bucket: str) -> AsyncIterator[ObjectS
 
     store = GcsObjectStore(settings.model_copy(update={"bucket": bucket}))
     try:
-        await _check(store.check(), f"bucket {bucket}")
+        await _check(store.check, f"bucket {bucket}")
         yield store
     finally:
         store.close()
 
 
-async def _check(answer: Coroutine[Any, Any, None], what: str) -> None:
+async def _check(answer: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+    attempts = Attempts(SystemClock(), _CHECK_RETRY_SECONDS, random.Random())
     try:
-        await asyncio.wait_for(answer, _CHECK_SECONDS)
+        await asyncio.wait_for(attempts.run(answer), _CHECK_SECONDS)
     except TimeoutError as error:
         raise RemoteError(
             f"{what} doesn't answer within {_CHECK_SECONDS:.0f} s",
