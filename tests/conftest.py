@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["stack_fixture", "ingest.emulator.pytest_plugin", "chromium_fixture"]
+pytest_plugins = [
+    "stack_fixture",
+    "ingest.emulator.pytest_plugin",
+    "chromium_fixture",
+    "people_fixture",
+]

@@ -1,0 +1,167 @@
+"""The two pages in a browser: whole, readable on a phone, by keyboard, without network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from people_fixture import ANALYSED, MARKUP, PERSONAL, SEEDS, People
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
+_PHONE, _DESKTOP = (390, 844), (1280, 900)
+_CONTRAST = """
+const luminance = c => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => {
+  v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const paper = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+  if (!c.endsWith(', 0)') && c !== 'transparent') return c; } return 'rgb(255, 255, 255)'; };
+return [...document.querySelectorAll('body *:not(svg *)')].filter(e => [...e.childNodes].some(
+  n => n.nodeType === 3 && n.textContent.trim())).map(e => {
+  const [a, b] = [getComputedStyle(e).color, paper(e)].map(luminance).sort((x, y) => y - x);
+  return [(a + 0.05) / (b + 0.05), e.tagName + '.' + e.className];
+}).sort((x, y) => x[0] - y[0])[0];
+"""
+
+
+@pytest.fixture(scope="module")
+def pages(people: People, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    made = {
+        "conversation": ["show", people.markup_id],
+        "conversation-with-pii": ["show", people.markup_id, "--with-pii"],
+        "runs": ["report"],
+    }
+    found = {}
+    for name, arguments in made.items():
+        found[name] = folder / f"{name}.html"
+        result = people.run(*arguments, "--html", str(found[name]))
+        assert result.exit_code == 0, result.output
+        assert result.stdout.strip() == str(found[name])
+    return found
+
+
+def opened(browser: Any, page: Path, size: tuple[int, int] = _DESKTOP) -> Any:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == _PHONE},
+    )
+    browser.get(page.as_uri())
+    return browser
+
+
+@pytest.mark.parametrize("size", [_DESKTOP, _PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", ["conversation", "runs"])
+def test_a_page_fits_its_window_and_asks_for_nothing(
+    browser: Any,
+    pages: dict[str, Path],
+    screenshot: Callable[..., Path],
+    name: str,
+    size: tuple[int, int],
+) -> None:
+    opened(browser, pages[name], size)
+
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').length")
+    assert screenshot().stat().st_size > 10_000
+    assert (width, fetched, browser.get_log("browser")) == (size[0], 0, [])
+
+
+@pytest.mark.parametrize("name", ["conversation", "runs"])
+def test_every_text_has_a_contrast_of_at_least_4_5(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    least, element = opened(browser, pages[name]).execute_script(_CONTRAST)
+
+    assert least >= 4.5, element
+
+
+@pytest.mark.parametrize("name", ["conversation", "runs"])
+def test_a_page_has_landmarks_headings_and_named_plots(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    opened(browser, pages[name])
+
+    facts = browser.execute_script(
+        """const all = selector => [...document.querySelectorAll(selector)];
+        return {lang: document.documentElement.lang,
+        h1: all('h1').length, main: all('main').length,
+        unnamed: all('svg').filter(s => !s.getAttribute('aria-label')).length,
+        plots: all('svg[role=img]').length > 0,
+        dead: all('a[href^="#"]').filter(a => !document.getElementById(a.hash.slice(1))).length,
+        headless: all('table').filter(t => !t.querySelector('th[scope]')).length}"""
+    )
+
+    expected = {
+        "lang": "en",
+        "h1": 1,
+        "main": 1,
+        "unnamed": 0,
+        "plots": True,
+        "dead": 0,
+        "headless": 0,
+    }
+    assert facts == expected
+
+
+def test_the_keyboard_reaches_the_content_first(browser: Any, pages: dict[str, Path]) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    opened(browser, pages["conversation"])
+
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    first = browser.switch_to.active_element
+    assert (first.text, first.is_displayed()) == ("Go to the content", True)
+    first.send_keys(Keys.ENTER)
+    assert browser.current_url.endswith("#content")
+
+
+def test_markup_in_a_transcript_is_text_and_runs_nothing(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    opened(browser, pages["conversation-with-pii"])
+
+    first = browser.find_element("css selector", "#turn-0 .said p").text
+    assert '<script>alert("planted")</script>' in first
+    assert browser.execute_script("return document.scripts.length") == 0
+
+
+def test_matches_are_marked_in_place_and_named_beside_it(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    opened(browser, pages["conversation"])
+
+    marked = [mark.text for mark in browser.find_elements("css selector", "mark")]
+    named = browser.find_elements("css selector", ".hits li")
+    assert "verify your identity" in marked
+    assert len(named) >= len(marked) > 3
+
+
+def test_personal_details_are_on_the_page_only_when_asked_for(pages: dict[str, Path]) -> None:
+    import json
+
+    folder = SEEDS / "conversations" / "2025-12-28" / PERSONAL
+    truth = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    turns = json.loads((folder / "transcription.json").read_text(encoding="utf-8"))["turns"]
+    planted = {
+        turns[span["turn_index"]]["text"][span["start_char"] : span["end_char"]]
+        for span in truth["pii_spans"]
+        if span["turn_index"] > 0
+    }
+    whole = [re.sub(r"\s+", " ", pages[name].read_text(encoding="utf-8")) for name in pages]
+
+    shown, open_ = whole[0], whole[1]
+    assert {detail for detail in planted if detail in shown} == set()
+    assert len({detail for detail in planted if detail in open_}) > 5
+    assert MARKUP not in open_
+
+
+def test_the_page_of_runs_says_what_is_not_known_before_a_build(
+    people: People, pages: dict[str, Path]
+) -> None:
+    page = pages["runs"].read_text(encoding="utf-8")
+
+    assert page.count("run <code>dbt build</code>") == 3
+    assert ANALYSED not in page

@@ -1,0 +1,247 @@
+"""Every command that reads, against a stack: good, missing and broken ids, and no leaks."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from people_fixture import ANALYSED, DATE, SEEDS, People
+
+from ingest.cli import COMMANDS
+from ingest.cli._lazy import load_command
+from ingest.schemas import output
+
+pytestmark = pytest.mark.stack
+SCHEMAS = Path(output.__file__).parent
+MISSING = "00000000-0000-4000-8000-000000000000"
+READING = ("status", "runs", "errors", "why", "show", "transcript", "diff", "ls", "bq", "report")
+JSON_OUTPUTS = {
+    "status": "status",
+    "status --date 2025-12-28": "status",
+    "runs": "runs",
+    "errors": "errors",
+    "errors --group": "errors_group",
+    f"why {ANALYSED}": "why",
+    f"show {ANALYSED}": "show",
+    f"transcript {ANALYSED}": "transcript",
+    f"diff {ANALYSED}": "diff",
+    f"diff {ANALYSED} v1 v2": "diff_versions",
+    "ls gcs": "ls_gcs",
+    "ls ci": "ls_ci",
+    "ls raw": "ls_raw",
+    "ls matchers": "ls_matchers",
+    "bq tables": "bq_tables",
+    "bq schema pipeline_events": "bq_schema",
+    "bq diff pipeline_events": "bq_diff",
+    "report": "report",
+}
+SHOWS_THE_TALK = (f"transcript {ANALYSED}",)
+
+
+def _examples() -> Iterator[tuple[str, list[str]]]:
+    for name, place in COMMANDS.items():
+        command = load_command(name, place)
+        for leaf in (getattr(command, "commands", None) or {name: command}).values():
+            if name in READING:
+                example = leaf.epilog.removeprefix("Example: ingest ")
+                yield example, shlex.split(example)
+
+
+@pytest.mark.parametrize(
+    ("example", "words"), [pytest.param(*each, id=each[0]) for each in _examples()]
+)
+def test_the_example_of_a_help_page_runs(
+    people: People, example: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = people.run(*words)
+
+    is_difference = words[0] == "diff"
+    needs_marts = words[:2] == ["ls", "marts"]
+    assert result.exit_code == (1 if is_difference else 2 if needs_marts else 0), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", JSON_OUTPUTS)
+def test_json_output_is_as_its_published_schema_says(people: People, command: str) -> None:
+    schema = json.loads((SCHEMAS / f"{JSON_OUTPUTS[command]}.schema.json").read_text("utf-8"))
+
+    printed = people.json(*command.split())
+
+    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
+        printed
+    )
+
+
+@pytest.mark.parametrize("command", ["why", "show", "transcript", "diff"])
+@pytest.mark.parametrize("broken", [MISSING, "../../etc/passwd", "Robert'); drop table x;--", "ab"])
+def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
+    people: People, command: str, broken: str
+) -> None:
+    result = people.run(command, broken)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert "hint:  " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "--date", "yesterday"),
+        ("ls", "raw", "--date", "2025-13-01"),
+        ("ls", "marts"),
+        ("bq", "schema", "nothing_here"),
+        ("bq", "count", "a.b.c"),
+        ("bq", "query", "selec 1"),
+        ("bq", "query", "drop table coach_raw.pipeline_events"),
+        ("bq", "query", "select 1; drop table coach_raw.pipeline_events"),
+        ("bq", "query", "select @a", "-p", "b=1"),
+        ("diff", ANALYSED, "1", "2"),
+        ("report", "--html", "no/such/folder/page.html"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_hint(people: People, words: tuple[str, ...]) -> None:
+    result = people.run(*words)
+
+    assert result.exit_code == 2, result.output
+    assert "hint:  " in result.stderr
+
+
+def test_a_service_that_is_away_ends_in_4(people: People) -> None:
+    from typer.testing import CliRunner
+
+    from ingest.cli import app
+
+    away = {**people.endpoints, "INGEST_BIGQUERY_ENDPOINT": "http://127.0.0.1:9"}
+
+    result = CliRunner().invoke(app, ["status"], env=away)
+
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "cannot connect" in result.stderr
+
+
+def test_status_counts_every_conversation_once(people: People) -> None:
+    (date,) = people.json("status")["dates"]
+
+    counts = {
+        name: date[name] for name in ("received", "complete", "analysed", "waiting", "failed")
+    }
+    assert counts == {"received": 3, "complete": 2, "analysed": 2, "waiting": 1, "failed": 0}
+    assert date["batch_date"] == DATE
+
+
+@pytest.mark.parametrize(
+    ("which", "status", "command"),
+    [
+        ("analysed", "landed", "dbt build"),
+        ("waiting", "waiting_for_transcript", "ingest push {source}"),
+        ("local", "local", "ingest push {source}"),
+    ],
+)
+def test_why_says_what_to_run(people: People, which: str, status: str, command: str) -> None:
+    ids = {"analysed": ANALYSED, "waiting": people.waiting_id, "local": people.local_id}
+    words = ("why", ids[which], "--source", str(people.folder))
+
+    found = people.json(*words)
+
+    source = (people.folder / DATE).as_posix()
+    assert (found["status"], found["command"]) == (status, command.format(source=source))
+
+
+def test_show_has_every_hop_of_a_conversation_that_was_pushed_twice(people: People) -> None:
+    found = people.json("show", ANALYSED, "--source", str(people.folder))
+
+    hashes = {row["content_sha256"] for row in found["raw"]["files"]}
+    assert len(found["raw"]["files"]) == 4
+    assert {file["content_sha256"] for file in found["source"]} < hashes
+    assert found["ci"]["transcript_sha256"] in hashes
+    assert [held["is_live"] for held in found["gcs"]].count(True) >= 3
+    assert (found["registry"], found["marts"], found["problems"]) == (None, [], {})
+
+
+def test_the_ci_hop_as_json_is_all_that_ci_holds(people: People) -> None:
+    payload = people.json("show", ANALYSED, "--hop", "ci")
+
+    assert payload["name"].endswith(ANALYSED)
+    assert payload["transcript"]["transcriptSegments"][-1]["text"] == "Changed words."
+
+
+def test_a_difference_of_versions_names_field_and_turn(people: People) -> None:
+    result = people.run("diff", ANALYSED, "v1", "v2", "--text")
+
+    assert result.exit_code == 1
+    assert '-> "another-queue"' in result.stdout
+    assert "+ Changed words." in result.stdout
+
+
+def test_a_hostile_transcript_prints_no_control_character(people: People) -> None:
+    printed = people.run("transcript", people.markup_id).stdout
+
+    assert '<script>alert("planted")</script> ?]0;owned? ?gnirts' in " ".join(printed.split())
+    assert not {"\x07", "\u202e"} & set(printed)
+
+
+def test_a_page_of_the_list_goes_on_behind_the_last_key(people: People) -> None:
+    whole = [row["conversation_id"] for row in people.json("ls", "raw")]
+
+    paged: list[str] = []
+    while len(paged) < len(whole):
+        more = people.json("ls", "raw", "--limit", "1", *(["--after", paged[-1]] if paged else []))
+        paged += [row["conversation_id"] for row in more]
+
+    assert paged == whole
+
+
+def test_a_query_takes_parameters_from_stdin_and_prints_csv(people: People) -> None:
+    sql = "select @word as word, @n + 1 as n"
+
+    result = people.run(
+        "bq", "query", "-", "-p", "word=a,b", "-p", "n:INT64=1", "--format", "csv", stdin=sql
+    )
+
+    assert (result.exit_code, result.stdout) == (0, 'word,n\n"a,b",2\n')
+
+
+def test_a_statement_that_writes_runs_when_asked_to(people: People) -> None:
+    made = people.run(
+        "bq", "query", "create table coach_staging.scratch as select 1 as a", "--write"
+    )
+    counted = people.run("bq", "count", "coach_staging.scratch")
+    people.run("bq", "query", "drop table coach_staging.scratch", "--write")
+
+    assert (made.exit_code, counted.stdout) == (0, "1\n")
+
+
+def test_no_personal_detail_is_in_a_log_or_in_output_that_shows_no_talk(people: People) -> None:
+    planted = people.planted()
+    sinks = {f"push {place}": push.output for place, push in enumerate(people.pushes)}
+    commands = [command for command in JSON_OUTPUTS if command not in SHOWS_THE_TALK]
+    for command in (*commands, f"why {people.markup_id}", f"show {people.markup_id}"):
+        for arguments in (command.split(), [*command.split(), "--json"]):
+            result = people.run(*arguments)
+            sinks[" ".join(arguments)] = result.stdout + result.stderr
+
+    leaks = {name: {word for word in planted if word in text} for name, text in sinks.items()}
+
+    assert len(planted) > 9
+    assert {name: words for name, words in leaks.items() if words} == {}
+    spoken = people.run("transcript", people.markup_id, "--json").stdout
+    assert any(word in spoken for word in planted), "the canary must be able to sing"
+
+
+def test_readme_names_every_command_with_its_summary() -> None:
+    readme = (SEEDS.parent / "README.md").read_text(encoding="utf-8")
+    rows: dict[str, Any] = {}
+    for line in readme.splitlines():
+        if line.startswith("| `ingest "):
+            name, summary = (cell.strip() for cell in line.strip("| ").split(" | ", 1))
+            rows[name.strip("`").removeprefix("ingest ")] = summary
+
+    assert rows == {name: place.summary for name, place in COMMANDS.items()}

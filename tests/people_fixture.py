@@ -1,0 +1,123 @@
+"""A stack with every kind of conversation that a person would ask about."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from ingest.cli import app
+from ingest.local import stack as local_stack
+from ingest.local.first_steps import run_first_steps
+from ingest.local.layout import Layout, Service
+from ingest.settings import Settings
+
+SEEDS = Path(__file__).resolve().parents[1] / "seeds"
+DATE = "2025-12-28"
+ANALYSED = "317675af-a8f1-49fc-8481-dcefa6dc849e"
+"""A seed that is pushed twice, the second time with another queue and another turn."""
+PERSONAL = "1cfc27f8-d067-4ecc-8a54-b707d7ca9f44"
+"""A seed with many personal details; pushed under another id, with markup in its first turn."""
+MARKUP = '<script>alert("planted")</script> \x1b]0;owned\x07 \u202egnirts'
+
+
+@dataclass(frozen=True)
+class People:
+    """Settings of the stack, the folder that was pushed, and the ids by what became of them."""
+
+    settings: Settings
+    folder: Path
+    endpoints: dict[str, str]
+    waiting_id: str
+    markup_id: str
+    local_id: str
+    pushes: list[Result] = field(default_factory=list)
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Result:
+        """Return what the command did: exit code, stdout and stderr apart."""
+        result: Any = CliRunner().invoke(app, arguments, env=self.endpoints, input=stdin)
+        return result
+
+    def json(self, *arguments: str) -> Any:
+        """Return what the command prints with --json."""
+        result = self.run(*arguments, "--json")
+        assert result.stdout, result.stderr
+        return json.loads(result.stdout)
+
+    def planted(self) -> set[str]:
+        """Return the personal details of the pushed seeds, but for very short ones."""
+        found = set()
+        for seed in (ANALYSED, PERSONAL):
+            truth_file = SEEDS / "conversations" / DATE / seed / "expected.json"
+            truth = json.loads(truth_file.read_text(encoding="utf-8"))
+            talk = json.loads(
+                truth_file.with_name("transcription.json").read_text(encoding="utf-8")
+            )
+            for span in truth["pii_spans"]:
+                text = talk["turns"][span["turn_index"]]["text"]
+                found.add(text[span["start_char"] : span["end_char"]])
+        return {detail for detail in found if len(detail) > 3}
+
+
+@pytest.fixture(scope="session")
+def people(
+    tmp_path_factory: pytest.TempPathFactory, stack_port_bases: Iterator[int]
+) -> Iterator[People]:
+    """Yield a stack with an analysed, a changed, a waiting and a hostile conversation."""
+    folder = tmp_path_factory.mktemp("people")
+    layout = Layout(folder / "stack", next(stack_port_bases))
+    state = local_stack.up(layout, list(Service), lambda _: None, ends_with_caller=True)
+    try:
+        settings = run_first_steps(layout, state, lambda _: None)
+        endpoints = {
+            "INGEST_GCS_ENDPOINT": str(settings.gcs_endpoint),
+            "INGEST_BIGQUERY_ENDPOINT": str(settings.bigquery_endpoint),
+            "INGEST_INSIGHTS_ENDPOINT": str(settings.insights_endpoint),
+            "INGEST_SEEDS_DIR": str(SEEDS),
+        }
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in ("waits", "markup", "local")]
+        found = People(settings, folder / "source", endpoints, *ids)
+        _write_and_push(found)
+        yield found
+    finally:
+        local_stack.down(layout, lambda _: None)
+
+
+def _write_and_push(people: People) -> None:
+    metadata, talk = _seed(ANALYSED)
+    _write(people, ANALYSED, metadata, talk)
+    _write(people, people.waiting_id, metadata, None)
+    other_metadata, other = _seed(PERSONAL)
+    hostile = {**other, "turns": [{**other["turns"][0], "text": MARKUP}, *other["turns"][1:]]}
+    _write(people, people.markup_id, other_metadata, hostile)
+    people.pushes.append(people.run("push", str(people.folder / DATE), "--log-format", "json"))
+    changed = [*talk["turns"][:-1], {**talk["turns"][-1], "text": "Changed words."}]
+    _write(people, ANALYSED, {**metadata, "queue": "another-queue"}, {**talk, "turns": changed})
+    people.pushes.append(people.run("push", str(people.folder / DATE), "--log-format", "json"))
+    _write(people, people.local_id, metadata, talk)
+
+
+def _seed(seed: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    folder = SEEDS / "conversations" / DATE / seed
+    return (
+        json.loads((folder / "metadata.json").read_text(encoding="utf-8")),
+        json.loads((folder / "transcription.json").read_text(encoding="utf-8")),
+    )
+
+
+def _write(
+    people: People, conversation_id: str, metadata: dict[str, Any], talk: dict[str, Any] | None
+) -> None:
+    folder = people.folder / DATE / conversation_id
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, payload in (("metadata", metadata), ("transcription", talk)):
+        if payload is not None:
+            content = {**payload, "conversation_id": conversation_id}
+            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
