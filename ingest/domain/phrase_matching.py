@@ -16,7 +16,7 @@ Positions are Unicode code points of the segment's text, start inclusive, end ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +26,10 @@ _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060
 _FOLDS_TO_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
 """The letters outside ASCII that a case-insensitive pattern takes for ASCII ones."""
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+_WORD_BYTES = bytes(
+    code if chr(code).isascii() and (chr(code).isalnum() or code == ord("'")) else ord(" ")
+    for code in range(256)
+)
 _WORD = r"[^\W_\u0300-\u036f]|[\u0300-\u036f]"
 _BEFORE = rf"(?<!{_WORD})(?<!(?:{_WORD})')"
 _AFTER = rf"(?!'?(?:{_WORD}))"
@@ -133,15 +137,36 @@ def prepare(text: str) -> SegmentText:
         plain = text.translate(_APOSTROPHES)
         if _FOLDS_TO_ASCII.search(plain):
             return SegmentText(plain, None)
-    return SegmentText(plain, frozenset(_ASCII_WORD.findall(plain.lower())))
+    return SegmentText(plain, _ascii_words(plain))
+
+
+def find_in_segments(
+    matchers: Sequence[CompiledMatcher], segments: Sequence[tuple[SegmentText, Role]]
+) -> list[tuple[int, int, tuple[PhraseHit, ...]]]:
+    """Return (matcher, segment, hits) by index for every matcher that hits a segment.
+
+    The same as asking each matcher about each segment, and faster for a whole conversation: most
+    phrases have a word that nobody says in it.
+    """
+    said = [segment.words for segment, _ in segments]
+    spoken = None if None in said else frozenset[str]().union(*(words or () for words in said))
+    found = []
+    for number, matcher in enumerate(matchers):
+        rules = matcher.possible(spoken)
+        if not rules and matcher.needs_a_phrase:
+            continue
+        for place, (segment, role) in enumerate(segments):
+            if role_matches(matcher.definition.role_match, role):
+                hits = matcher.judge(segment, rules)
+                if hits is not None:
+                    found.append((number, place, hits))
+    return found
 
 
 class CompiledMatcher:
     """A matcher ready to judge segments; immutable, so threads may share it."""
 
-    __slots__ = (
-        "_all_of", "_groups", "_index", "_needs_a_phrase", "_rules", "_unindexed", "definition",
-    )  # fmt: skip
+    __slots__ = ("_all_of", "_groups", "_rules", "definition", "needs_a_phrase")
 
     def __init__(self, definition: MatcherDefinition) -> None:
         self.definition = definition
@@ -150,12 +175,8 @@ class CompiledMatcher:
             _CompiledGroup(group, number) for number, group in enumerate(definition.groups, start=1)
         )
         self._rules = tuple(rule for group in self._groups for rule in group.rules)
-        self._needs_a_phrase = not any(rule.negated for rule in self._rules)
-        self._unindexed = tuple(rule for rule in self._rules if not rule.words)
-        self._index: dict[str, list[_CompiledRule]] = {}
-        for rule in self._rules:
-            if rule.words:
-                self._index.setdefault(max(rule.words, key=len), []).append(rule)
+        self.needs_a_phrase = not any(rule.negated for rule in self._rules)
+        """Whether a segment without any of the phrases is surely no hit."""
 
     def matches(self, text: str | SegmentText, role: Role) -> bool:
         """Return whether the segment is hit; `active` is not looked at."""
@@ -167,11 +188,22 @@ class CompiledMatcher:
         A hit by negated rules alone has no place: the tuple is empty. Occurrences of one phrase
         don't overlap; those of different phrases may.
         """
-        if not self._groups or not role_matches(self.definition.role_match, role):
+        if not role_matches(self.definition.role_match, role):
             return None
-        segment = prepare(text) if isinstance(text, str) else text
-        found = self._occurrences(segment)
-        if not found and self._needs_a_phrase:
+        return self.judge(prepare(text) if isinstance(text, str) else text, self._rules)
+
+    def possible(self, words: frozenset[str] | None) -> tuple[_CompiledRule, ...]:
+        """Return the rules whose phrases may occur where only these words are said."""
+        if words is None:
+            return self._rules
+        return tuple(rule for rule in self._rules if rule.words <= words)
+
+    def judge(
+        self, segment: SegmentText, rules: tuple[_CompiledRule, ...]
+    ) -> tuple[PhraseHit, ...] | None:
+        """Return what `find` returns, whoever speaks; only `rules` are thought possible."""
+        found = _occurrences(segment, rules)
+        if not found and self.needs_a_phrase:
             return None
         holding = [group for group in self._groups if group.holds(found)]
         if not holding or (self._all_of and len(holding) < len(self._groups)):
@@ -179,26 +211,6 @@ class CompiledMatcher:
         hits = [hit for group in holding for hit in group.hits(found)]
         hits.sort(key=lambda hit: (hit.start_char, hit.end_char, hit.group_number, hit.rule_number))
         return tuple(hits)
-
-    def _occurrences(self, segment: SegmentText) -> _Occurrences:
-        """Return the places of every rule's phrase that is there.
-
-        Only rules whose words are all among the segment's are tried: a phrase is found as whole
-        words, and looking up a set costs far less than trying every pattern.
-        """
-        words = segment.words
-        candidates = self._rules
-        if words is not None:
-            if not self._unindexed and self._index.keys().isdisjoint(words):
-                return {}
-            indexed = [rule for key in words & self._index.keys() for rule in self._index[key]]
-            candidates = (*self._unindexed, *(rule for rule in indexed if rule.words <= words))
-        found: _Occurrences = {}
-        for rule in candidates:
-            spans = [match.span() for match in rule.pattern.finditer(segment.plain)]
-            if spans:
-                found[rule] = spans
-        return found
 
 
 def compile_matcher(definition: MatcherDefinition) -> CompiledMatcher:
@@ -230,6 +242,33 @@ class _CompiledRule:
 
 
 _Occurrences = dict[_CompiledRule, list[tuple[int, int]]]
+
+
+def _occurrences(segment: SegmentText, rules: tuple[_CompiledRule, ...]) -> _Occurrences:
+    """Return the places of every rule's phrase that is there.
+
+    A pattern is tried only when all words of its phrase are in the segment: a phrase is found as
+    whole words, and comparing sets costs far less than trying every pattern.
+    """
+    words = segment.words
+    found: _Occurrences = {}
+    for rule in rules:
+        if words is None or rule.words <= words:
+            spans = [match.span() for match in rule.pattern.finditer(segment.plain)]
+            if spans:
+                found[rule] = spans
+    return found
+
+
+def _ascii_words(plain: str) -> frozenset[str]:
+    """Return the lower-case words of ASCII letters and digits, apostrophes inside them kept."""
+    lower = plain.lower()
+    if "''" in lower:
+        return frozenset(_ASCII_WORD.findall(lower))
+    spaced = lower.encode(errors="replace").translate(_WORD_BYTES).decode()
+    if "'" not in spaced:
+        return frozenset(spaced.split())
+    return frozenset([word.strip("'") for word in spaced.split()])
 
 
 class _CompiledGroup:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ingest.domain.phrase_matching import CompiledMatcher, Role, role_matches
+from ingest.domain.phrase_matching import CompiledMatcher, find_in_segments
 from ingest.emulator.analysis.turns import Span, Turn, chars, whole
 
 
@@ -18,22 +18,12 @@ def find_phrases(
 ) -> list[tuple[int, Span]]:
     """Return (index of the matcher, where) for every segment that a matcher hits."""
     found: list[tuple[int, Span]] = []
-    heard = {
-        role: [
-            (index, matcher)
-            for index, matcher in enumerate(matchers)
-            if role_matches(matcher.definition.role_match, role)
-        ]
-        for role in Role
-    }
-    for turn in turns:
-        for index, matcher in heard[turn.role]:
-            hits = matcher.find(turn.segment, turn.role)
-            if hits is None:
-                continue
-            if hits:
-                end = max(hit.end_char for hit in hits)
-                found.append((index, chars(turn, hits[0].start_char, end)))
-            else:
-                found.append((index, whole(turn)))
+    segments = [(turn.segment, turn.role) for turn in turns]
+    for index, place, hits in find_in_segments(matchers, segments):
+        turn = turns[place]
+        if hits:
+            end = max(hit.end_char for hit in hits)
+            found.append((index, chars(turn, hits[0].start_char, end)))
+        else:
+            found.append((index, whole(turn)))
     return found

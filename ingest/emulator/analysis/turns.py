@@ -72,10 +72,9 @@ def annotation_at(span: Span) -> protos.Pb:
     Word index 0 is kept (a oneof has presence), transcript index 0 vanishes in JSON (observed).
     """
     annotation = protos.CallAnnotation(channel_tag=span.turn.channel)
-    annotation.annotation_start_boundary.transcript_index = span.turn.index
-    annotation.annotation_start_boundary.word_index = span.first_word
-    annotation.annotation_end_boundary.transcript_index = span.turn.index
-    annotation.annotation_end_boundary.word_index = span.last_word
+    start, end = annotation.annotation_start_boundary, annotation.annotation_end_boundary
+    start.transcript_index = end.transcript_index = span.turn.index
+    start.word_index, end.word_index = span.first_word, span.last_word
     return annotation
 
 

@@ -15,6 +15,7 @@ from ingest.domain.phrase_matching import (
     RuleGroup,
     compile_matcher,
     compile_matchers,
+    find_in_segments,
     prepare,
     role_matches,
     role_of_speaker,
@@ -134,6 +135,29 @@ def test_spans_lie_in_the_text_in_order_and_hold_the_phrase(text: str, phrases: 
 def test_a_prepared_text_gives_the_same_answer(text: str, role: Role) -> None:
     compiled = matcher(PhraseRule("a b"), PhraseRule("b'a"))
     assert compiled.find(prepare(text), role) == compiled.find(text, role)
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(ALPHABET, max_size=12), st.sampled_from(list(Role)[1:4])), max_size=5
+    )
+)
+def test_a_conversation_is_judged_as_its_segments_one_by_one(
+    turns: list[tuple[str, Role]],
+) -> None:
+    negated = RuleGroup("n", ANY, (PhraseRule("a", negated=True), PhraseRule("b")))
+    matchers = [
+        matcher(PhraseRule("a b"), PhraseRule("I"), PhraseRule("é")),
+        matcher(PhraseRule("a"), role=Role.ANY_AGENT),
+        compile_matcher(MatcherDefinition("n", ANY, (negated,))),
+    ]
+    segments = [(prepare(text), role) for text, role in turns]
+    assert find_in_segments(matchers, segments) == [
+        (number, place, hits)
+        for number, compiled in enumerate(matchers)
+        for place, (text, role) in enumerate(turns)
+        if (hits := compiled.find(text, role)) is not None
+    ]
 
 
 @given(
