@@ -62,8 +62,10 @@ docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column
 chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service
 	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-full
 
-bench: $(VENV)/.dev-installed ## Every benchmark; writes tests/benchmarks/RESULTS.md
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/.dev-installed ## The generator, the CI emulator, a whole run of 10,000 conversations
+	$(BIN)/python tests/benchmarks/datagen_generate.py
+	$(BIN)/python tests/benchmarks/emulator_throughput.py
+	$(BIN)/python -m tests.benchmarks.end_to_end --conversations 10000
 
 bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 	$(BIN)/python -m tests.benchmarks.dbt_builds

@@ -6,6 +6,7 @@ failed, leaves an event. Rows and events of one conversation are landed together
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile
@@ -34,6 +35,7 @@ class ItemResult:
     faults: list[Fault] = field(default_factory=list)
     failure: Failure | None = None
     steps_done: dict[Step, Outcome] = field(default_factory=dict)
+    steps_passed: frozenset[Step] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Services:
     run_id: str
     profile: AnnotatorProfile
     until: Step
+    on_passed: Callable[[Step], None] = lambda _: None
 
 
 class ConversationRun:
@@ -64,6 +67,7 @@ class ConversationRun:
             source.conversation_id,
             source.batch_date,
         )
+        self._passed: set[Step] = set()
         self._files = ConversationFiles(services.store, evidence, source, self._steps)
 
     async def run(self) -> ItemResult:
@@ -83,12 +87,14 @@ class ConversationRun:
             self._files.faults,
             failure,
             self._steps.done,
+            frozenset(self._passed),
         )
 
     async def _run_steps(self) -> ItemState:
         if not await self._files.read():
             return ItemState.INVALID
         await self._files.upload()
+        self._pass(Step.UPLOAD)
         missing = self._files.missing()
         if missing is not None:
             self._wait_for(missing)
@@ -99,6 +105,10 @@ class ConversationRun:
                 return ItemState.INVALID
             await self._submit_and_analyse(version)
         return ItemState.DONE if self._steps.rows else ItemState.UNCHANGED
+
+    def _pass(self, step: Step) -> None:
+        self._passed.add(step)
+        self._services.on_passed(step)
 
     def _forgotten(self) -> Failure:
         return Failure(
@@ -163,9 +173,11 @@ class ConversationRun:
         conversation = await self._steps.run(
             Step.SUBMIT, submitting.attempt, lambda held: held.name
         )
+        self._pass(Step.SUBMIT)
         if self._services.until is Step.SUBMIT:
             return
         conversation = await self._analyse(conversation, is_new=submitting.is_new)
+        self._pass(Step.ANALYSE)
         if self._services.until is Step.LAND:
             self._land_state(conversation)
 

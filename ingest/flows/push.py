@@ -32,6 +32,7 @@ from ingest.flows.evidence import Evidence, EvidenceReader
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.profile import annotator_profile
+from ingest.flows.progress import Progress, Silent
 from ingest.flows.source import Source, SourceConversation, place_of
 from ingest.settings import Settings
 
@@ -81,6 +82,7 @@ class Push:
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._report = PushReport()
+        self._progress: Progress = outside.progress
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -191,6 +193,7 @@ class Push:
             run_id=self._options.run_id,
             profile=profile,
             until=self._options.until,
+            on_passed=self._show_passed,
         )
 
     def _is_bulk(self, count: int | None) -> bool:
@@ -207,10 +210,11 @@ class Push:
         for stage in STAGES:
             self._outside.progress.stage(stage.value, None)
         before = self._report
-        self._report = PushReport()
+        self._report, self._progress = PushReport(), Silent()
         await self._run_chunks(replace(services, until=Step.SUBMIT), items)
         await self._drain()
         submitted, self._report = self._report, before
+        self._progress = self._outside.progress
         self._report.effects.update(submitted.effects)
         # Adopted ones count too: a killed run may have left its bulk operation running, and
         # what that one analyses must not be asked for again singly.
@@ -261,6 +265,10 @@ class Push:
         finally:
             self._slots.release()
 
+    def _show_passed(self, step: Step) -> None:
+        self._progress.advance(step.value)
+        self._progress.quota(self._outside.admission.use())
+
     def _take(self, result: ItemResult) -> None:
         self._report.faults += result.faults
         for step, outcome in result.steps_done.items():
@@ -277,8 +285,8 @@ class Push:
 
     def _settle(self, result: ItemResult) -> None:
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
-            self._outside.progress.advance(stage.value)
-        self._outside.progress.quota(self._outside.admission.use())
+            if stage not in result.steps_passed:
+                self._progress.advance(stage.value)
         if result.failure is not None:
             self._report.fail([result.failure])
         else:
