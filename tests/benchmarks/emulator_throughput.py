@@ -127,7 +127,9 @@ async def drive(address: str, count: int) -> float:
     return seconds
 
 
-async def create_and_analyse(client: insights.ContactCenterInsightsAsyncClient, number: int) -> None:
+async def create_and_analyse(
+    client: insights.ContactCenterInsightsAsyncClient, number: int
+) -> None:
     """Do what the pipeline does to one conversation."""
     conversation = await client.create_conversation(
         request={
