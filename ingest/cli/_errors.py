@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ingest.cli._terminal import safe
 from ingest.errors import ExitCode, IngestError
 
 
@@ -21,9 +22,9 @@ class ErrorGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except IngestError as error:
-            typer.echo(f"error: {error.message}", err=True)
+            typer.echo(f"error: {safe(error.message)}", err=True)
             if error.hint:
-                typer.echo(f"hint:  {error.hint}", err=True)
+                typer.echo(f"hint:  {safe(error.hint)}", err=True)
             raise typer.Exit(int(error.exit_code)) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(int(ExitCode.INTERRUPTED)) from error

@@ -81,6 +81,7 @@ def bar_chart(values: Sequence[tuple[str, float]], unit: str, label: str) -> str
         axes[0].set_yticks(range(len(values)), names)
         axes[0].invert_yaxis()
         axes[0].set_xlim(0, max([*numbers, 0.001]) * 1.18)
+        axes[0].locator_params(axis="x", integer=all(isinstance(item, int) for item in numbers))
         axes[0].set_xlabel(unit)
         return _svg(figure, label)
 

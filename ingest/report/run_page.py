@@ -14,7 +14,11 @@ def run_page(report: RunReport, project: str, *, with_pii: bool = False) -> str:
         ("complete", sum(date.complete for date in report.status.dates)),
         ("in CI", sum(date.submitted for date in report.status.dates)),
         ("analysed", sum(date.analysed for date in report.status.dates)),
-        ("in the registry", sum(date.in_registry or 0 for date in report.status.dates)),
+        *(
+            [("in the registry", sum(date.in_registry or 0 for date in report.status.dates))]
+            if any(date.in_registry is not None for date in report.status.dates)
+            else []
+        ),
     )
     latencies = [(latency.step, round(latency.p95_sec, 3)) for latency in report.latencies]
     funnel_label = ", ".join(f"{name} {number}" for name, number in stages)
