@@ -64,6 +64,9 @@ COMMANDS = {
     "bq": CommandPlace(
         "ingest.cli.bq", "app", "Look into BigQuery: tables, columns, rows, queries."
     ),
+    "schema": CommandPlace(
+        "ingest.cli.schema", "app", "Compare schemas: declared, planned by Terraform, live."
+    ),
     "report": CommandPlace(
         "ingest.cli.report",
         "report",

@@ -35,7 +35,7 @@ _TURNS = [
 PLAIN = talk("c-plain", _TURNS, batch_date="2025-12-29")
 LATE = talk("c-late", _TURNS)
 EDITED = talk("c-edit", _TURNS)
-EDITED_AFTER = talk("c-edit", _TURNS[:2])
+EDITED_AFTER = replace(EDITED, transcription=talk("c-edit", _TURNS[:2]).transcription)
 AGAIN = talk("c-again", _TURNS)
 FORGOTTEN = talk("c-forget", _TURNS)
 FAILED = talk("c-fail", _TURNS)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import copy
+from typing import Any
 
 import pytest
 
@@ -35,32 +35,49 @@ def analyzer() -> GoogleSql:
     return GoogleSql()
 
 
-def test_every_model_test_and_merge_is_valid_googlesql(tmp_path: Path) -> None:
-    full = DbtProject(tmp_path / "full", variables={"offline_compile": "full"})
-    incremental = DbtProject(tmp_path / "incremental", variables={"offline_compile": "incremental"})
-    full.run(*OFFLINE)
-    incremental.run(*OFFLINE)
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the project compiled as a first run and as an incremental run, without a warehouse."""
+    compiled = []
+    for mode in ("full", "incremental"):
+        project = DbtProject(tmp_path_factory.mktemp(mode), variables={"offline_compile": mode})
+        project.run(*OFFLINE)
+        compiled.append(project.manifest())
+    return compiled[0], compiled[1]
 
-    result = walk(full.manifest(), incremental.manifest(), ROOT)
+
+def test_every_model_test_and_merge_is_valid_googlesql(
+    manifests: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    result = walk(*manifests, ROOT)
 
     assert result.failures == []
     assert result.statements >= 150
 
 
-def test_a_fault_in_a_model_is_found(tmp_path: Path) -> None:
-    root = tmp_path / "project"
-    root.mkdir()
-    for name in ("dbt_project", "seeds", "tests/data_tests"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("conversations"))
-    shutil.copy(ROOT / "dbt_project.yml", root)
-    model = root / "dbt_project/models/intermediate/int_conversations_forgotten.sql"
-    model.write_text(model.read_text("utf-8").replace("max(greatest(", "max(least_of("), "utf-8")
-    project = DbtProject(tmp_path / "work", variables={"offline_compile": "full"}, root=root)
-    project.run(*OFFLINE)
+@pytest.mark.parametrize(
+    ("model", "right", "wrong", "expected"),
+    [
+        ("int_conversations_forgotten", "max(", "least_of(", "Function not found: least_of"),
+        ("int_version_files", "generation desc", "generations desc", "generations"),
+        ("int_ci_states", "as conversation_version_id", "as version_id", "columns differ"),
+    ],
+)
+def test_a_fault_in_a_model_is_found(
+    manifests: tuple[dict[str, Any], dict[str, Any]],
+    model: str,
+    right: str,
+    wrong: str,
+    expected: str,
+) -> None:
+    full, incremental = copy.deepcopy(manifests[0]), manifests[1]
+    node = full["nodes"][f"model.conversation_coach.{model}"]
+    assert right in node["compiled_code"]
+    node["compiled_code"] = node["compiled_code"].replace(right, wrong)
 
-    result = walk(project.manifest(), project.manifest(), root)
+    result = walk(full, incremental, ROOT)
 
-    assert [failure for failure in result.failures if "Function not found: least_of" in failure]
+    assert any(model in failure and expected in failure for failure in result.failures)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
