@@ -12,6 +12,7 @@ from ingest.flows.inspection.status import DateFunnel, PipelineStatus, RunSummar
 from ingest.settings import Settings
 
 _STAGES = "rrrrrrrrr"
+_NOTHING = "nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`"
 
 
 def show(date: str | None, *, as_json: bool) -> None:
@@ -38,7 +39,7 @@ def status_text(found: PipelineStatus, settings: Settings) -> str:
     where = "local stack" if settings.is_local else settings.location
     lines = [f"{settings.project_id} ({where}) at {moment_text(found.taken_at)}", ""]
     if not found.dates:
-        lines.append("nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`")
+        lines.append(_NOTHING)
     else:
         lines += [_funnel(found), ""]
     lines += [f"{name:<9} {line}" for name, line in _facts(found)]
