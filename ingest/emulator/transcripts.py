@@ -147,9 +147,12 @@ def _segment(entry: dict[str, Any], index: int, start: int, language_code: str) 
     user_id = _int64(entry.get("user_id"))
     if user_id is None:
         raise _failed(f"entries[{index}]: user_id must be an integer")
-    own = protos.Segment(text=text, message_time=protos.timestamp(start))
-    serialized: bytes = own.SerializeToString()
-    return serialized + wire.words(text) + _speaker(role, user_id, language_code)
+    return (
+        wire.field(protos.Segment, "message_time", wire.timestamp(start))
+        + wire.field(protos.Segment, "text", text.encode())
+        + wire.words(text)
+        + _speaker(role, user_id, language_code)
+    )
 
 
 @lru_cache(maxsize=4096)

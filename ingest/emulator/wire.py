@@ -2,7 +2,7 @@
 
 A serialized message is the concatenation of its fields (protobuf encoding guide, "Last One Wins"
 and embedded messages), so a stored transcript or analysis becomes part of a reply without being
-parsed. Only length-delimited fields are written here; everything else is left to protobuf.
+parsed. Only length-delimited fields and times are written here; the rest is left to protobuf.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from functools import lru_cache
 from ingest.emulator import protos
 
 _LENGTH_DELIMITED = 2
+_SECONDS, _NANOS = b"\x08", b"\x10"
+"""Tags of the two varint fields of google.protobuf.Timestamp."""
 
 
 def varint(value: int) -> bytes:
@@ -27,7 +29,14 @@ def varint(value: int) -> bytes:
 
 def field(message: protos.Pb, name: str, payload: bytes) -> bytes:
     """Return `payload` as the length-delimited field `name` of the message class."""
-    return _tag(message.DESCRIPTOR.fields_by_name[name].number) + varint(len(payload)) + payload
+    return _tag(message, name) + varint(len(payload)) + payload
+
+
+def timestamp(micros: int) -> bytes:
+    """Return the serialized Timestamp of non-negative microseconds since the epoch."""
+    seconds, rest = divmod(micros, 1_000_000)
+    encoded = _SECONDS + varint(seconds) if seconds else b""
+    return encoded + _NANOS + varint(rest * 1000) if rest else encoded
 
 
 def words(text: str) -> bytes:
@@ -37,12 +46,13 @@ def words(text: str) -> bytes:
 
 def repeated(message: protos.Pb, name: str, payloads: Iterable[bytes]) -> bytes:
     """Return each payload as one item of the repeated field `name`."""
-    tag = _tag(message.DESCRIPTOR.fields_by_name[name].number)
+    tag = _tag(message, name)
     return b"".join(tag + varint(len(payload)) + payload for payload in payloads)
 
 
 @lru_cache(maxsize=64)
-def _tag(number: int) -> bytes:
+def _tag(message: protos.Pb, name: str) -> bytes:
+    number: int = message.DESCRIPTOR.fields_by_name[name].number
     return varint(number << 3 | _LENGTH_DELIMITED)
 
 

@@ -111,7 +111,10 @@ class AnalysisStore:
         return int(row[0])
 
     def made_by(self, operation_id: str) -> set[int]:
-        """Return the conversations that this operation has analysed."""
+        """Return the conversations that this operation has analysed.
+
+        Asked only when bulk work is taken up again, so no index is kept for it.
+        """
         rows = self._db.execute(
             "select conversation_seq from analyses where operation_id = ?", (operation_id,)
         )

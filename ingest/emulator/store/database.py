@@ -55,7 +55,6 @@ create table analyses (
     create_us integer not null, operation_id text not null, body blob not null
 ) strict;
 create index analyses_by_conversation on analyses (conversation_seq, create_us, seq);
-create index analyses_by_operation on analyses (operation_id);
 create table phrase_matchers (
     seq integer primary key autoincrement,
     parent_id integer not null, matcher_id text not null, is_active integer not null,
@@ -74,7 +73,6 @@ create table operations (
     metadata blob not null, request blob not null, response blob not null, error blob not null
 ) strict;
 create index operations_open on operations (due_us) where is_done = 0;
-create index operations_by_creation on operations (parent_id, create_us, seq);
 """
 
 

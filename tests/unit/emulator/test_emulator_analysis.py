@@ -40,8 +40,9 @@ def test_the_quick_lexicon_scores_as_the_library_does(text: str) -> None:
     [
         "It is good but it was bad", "kind of good", "very kind of you", "no good", "no very good",
         "no good or great", "least good of all", "at least good", "the least good", "never so good",
-        "never this so good", "so very extremely good", "without doubt good",
-        "without a doubt good", "without doubt very good", "not very good", "isn't really that good",
+        "never this so good", "so very extremely good",
+        "without doubt good",
+        "without a doubt good", "without doubt very good", "not very good", "isn't that good",
         "never good", "GOOD day", "ALL GOOD", "a VERY bad day", "a VERY good day",
         "it was just the bomb today", "well yeah right sure", "I was sort of happy with it",
         "a dress to die for really", "love 😀 it", ":) :(", "good!!!!!", "good???? bad??", "no", "",
