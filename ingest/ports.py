@@ -219,7 +219,8 @@ class RawSink(Protocol):
         """Return the rows of a parametrised SELECT."""
 
     async def erase(self, table: str, conversation_id: str) -> int:
-        """Delete the rows of one conversation; return how many. Only `forget` does this."""
+        """Delete the rows of one conversation but for its tombstones (events of the step
+        `forget`); return how many. Only `forget` does this."""
 
     def mart(self, name: str) -> str:
         """Return the full, quoted name of one of dbt's marts for use in SQL."""

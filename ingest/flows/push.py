@@ -83,6 +83,7 @@ class Push:
         self._tasks: set[asyncio.Task[None]] = set()
         self._report = PushReport()
         self._progress: Progress = outside.progress
+        self._waiting: dict[str, list[Fault]] = {}
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -289,8 +290,20 @@ class Push:
                 self._progress.advance(stage.value)
         if result.failure is not None:
             self._report.fail([result.failure])
-        else:
-            self._report.count(result.state)
+            return
+        self._report.count(result.state)
+        if result.state is ItemState.WAITING:
+            self._waiting[result.conversation_id] = result.faults
+        elif result.state in (ItemState.DONE, ItemState.UNCHANGED):
+            self._end_waiting(result.conversation_id)
+
+    def _end_waiting(self, conversation_id: str) -> None:
+        """The file that a conversation waited for has come in a later date folder of this run."""
+        told = self._waiting.pop(conversation_id, None)
+        if told is not None:
+            self._report.count(ItemState.WAITING, -1)
+            self._report.count(ItemState.DONE)
+            self._report.faults = [fault for fault in self._report.faults if fault not in told]
 
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
         failure = result.failure or Failure(

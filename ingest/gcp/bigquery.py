@@ -14,6 +14,8 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from ingest.domain.outcome import Step
+from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.gcp.remote_errors import translated
 from ingest.ports import LoadResult
@@ -71,16 +73,19 @@ class BigQueryRawSink:
         return rows
 
     async def erase(self, table: str, conversation_id: str) -> int:
-        """Delete the rows of one conversation; return how many."""
+        """Delete the rows of one conversation but for its tombstones; return how many."""
         return await self._call(self._erase, table, conversation_id)
 
     def _erase(self, table: str, conversation_id: str) -> int:
         config = bigquery.QueryJobConfig(
             query_parameters=[_parameter("conversation_id", conversation_id)]
         )
+        # A tombstone that went, even for a moment, would let a push bring the conversation back.
+        tombstones_stay = f" and step != '{Step.FORGET}'" if table == PIPELINE_EVENTS else ""
         job = self._client.query(
             f"delete from {self.table(table)} "
-            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id",
+            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
+            f"{tombstones_stay}",
             job_config=config,
             timeout=self._timeout,
             retry=None,

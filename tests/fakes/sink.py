@@ -70,7 +70,11 @@ class FakeSink:
 
     async def erase(self, table: str, conversation_id: str) -> int:
         async with self.trouble.call("erase"):
-            kept = [r for r in self.rows[table] if r.get("conversation_id") != conversation_id]
+            kept = [
+                row
+                for row in self.rows[table]
+                if row.get("conversation_id") != conversation_id or row.get("step") == "forget"
+            ]
             gone = len(self.rows[table]) - len(kept)
             self.rows[table] = kept
             return gone

@@ -247,3 +247,14 @@ def test_erased_rows_are_those_of_one_conversation(ports: Ports) -> None:
 
     assert gone == 2
     assert {key[0] for key in evidence(ports, *ids).newest_file_by_id} == {ids[1]}
+
+
+def test_erasing_leaves_the_tombstone(ports: Ports) -> None:
+    id_ = f"{ports.prefix}-a"
+    rows = [stamped(an_event(id_)), stamped(an_event(id_, Step.FORGET))]
+    load(ports, "pipeline_events", "events", *rows)
+
+    gone = ports.run(ports.sink.erase("pipeline_events", id_))
+
+    assert gone == 1
+    assert evidence(ports, id_).forgotten_ids == {id_}

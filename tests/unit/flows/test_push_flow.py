@@ -138,6 +138,19 @@ def test_files_that_arrive_apart_meet(tmp_path: Path, first: str, date: str) -> 
     ]
 
 
+def test_a_conversation_whose_files_meet_within_one_run_is_done(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID, metadata=None)
+    write(tmp_path, ID, date=LATER_DATE, transcription=None)
+
+    report = asyncio.run(world.push(tmp_path))
+    again = asyncio.run(world.push(tmp_path))
+
+    assert (report.exit_code, +report.states) == (ExitCode.OK, {ItemState.DONE: 2})
+    assert [fault.rule for fault in report.faults if fault.rule == "missing_file"] == []
+    assert +again.states == {ItemState.UNCHANGED: 2}
+
+
 def test_the_newest_delivery_counts_however_often_both_are_pushed(tmp_path: Path) -> None:
     world = World()
     write(tmp_path, ID)
