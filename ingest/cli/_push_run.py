@@ -23,11 +23,13 @@ from ingest.cli._report import echo_json, report_json, show_failures, show_fault
 from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode
+from ingest.flows.bucket_source import BucketSource, parse_gs_uri
 from ingest.flows.dry_run import without_effects
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Progress
-from ingest.flows.push import Mode, Push, PushOptions, PushReport
-from ingest.flows.source import BucketSource, LocalSource, Source, parse_gs_uri
+from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.push_report import PushReport
+from ingest.flows.source import LocalSource, Source
 from ingest.settings import LogFormat, Settings, cloud_run_shard, load_settings
 
 

@@ -17,11 +17,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.fault import Fault
-from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Step
+from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.sharding import Shard
-from ingest.domain.validation import check_conversation, has_errors, parse_file
+from ingest.domain.validation import has_errors
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
@@ -33,7 +32,9 @@ from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.profile import annotator_profile
 from ingest.flows.progress import Progress, Silent
-from ingest.flows.source import Source, SourceConversation, place_of
+from ingest.flows.push_report import PushReport
+from ingest.flows.source import Source, SourceConversation
+from ingest.flows.validate import conversation_faults
 from ingest.settings import Settings
 
 CHUNK_SIZE = 500
@@ -59,13 +60,6 @@ class PushOptions:
     summarization: bool = False
 
 
-@dataclass
-class PushReport(BatchReport):
-    """The batch's outcome with the faults of its files."""
-
-    faults: list[Fault] = field(default_factory=list)
-
-
 class Push:
     """One push; `stop` makes it finish what is in flight and end."""
 
@@ -83,7 +77,6 @@ class Push:
         self._tasks: set[asyncio.Task[None]] = set()
         self._report = PushReport()
         self._progress: Progress = outside.progress
-        self._waiting: dict[str, list[Fault]] = {}
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -286,24 +279,9 @@ class Push:
 
     def _settle(self, result: ItemResult) -> None:
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
-            if stage not in result.steps_passed:
-                self._progress.advance(stage.value)
-        if result.failure is not None:
-            self._report.fail([result.failure])
-            return
-        self._report.count(result.state)
-        if result.state is ItemState.WAITING:
-            self._waiting[result.conversation_id] = result.faults
-        elif result.state in (ItemState.DONE, ItemState.UNCHANGED):
-            self._end_waiting(result.conversation_id)
-
-    def _end_waiting(self, conversation_id: str) -> None:
-        """The file that a conversation waited for has come in a later date folder of this run."""
-        told = self._waiting.pop(conversation_id, None)
-        if told is not None:
-            self._report.count(ItemState.WAITING, -1)
-            self._report.count(ItemState.DONE)
-            self._report.faults = [fault for fault in self._report.faults if fault not in told]
+            self._progress.advance(stage.value)
+        self._progress.quota(self._outside.admission.use())
+        self._report.settle(result)
 
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
         failure = result.failure or Failure(
@@ -339,32 +317,6 @@ class Push:
             landed = await self._landing.flush()
         for table, rows in landed.items():
             self._report.effects[f"rows_{table}"] += rows
-
-
-async def conversation_faults(entry: SourceConversation) -> list[Fault]:
-    """Return all faults of one conversation folder; one missing file is not judged here."""
-    contents, faults = await entry.read()
-    metadata: Metadata | None = None
-    transcription: Transcription | None = None
-    for kind, content in contents.items():
-        parsed, found = parse_file(kind, content, place_of(entry, kind))
-        faults += found
-        if isinstance(parsed, Metadata):
-            metadata = parsed
-        elif isinstance(parsed, Transcription):
-            transcription = parsed
-    faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
-    if not contents and not has_errors(faults):
-        faults.append(
-            Fault(
-                f"{entry.batch_date}/{entry.conversation_id}",
-                "",
-                "missing_file",
-                "the folder holds neither metadata.json nor transcription.json",
-                f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
-            )
-        )
-    return faults
 
 
 def _key(item: SourceConversation) -> tuple[dt.date, str]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ingest.domain.conversation import CONVERSATION_ID_PATTERN, ConversationId, FileKind
+from ingest.domain.conversation import CONVERSATION_ID_PATTERN, FileKind
 from ingest.domain.fault import Fault
-from ingest.domain.object_paths import parse_batch_date, source_object
+from ingest.domain.object_paths import parse_batch_date
 from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
-from ingest.ports import ObjectStore, StoredObject
+from ingest.ports import StoredObject
 
 Contents = dict[FileKind, bytes]
 
@@ -82,7 +82,7 @@ class LocalConversation:
                 faults.append(_unreadable(place_of(self, kind), reason))
                 continue
             if isinstance(content, int):
-                faults.append(_too_large(place_of(self, kind), content))
+                faults.append(too_large(place_of(self, kind), content))
             else:
                 contents[kind] = content
         return contents, faults
@@ -142,118 +142,15 @@ class LocalSource:
                     yield found
 
 
-@dataclass(frozen=True)
-class BucketConversation:
-    """A conversation whose files are objects of a bucket."""
-
-    batch_date: dt.date
-    conversation_id: str
-    store: ObjectStore
-    objects: dict[FileKind, StoredObject]
-    is_own_bucket: bool
-
-    @property
-    def stored(self) -> dict[FileKind, StoredObject]:
-        """The objects themselves, when they lie where an upload would put them."""
-        if not self.is_own_bucket:
-            return {}
-        conversation_id = ConversationId(self.conversation_id)
-        return {
-            kind: stored
-            for kind, stored in self.objects.items()
-            if stored.name == source_object(self.batch_date, conversation_id, kind)
-        }
-
-    async def read(self) -> tuple[Contents, list[Fault]]:
-        """Return the objects' bytes, and a fault for each that is too large."""
-        contents: Contents = {}
-        faults: list[Fault] = []
-        for kind, stored in self.objects.items():
-            if stored.size_bytes > MAX_FILE_BYTES:
-                faults.append(_too_large(place_of(self, kind), stored.size_bytes))
-            else:
-                contents[kind] = await self.store.read(stored.name)
-        return contents, faults
-
-
-@dataclass(frozen=True)
-class BucketSource:
-    """A prefix of a bucket: `<prefix>/<date>/<id>/<kind>.json`, or the prefix ends in the date."""
-
-    store: ObjectStore
-    prefix: str
-    is_own_bucket: bool
-    is_quick_to_read: bool = False
-
-    async def walk(self) -> AsyncIterator[SourceConversation | Fault]:
-        """Yield every conversation in order, and a fault for each object that is no file of one."""
-        base, fixed_date = self._base()
-        current: BucketConversation | None = None
-        is_empty = True
-        async for stored in self.store.list(self._listed_prefix()):
-            date, parts = fixed_date, stored.name.removeprefix(base).split("/")
-            if date is None:
-                date = parse_batch_date(parts[0])
-                parts = parts[1:]
-            if date is None:
-                continue
-            is_empty = False
-            fault = _object_fault(date, parts)
-            if fault is not None:
-                yield fault
-                continue
-            if len(parts) != 2 or parts[1] not in _KIND_BY_NAME:
-                continue
-            if current is None or (current.batch_date, current.conversation_id) != (date, parts[0]):
-                if current is not None:
-                    yield current
-                current = BucketConversation(date, parts[0], self.store, {}, self.is_own_bucket)
-            current.objects[_KIND_BY_NAME[parts[1]]] = stored
-        if current is not None:
-            yield current
-        if is_empty:
-            raise InputError(
-                f"gs://{self.store.bucket}/{self.prefix} holds no date folder with objects",
-                "name it like gs://bucket/2025-12-28: <date>/<conversation_id>/metadata.json",
-            )
-
-    def _listed_prefix(self) -> str:
-        return f"{self.prefix}/" if self.prefix else ""
-
-    def _base(self) -> tuple[str, dt.date | None]:
-        date = parse_batch_date(self.prefix.rpartition("/")[2])
-        return self._listed_prefix(), date
-
-
-_KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
-
-
-def parse_gs_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and prefix of `gs://bucket/prefix`; raise InputError for anything else."""
-    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    if not uri.startswith("gs://") or not bucket:
-        raise InputError(f"{uri!r} is no bucket address", "write gs://bucket/prefix")
-    return bucket, prefix.strip("/")
-
-
-def _object_fault(date: dt.date, parts: list[str]) -> Fault | None:
-    place = f"{date}/{'/'.join(parts)}"
-    if len(parts) < 2 or not parts[0]:
-        return _no_conversation(place)
-    if not CONVERSATION_ID_PATTERN.fullmatch(parts[0]):
-        return _bad_id(place)
-    return None
-
-
 def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversation | Fault]:
     path = folder / name
     place = f"{date}/{name}"
     is_hidden = name.startswith(".") and not name.startswith("..")
     if is_hidden or not path.is_dir():
         if path.is_symlink() or not is_hidden:
-            yield _no_conversation(place)
+            yield no_conversation(place)
     elif not CONVERSATION_ID_PATTERN.fullmatch(name):
-        yield _bad_id(place)
+        yield bad_id(place)
     elif path.is_symlink() and not _is_within(path, folder):
         yield _link_out(place)
     else:
@@ -286,7 +183,8 @@ def _link_out(place: str) -> Fault:
     )
 
 
-def _no_conversation(place: str) -> Fault:
+def no_conversation(place: str) -> Fault:
+    """Return the fault of an entry that is no conversation."""
     return Fault(
         place,
         "",
@@ -296,7 +194,8 @@ def _no_conversation(place: str) -> Fault:
     )
 
 
-def _bad_id(place: str) -> Fault:
+def bad_id(place: str) -> Fault:
+    """Return the fault of a folder whose name is no id."""
     return Fault(
         place,
         "",
@@ -316,7 +215,8 @@ def _unreadable(place: str, reason: str) -> Fault:
     )
 
 
-def _too_large(place: str, size: int) -> Fault:
+def too_large(place: str, size: int) -> Fault:
+    """Return the fault of a file over the limit."""
     return Fault(
         place,
         "",

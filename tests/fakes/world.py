@@ -16,7 +16,8 @@ from ingest.flows.dry_run import without_effects
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Silent
-from ingest.flows.push import Mode, Push, PushOptions, PushReport
+from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.push_report import PushReport
 from ingest.flows.source import LocalSource
 from ingest.settings import Settings
 from tests.fakes.clock import ManualClock

@@ -18,6 +18,7 @@ from ingest.domain.phrase_matching import (
     RuleGroup,
 )
 from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.bucket_source import parse_gs_uri
 from ingest.flows.matchers import (
     apply_matchers,
     delete_matchers,
@@ -25,7 +26,7 @@ from ingest.flows.matchers import (
     read_definitions,
 )
 from ingest.flows.profile import annotator_profile
-from ingest.flows.source import LocalConversation, LocalSource, parse_gs_uri
+from ingest.flows.source import LocalConversation, LocalSource
 from tests.fakes.folders import DATE, LATER_DATE, conversation_id, transcription, write, write_many
 from tests.fakes.world import World
 

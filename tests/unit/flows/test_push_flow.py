@@ -8,7 +8,8 @@ import pytest
 from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.domain.sharding import Shard
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.source import BucketSource, LocalSource
+from ingest.flows.bucket_source import BucketSource
+from ingest.flows.source import LocalSource
 from tests.fakes.folders import (
     DATE,
     LATER_DATE,

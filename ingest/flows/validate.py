@@ -1,0 +1,34 @@
+"""All faults of one conversation folder, before anything is sent."""
+
+from __future__ import annotations
+
+from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.fault import Fault
+from ingest.domain.validation import check_conversation, has_errors, parse_file
+from ingest.flows.source import SourceConversation, place_of
+
+
+async def conversation_faults(entry: SourceConversation) -> list[Fault]:
+    """Return all faults of one conversation folder; one missing file is not judged here."""
+    contents, faults = await entry.read()
+    metadata: Metadata | None = None
+    transcription: Transcription | None = None
+    for kind, content in contents.items():
+        parsed, found = parse_file(kind, content, place_of(entry, kind))
+        faults += found
+        if isinstance(parsed, Metadata):
+            metadata = parsed
+        elif isinstance(parsed, Transcription):
+            transcription = parsed
+    faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
+    if not contents and not has_errors(faults):
+        faults.append(
+            Fault(
+                f"{entry.batch_date}/{entry.conversation_id}",
+                "",
+                "missing_file",
+                "the folder holds neither metadata.json nor transcription.json",
+                f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
+            )
+        )
+    return faults
