@@ -58,7 +58,7 @@ def test_upgrading_from_version_1_keeps_every_conversation(
     before = warehouse.rows(question)
 
     project = DbtProject(tmp_path_factory.mktemp("upgrade"), warehouse.endpoint)
-    project.run("run", "--select", "+conversation_registry")
+    project.run("run", "--full-refresh", "--select", "+conversation_registry")
 
     table = warehouse.client.get_table("coach.conversation_registry_v1", timeout=60)
     versions = warehouse.rows("select count(*) as n from coach.conversation_registry")
