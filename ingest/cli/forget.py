@@ -19,7 +19,7 @@ def forget(
 
     The next `dbt build` removes it from the marts; a push of its folder is refused from then on.
 
-    Example: ingest forget 317675af-cf34-40c3-abd9-8c2eaec75aa9 --dry-run
+    Example: ingest forget 317675af-a8f1-49fc-8481-dcefa6dc849e --dry-run
     """
     from ingest.cli import _forget_run
 
