@@ -103,9 +103,14 @@ class Command:
         return Control(self.stack.endpoints["insights_endpoint"])
 
 
-def ended(process: subprocess.Popen[str], timeout_sec: float = 60) -> Ended:
-    """Return how the process ended."""
-    stdout, stderr = process.communicate(timeout=timeout_sec)
+def ended(process: subprocess.Popen[str], timeout_sec: float = 120) -> Ended:
+    """Return how the process ended; one that doesn't end is killed."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout_sec)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return Ended(process.returncode, stdout, stderr)
 
 

@@ -55,7 +55,8 @@ def test_an_endpoint_that_never_answers_fails_within_seconds_with_a_hint(
         ]
         told = [ended(process) for process in started]
 
-    assert time.monotonic() - began < 30
+    # Three commands start at a time; the wait itself is 10 s at most.
+    assert time.monotonic() - began < 45
     assert [one.exit_code for one in told] == [4, 4, 4]
     for one in told:
         assert len(one.lines("error: ")) == 1

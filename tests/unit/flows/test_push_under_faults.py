@@ -6,9 +6,12 @@ import asyncio
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ingest.domain.annotators import Selector
+from ingest.domain.outcome import Step
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.push import Mode
 from ingest.flows.source import LocalSource
@@ -232,3 +235,87 @@ def test_an_item_whose_budget_is_spent_fails_and_the_next_run_mends_it(tmp_path:
     assert_whole(world, ids)
     attempts = [e["attempt"] for e in world.sink.rows["pipeline_events"] if e["step"] == "submit"]
     assert attempts[:2] > [1, 1]
+
+
+def test_an_analysis_that_another_run_began_for_another_profile_is_followed_by_our_own(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    id_ = write_many(tmp_path, 1)[0]
+    asyncio.run(world.push(tmp_path, until=Step.SUBMIT))
+    world.insights.analysis_sec = 30.0
+    other = Selector(frozenset({"run_entity_annotator"}))
+    asyncio.run(world.insights.create_analysis(id_, other))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == 2
+    assert world.clock.monotonic() > 60.0
+
+
+def test_an_analysis_that_never_ends_fails_its_conversation_and_is_waited_for_again(
+    tmp_path: Path,
+) -> None:
+    world = World(settings=fake_settings(analysis_timeout_sec=60))
+    ids = write_many(tmp_path, 1)
+    world.insights.analysis_sec = 100.0
+
+    slow = asyncio.run(world.push(tmp_path))
+    mended = asyncio.run(world.push(tmp_path))
+
+    assert [(f.step, f.code) for f in slow.failures] == [(Step.ANALYSE, "DEADLINE_EXCEEDED")]
+    assert mended.exit_code is ExitCode.OK
+    assert_whole(world, ids)
+
+
+def test_a_damaged_upload_is_sent_again(tmp_path: Path) -> None:
+    world = World()
+    ids = write_many(tmp_path, 1)
+    world.store.trouble.fail("put", "DATA_LOSS", after_effect=True)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    assert_whole(world, ids)
+    assert world.store.generation_count(f"{DATE}/{ids[0]}/metadata.json") == 2
+
+
+def test_an_object_that_someone_else_wrote_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    id_ = write_many(tmp_path, 1)[0]
+    name = f"{DATE}/{id_}/metadata.json"
+    put = world.store.put
+
+    async def race(target: str, content: bytes, **more: Any) -> Any:
+        if target == name and world.store.generation_count(name) == 0:
+            await put(name, b"{}", **{**more, "content_sha256": "other"})
+        return await put(target, content, **more)
+
+    monkeypatch.setattr(world.store, "put", race)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert [(f.step, f.code) for f in report.failures] == [(Step.UPLOAD, "FAILED_PRECONDITION")]
+    assert world.store.content(name) == b"{}"
+
+
+def test_what_a_killed_run_uploaded_and_never_landed_is_landed_when_its_other_file_comes(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    id_ = conversation_id(3)
+    write(tmp_path / "a", id_, transcription=None)
+    # The rows of the first run never reach the bucket.
+    world.store.trouble.fail("put", "PERMISSION_DENIED", call=2)
+    asyncio.run(world.push(tmp_path / "a"))
+    world.store.trouble.end()
+    write(tmp_path / "b", id_, metadata=None)
+
+    report = asyncio.run(world.push(tmp_path / "b"))
+
+    assert report.exit_code is ExitCode.OK
+    kinds = sorted(row["kind"] for row in world.sink.rows["conversation_files"])
+    assert kinds == ["metadata", "transcription"]
