@@ -143,7 +143,7 @@ async def _pushed(
 ) -> tuple[dict[ItemState, int], WatchedGate]:
     settings = fake_settings(
         insights_endpoint=emulator.address,
-        concurrency=128,
+        concurrency=Settings.model_fields["concurrency"].default,
         quota_creates_per_min=300,
         quota_analyses_per_min=300,
         quota_requests_per_min=3_000,

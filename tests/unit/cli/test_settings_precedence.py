@@ -47,7 +47,7 @@ def test_a_flag_wins_over_env_over_dotenv_over_default(
     found.append(load_settings(concurrency=9).concurrency)
     found.append(load_settings(concurrency=None).concurrency)
 
-    assert found == [128, 7, 8, 9, 8]
+    assert found == [384, 7, 8, 9, 8]
 
 
 def test_without_a_project_the_local_stack_is_used(tmp_path: Path) -> None:
