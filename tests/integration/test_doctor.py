@@ -16,22 +16,33 @@ from google.cloud import bigquery
 from stack_fixture import Stack
 
 pytestmark = pytest.mark.stack
+RUN_INGEST = "from ingest.cli import main; main()"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def doctor(endpoints: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return ingest(endpoints, "doctor", "--json")
+
+
+def ingest(endpoints: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("INGEST_")
     } | {f"INGEST_{name.upper()}": value for name, value in endpoints.items()}
     return subprocess.run(
-        [sys.executable, "-c", "from ingest.cli import main; main()", "doctor", "--json"],
+        [sys.executable, "-c", RUN_INGEST, *arguments],
         env=environment,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
+
+
+@pytest.fixture(autouse=True)
+def applied_matchers(stack: Stack) -> None:
+    """Other tests of the session may have left the stack's phrase matchers otherwise."""
+    assert ingest(stack.endpoints, "matchers", "apply").returncode == 0
 
 
 def failed(finished: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
