@@ -1,39 +1,64 @@
-{# dbt's MERGE with one more kind of incremental predicate: `literal_range:<column>` becomes
-   `<column> between <literal> and <literal>`, the range of the rows to be merged and of the rows
-   that the same conversations have in the target. So the target is pruned to a few partitions, and
-   a row whose partition column has changed is still found. #}
+{# dbt's MERGE with two more words in `incremental_predicates`.
+
+   `literal_range:<column>` becomes `<column> between <literal> and <literal>`, the range of the rows to be
+   merged and of the rows that the same conversations have in the target. So the target is pruned to a few
+   partitions, and a row whose partition column has changed is still found.
+
+   `whole_conversations` says that the model gives all rows of every conversation in it: rows of those
+   conversations that it no longer gives are deleted first, since MERGE alone never takes a row out. #}
 {% macro bigquery__get_merge_sql(target, source, unique_key, dest_columns, incremental_predicates=none) -%}
     {%- set predicates = [] -%}
-    {%- for predicate in incremental_predicates or [] -%}
-        {%- if predicate.startswith('literal_range:') -%}
-            {%- do predicates.append(literal_range(target, source, predicate.split(':')[1])) -%}
-        {%- else -%}
+    {%- set wanted = incremental_predicates or [] -%}
+    {%- for predicate in wanted if predicate.startswith('literal_range:') -%}
+        {%- set column = predicate.split(':')[1] -%}
+        {%- set touched = touched_rows(target, source, unique_key, column) -%}
+        {%- set range = 'false' -%}
+        {%- if touched['first_value'] is not none -%}
+            {%- set range = "DBT_INTERNAL_DEST." ~ column ~ " between date '" ~ touched['first_value']
+                ~ "' and date '" ~ touched['last_value'] ~ "'" -%}
+        {%- endif -%}
+        {%- do predicates.append(range) -%}
+        {%- if 'whole_conversations' in wanted and touched['stale_count'] > 0 -%}
+            {%- do run_query(delete_stale(target, source, unique_key, range)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for predicate in wanted -%}
+        {%- if predicate != 'whole_conversations' and not predicate.startswith('literal_range:') -%}
             {%- do predicates.append(predicate) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ dbt.default__get_merge_sql(target, source, unique_key, dest_columns, predicates) }}
 {%- endmacro %}
 
-{% macro literal_range(target, source, column) -%}
+{% macro touched_rows(target, source, unique_key, column) -%}
     {%- set query -%}
-        with merged as (select conversation_id, {{ column }} from {{ source }}),
+        with merged as (select conversation_id, {{ column }}, {{ unique_key }} from {{ source }}),
+
+        held as (
+            select {{ column }}, {{ unique_key }}
+            from {{ target }}
+            where conversation_id in (select conversation_id from merged)
+        ),
 
         touched as (
-            select {{ column }} from merged
+            select {{ column }}, false as is_stale from merged
             union all
-            select {{ column }} from {{ target }}
-            where conversation_id in (select conversation_id from merged)
+            select {{ column }}, {{ unique_key }} not in (select {{ unique_key }} from merged) as is_stale from held
         )
 
         select
             format_date('%F', min({{ column }})) as first_value,
-            format_date('%F', max({{ column }})) as last_value
+            format_date('%F', max({{ column }})) as last_value,
+            countif(is_stale) as stale_count
         from touched
     {%- endset -%}
-    {%- set range = run_query(query).rows[0] -%}
-    {%- if range[0] is none -%}
-        false
-    {%- else -%}
-        DBT_INTERNAL_DEST.{{ column }} between date '{{ range[0] }}' and date '{{ range[1] }}'
-    {%- endif -%}
+    {{ return(run_query(query).rows[0]) }}
+{%- endmacro %}
+
+{% macro delete_stale(target, source, unique_key, range) -%}
+    delete from {{ target }} as DBT_INTERNAL_DEST
+    where
+        {{ range }}
+        and conversation_id in (select conversation_id from {{ source }})
+        and {{ unique_key }} not in (select {{ unique_key }} from {{ source }})
 {%- endmacro %}

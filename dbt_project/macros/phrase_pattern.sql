@@ -28,3 +28,20 @@
         )
     )
 {%- endmacro %}
+
+{# Where the phrase stands in the text as whole words: array<struct<start_char, end_char>>, in order. #}
+{% macro phrase_spans(plain_text, pattern) -%}
+    {%- set start = '(cast(regexp_instr(' ~ plain_text ~ ', ' ~ pattern ~ ', 1, nth + 1) as int64) - 1)' -%}
+    {%- set end = '(' ~ start ~ ' + char_length(occurrence))' -%}
+    {%- set spans -%}
+        array(
+            select as struct
+                {{ start }} as start_char,
+                {{ end }} as end_char
+            from unnest(regexp_extract_all({{ plain_text }}, {{ pattern }})) as occurrence with offset as nth
+            where {{ is_whole_words(plain_text, start, end) }}
+            order by nth
+        )
+    {%- endset -%}
+    {{ spans.split() | join(' ') }}
+{%- endmacro %}

@@ -130,6 +130,7 @@ def _merge(model: dict[str, Any], columns: list[Column]) -> str:
     predicates = "".join(
         f" and target.{p.split(':')[1]} between date '2025-01-01' and date '2025-12-31'"
         for p in model["config"].get("incremental_predicates") or []
+        if p.startswith("literal_range:")
     )
     return (
         f"merge into {model['relation_name']} as target "

@@ -4,6 +4,7 @@
         unique_key='disclosure_said_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
+        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
         post_hook="{{ delete_superseded() }}"
     )
 }}
@@ -27,29 +28,24 @@ rules as (
     where display_name = 'required_disclosures' and not is_negated
 ),
 
-occurrences as (
-    select
-        agent_turns.*,
-        rules.disclosure,
-        occurrence,
-        cast(regexp_instr(agent_turns.plain_text, rules.pattern, 1, nth + 1) as int64) - 1 as start_char
-    from agent_turns
-    cross join rules
-    cross join unnest(regexp_extract_all(agent_turns.plain_text, rules.pattern)) as occurrence with offset as nth
-),
-
 said as (
     select
-        {{ surrogate_key(['conversation_id', 'disclosure']) }} as disclosure_said_id,
-        conversation_id,
-        payload_sha256,
-        disclosure,
-        min(turn_index) as first_turn_index,
-        batch_date,
-        landed_at
-    from occurrences
-    where {{ is_whole_words('plain_text', 'start_char', 'start_char + char_length(occurrence)') }}
-    group by conversation_id, payload_sha256, disclosure, batch_date, landed_at
+        {{ surrogate_key(['agent_turns.conversation_id', 'rules.disclosure']) }} as disclosure_said_id,
+        agent_turns.conversation_id,
+        agent_turns.payload_sha256,
+        rules.disclosure,
+        min(agent_turns.turn_index) as first_turn_index,
+        agent_turns.batch_date,
+        agent_turns.landed_at
+    from agent_turns
+    cross join rules
+    where array_length({{ phrase_spans('agent_turns.plain_text', 'rules.pattern') }}) > 0
+    group by
+        agent_turns.conversation_id,
+        agent_turns.payload_sha256,
+        rules.disclosure,
+        agent_turns.batch_date,
+        agent_turns.landed_at
 )
 
 select * from said

@@ -4,6 +4,7 @@
         unique_key='conversation_version_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
+        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}

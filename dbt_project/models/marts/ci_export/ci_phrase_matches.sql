@@ -31,29 +31,35 @@ hits as (
     {{ latest_by('hit_id', 'annotations.revision_id') }}
 ),
 
-occurrences as (
+found as (
     select
         hits.hit_id,
         rules.*,
-        occurrence,
-        cast(regexp_instr(hits.plain_text, rules.pattern, 1, nth + 1) as int64) - 1 as start_char,
-        hits.plain_text
+        {{ phrase_spans('hits.plain_text', 'rules.pattern') }} as spans
     from hits
     inner join {{ ref('int_phrase_rules') }} as rules
         on
             hits.phrase_matcher_id = rules.phrase_matcher_id
             and hits.revision_id = rules.revision_id
-    cross join unnest(regexp_extract_all(hits.plain_text, rules.pattern)) as occurrence with offset as nth
+),
+
+holding as (
+    select *
+    from found
+    qualify
+        logical_and((array_length(spans) > 0) != is_negated) over in_group
+        or (not is_all_of and logical_or((array_length(spans) > 0) != is_negated) over in_group)
+    window in_group as (partition by hit_id, group_number)
 ),
 
 phrases as (
     select
-        *,
-        start_char + char_length(occurrence) as end_char
-    from occurrences
-    where
-        not is_negated
-        and {{ is_whole_words('plain_text', 'start_char', 'start_char + char_length(occurrence)') }}
+        holding.* except (spans),
+        span.start_char,
+        span.end_char
+    from holding
+    cross join unnest(holding.spans) as span
+    where not holding.is_negated
 ),
 
 matches as (
