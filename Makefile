@@ -6,7 +6,7 @@ DATE   := 2025-12-28
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help setup demo test lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform clean
+.PHONY: help setup demo test properties lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -53,7 +53,10 @@ sql-lint: $(VENV)/.dev-installed
 	$(BIN)/sqlfluff lint --processes 1 dbt_project tests/data_tests
 
 unit: $(VENV)/.dev-installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/warehouse/test_properties.py
+
+properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten (long)
+	$(BIN)/python -m pytest tests/warehouse/test_properties.py
 
 docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage
 	$(BIN)/dbt docs generate --static
