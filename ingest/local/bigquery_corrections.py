@@ -12,9 +12,16 @@ from typing import Any
 
 from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
-from local_bigquery.engine import results
+from local_bigquery.catalog import tabledata, tables
+from local_bigquery.engine import database, results
 from local_bigquery.jobs import query, runner
+from local_bigquery.sql.rules import partitions
 
+from ingest.local.bigquery_catalog_lookup import (
+    columns,
+    with_lookup_of_hidden_column,
+    with_lookup_of_one,
+)
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 
@@ -25,6 +32,9 @@ CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
 def install() -> None:
     """Every job that the emulator runs from now on follows the corrected rules."""
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
+    database.objects = with_lookup_of_one(database.objects)
+    tables.columns = tabledata.columns = columns
+    partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
     query.execute = with_destination_of_ctas(query.execute)
     jobs_api.results = without_rows_of_ctas(jobs_api.results)
     runner.submit = with_checked_job_id(runner.submit)

@@ -37,7 +37,7 @@ def batch(ports: Ports, name: str, *rows: Mapping[str, Any]) -> str:
     content = gzip.compress(b"".join(orjson.dumps(row) + b"\n" for row in rows), mtime=0)
     stored = ports.run(
         ports.store.put(
-            f"_landing/{ports.prefix}-{name}.json.gz",
+            f"batches/{ports.prefix}-{name}.json.gz",
             content,
             content_type="application/gzip",
             content_sha256="ab" * 32,
@@ -131,7 +131,7 @@ def test_a_row_that_does_not_fit_fails_the_whole_job_and_its_id_is_spent(
 
 
 def test_a_batch_that_is_not_there_fails_the_job(ports: Ports) -> None:
-    uri = f"gs://{ports.store.bucket}/_landing/{ports.prefix}-none.json.gz"
+    uri = f"gs://{ports.store.bucket}/batches/{ports.prefix}-none.json.gz"
 
     with pytest.raises(RemoteError) as caught:
         ports.run(ports.sink.load("pipeline_events", uri, f"ingest-{ports.prefix}-1"))
