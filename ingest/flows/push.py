@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
-from ingest.domain.fault import Fault
+from ingest.choices import Mode
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.sharding import Shard
-from ingest.domain.validation import has_errors
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
@@ -28,25 +26,16 @@ from ingest.flows.bulk import analyse_in_bulk
 from ingest.flows.conversation_run import ConversationRun, ItemResult, Services
 from ingest.flows.effects import TRACER
 from ingest.flows.evidence import Evidence, EvidenceReader
+from ingest.flows.intake import CHUNK_SIZE, Intake
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.profile import annotator_profile
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import Source, SourceConversation
-from ingest.flows.validate import conversation_faults
 from ingest.settings import Settings
 
-CHUNK_SIZE = 500
 BULK_THRESHOLD = 1000
-
-
-class Mode(StrEnum):
-    """How analyses are asked for."""
-
-    AUTO = "auto"
-    SINGLE = "single"
-    BULK = "bulk"
 
 
 @dataclass(frozen=True)
@@ -85,22 +74,19 @@ class Push:
 
     async def run(self, source: Source) -> PushReport:
         """Return the report once everything that could be done is landed."""
-        count, invalid = await self._validate(source)
-        for stage in STAGES[: STAGES.index(self._options.until) + 1]:
+        options = self._options
+        intake = Intake(
+            source, options.shard, self._report, self._progress, lambda: self._is_stopped
+        )
+        count = await intake.validate()
+        for stage in STAGES[: STAGES.index(options.until) + 1]:
             self._outside.progress.stage(stage.value, count)
         recovered = await self._landing.recover()
         if recovered:
             self._outside.progress.note(f"landed {recovered} batches that an earlier run had left")
         services = await self._services()
-        is_bulk = self._is_bulk(count)
         try:
-            async for date, items in self._dates(source, invalid, whole=is_bulk):
-                if is_bulk:
-                    await self._analyse_in_bulk(services, date, items)
-                await self._run_chunks(services, items)
-                if is_bulk or self._is_stopped:
-                    await self._drain()
-            await self._drain()
+            await self._run_dates(services, intake, is_bulk=self._is_bulk(count))
         except RemoteError:
             await self._land_what_ends()
             raise
@@ -109,60 +95,18 @@ class Push:
         self._report.is_interrupted = self._is_stopped
         return self._report
 
-    async def _validate(self, source: Source) -> tuple[int | None, set[tuple[dt.date, str]]]:
-        """Report every fault of a source that is quick to read; others are judged on the way."""
-        progress = self._outside.progress
-        invalid: set[tuple[dt.date, str]] = set()
-        if not source.is_quick_to_read:
-            return None, invalid
-        progress.stage(Step.VALIDATE.value, None)
-        count = 0
-        async for entry in source.walk():
-            if self._is_stopped:
-                break
-            if isinstance(entry, Fault):
-                self._add_entry_fault(entry)
-                continue
-            if not self._options.shard.takes(entry.conversation_id):
-                continue
-            count += 1
-            faults = await conversation_faults(entry)
-            self._report.faults += faults
-            if has_errors(faults):
-                invalid.add(_key(entry))
-                self._report.count(ItemState.INVALID)
-            progress.advance(Step.VALIDATE.value)
-        progress.stage(Step.VALIDATE.value, count)
-        return count - len(invalid), invalid
-
-    async def _dates(
-        self, source: Source, invalid: set[tuple[dt.date, str]], *, whole: bool
-    ) -> AsyncIterator[tuple[dt.date, list[SourceConversation]]]:
-        """Yield conversations by the chunk, or by the whole date; before another date begins,
-        what runs is drained."""
-        held: list[SourceConversation] = []
-        async for entry in source.walk():
-            if isinstance(entry, Fault):
-                if not source.is_quick_to_read:
-                    self._add_entry_fault(entry)
-                continue
-            if not self._options.shard.takes(entry.conversation_id) or _key(entry) in invalid:
-                continue
-            if held and held[0].batch_date != entry.batch_date:
-                yield held[0].batch_date, held
+    async def _run_dates(self, services: Services, intake: Intake, *, is_bulk: bool) -> None:
+        date: dt.date | None = None
+        async for items in intake.chunks(whole_dates=is_bulk):
+            if items[0].batch_date != date:
                 await self._drain()
-                held = []
-            held.append(entry)
-            if len(held) == CHUNK_SIZE and not whole:
-                yield entry.batch_date, held
-                held = []
-        if held:
-            yield held[0].batch_date, held
-
-    def _add_entry_fault(self, fault: Fault) -> None:
-        if self._options.shard.index == 0:
-            self._report.faults.append(fault)
-            self._report.count(ItemState.INVALID)
+                date = items[0].batch_date
+            if is_bulk:
+                await self._analyse_in_bulk(services, date, items)
+            await self._run_chunks(services, items)
+            if self._is_stopped:
+                await self._drain()
+        await self._drain()
 
     async def _services(self) -> Services:
         outside = self._outside
@@ -317,7 +261,3 @@ class Push:
             landed = await self._landing.flush()
         for table, rows in landed.items():
             self._report.effects[f"rows_{table}"] += rows
-
-
-def _key(item: SourceConversation) -> tuple[dt.date, str]:
-    return item.batch_date, item.conversation_id

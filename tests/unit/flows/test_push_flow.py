@@ -139,7 +139,11 @@ def test_files_that_arrive_apart_meet(tmp_path: Path, first: str, date: str) -> 
     ]
 
 
-def test_a_conversation_whose_files_meet_within_one_run_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_size", [1, 500])
+def test_a_conversation_whose_files_meet_within_one_run_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_size: int
+) -> None:
+    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", chunk_size)
     world = World()
     write(tmp_path, ID, metadata=None)
     write(tmp_path, ID, date=LATER_DATE, transcription=None)
@@ -374,7 +378,7 @@ def test_what_is_in_flight_at_a_fatal_error_is_landed(
 ) -> None:
     world = World()
     ids = write_many(tmp_path, 4)
-    monkeypatch.setattr("ingest.flows.push.CHUNK_SIZE", 2)
+    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", 2)
     # The evidence of the first two is read; that of the next two is refused for good.
     world.sink.trouble.fail("query", "PERMISSION_DENIED", call=2)
 

@@ -1,0 +1,88 @@
+"""Which conversations of a source one push takes: those of its shard that are valid, by date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+
+from ingest.domain.fault import Fault
+from ingest.domain.outcome import ItemState, Step
+from ingest.domain.sharding import Shard
+from ingest.domain.validation import has_errors
+from ingest.flows.progress import Progress
+from ingest.flows.push_report import PushReport
+from ingest.flows.source import Source, SourceConversation
+from ingest.flows.validate import conversation_faults
+
+CHUNK_SIZE = 500
+
+
+class Intake:
+    """The conversations of one source; what it refuses is counted in the report."""
+
+    def __init__(
+        self,
+        source: Source,
+        shard: Shard,
+        report: PushReport,
+        progress: Progress,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._shard = shard
+        self._report = report
+        self._progress = progress
+        self._is_stopped = is_stopped
+        self._invalid: set[tuple[dt.date, str]] = set()
+
+    async def validate(self) -> int | None:
+        """Report every fault of a source that is quick to read, and return how many
+        conversations are valid; others are judged on the way (None)."""
+        if not self._source.is_quick_to_read:
+            return None
+        self._progress.stage(Step.VALIDATE.value, None)
+        count = 0
+        async for entry in self._source.walk():
+            if self._is_stopped():
+                break
+            if isinstance(entry, Fault):
+                self._refuse(entry)
+                continue
+            if not self._shard.takes(entry.conversation_id):
+                continue
+            count += 1
+            faults = await conversation_faults(entry)
+            self._report.faults += faults
+            if has_errors(faults):
+                self._invalid.add(_key(entry))
+                self._report.count(ItemState.INVALID)
+            self._progress.advance(Step.VALIDATE.value)
+        self._progress.stage(Step.VALIDATE.value, count)
+        return count - len(self._invalid)
+
+    async def chunks(self, *, whole_dates: bool) -> AsyncIterator[list[SourceConversation]]:
+        """Yield conversations by the chunk, or by the whole date; a chunk is of one date."""
+        held: list[SourceConversation] = []
+        async for entry in self._source.walk():
+            if isinstance(entry, Fault):
+                if not self._source.is_quick_to_read:
+                    self._refuse(entry)
+                continue
+            if not self._shard.takes(entry.conversation_id) or _key(entry) in self._invalid:
+                continue
+            is_full = len(held) == CHUNK_SIZE and not whole_dates
+            if held and (is_full or held[0].batch_date != entry.batch_date):
+                yield held
+                held = []
+            held.append(entry)
+        if held:
+            yield held
+
+    def _refuse(self, fault: Fault) -> None:
+        if self._shard.index == 0:
+            self._report.faults.append(fault)
+            self._report.count(ItemState.INVALID)
+
+
+def _key(item: SourceConversation) -> tuple[dt.date, str]:
+    return item.batch_date, item.conversation_id
