@@ -9,26 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingest.choices import LogFormat
 from ingest.errors import SettingsError
 
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 LOCAL_STATE_FILE = Path(".local/stack.json")
-
-
-class LogFormat(StrEnum):
-    """How remote effects are logged on stderr."""
-
-    NONE = "none"
-    TEXT = "text"
-    JSON = "json"
 
 
 class Settings(BaseSettings):

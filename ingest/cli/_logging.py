@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from ingest.settings import LogFormat
+from ingest.choices import LogFormat
 
 _SEVERITIES = {"WARNING": "WARNING", "INFO": "INFO", "ERROR": "ERROR"}
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.settings import LogFormat
+from ingest.choices import LogFormat
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]

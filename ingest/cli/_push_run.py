@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from ingest.choices import LogFormat, Mode
 from ingest.cli._context import (
     new_run_id,
     other_bucket,
@@ -27,10 +28,10 @@ from ingest.flows.bucket_source import BucketSource, parse_gs_uri
 from ingest.flows.dry_run import without_effects
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Progress
-from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.push import Push, PushOptions
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import LocalSource, Source
-from ingest.settings import LogFormat, Settings, cloud_run_shard, load_settings
+from ingest.settings import Settings, cloud_run_shard, load_settings
 
 
 def execute(

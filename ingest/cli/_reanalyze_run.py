@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from ingest.choices import LogFormat
 from ingest.cli._context import (
     landing_of,
     new_run_id,
@@ -23,7 +24,7 @@ from ingest.domain.outcome import BatchReport
 from ingest.errors import ExitCode, InputError
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.reanalyze import Reanalyze, Selected, Selection
-from ingest.settings import LogFormat, Settings, load_settings
+from ingest.settings import Settings, load_settings
 
 
 def check_choice(selection: Selection, *, is_all: bool, has_filter: bool) -> None:

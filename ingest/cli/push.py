@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ingest.choices import Mode
 from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption, ShardOption
 from ingest.domain.outcome import Step
-from ingest.flows.push import Mode
 
 
 class Stage(StrEnum):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ingest.choices import Mode
 from ingest.domain.conversation import FileKind
 from ingest.domain.fault import Fault
 from ingest.domain.outcome import ItemState
@@ -24,7 +25,7 @@ from ingest.emulator.control import Control
 from ingest.emulator.pytest_plugin import RunningEmulator
 from ingest.emulator.testing.object_server import ObjectServer
 from ingest.flows.admission import Admission
-from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.push import Push, PushOptions
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.ports import StoredObject
 from ingest.settings import Settings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ingest.choices import Mode
 from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard
 from ingest.flows.admission import Admission
@@ -16,7 +17,7 @@ from ingest.flows.dry_run import without_effects
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Silent
-from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.push import Push, PushOptions
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import LocalSource
 from ingest.settings import Settings

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from ingest.choices import Mode
 from ingest.domain.annotators import Selector
 from ingest.domain.outcome import Step
 from ingest.errors import ExitCode, RemoteError
-from ingest.flows.push import Mode
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import DATE, conversation_id, transcription, write, write_many
 from tests.fakes.world import World, fake_settings

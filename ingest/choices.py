@@ -1,0 +1,24 @@
+"""Words that a caller chooses from, shared by the command line, the settings and the flows.
+
+They stand alone so that the help of a command needs no more than them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LogFormat(StrEnum):
+    """How remote effects are logged on stderr."""
+
+    NONE = "none"
+    TEXT = "text"
+    JSON = "json"
+
+
+class Mode(StrEnum):
+    """How analyses are asked for."""
+
+    AUTO = "auto"
+    SINGLE = "single"
+    BULK = "bulk"
