@@ -7,11 +7,11 @@ conversations has no use for them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ingest.ports import CiConversation, CiMatcher, CiOperation, StoredObject
+from ingest.ports import CiConversation, CiMatcher, CiOperation, Page, StoredObject
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ class Bucket(Protocol):
     async def folders(self, prefix: str) -> Sequence[str]:
         """Return the names that follow the prefix up to a slash, slash included."""
 
-    def list(self, prefix: str, start: str = "", end: str = "") -> AsyncIterator[StoredObject]:
-        """Yield live objects under the prefix with start <= name < end, by name."""
+    async def list(
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
+        """Return a page of the live objects under the prefix with start <= name < end, by name."""
 
 
 class CiReader(Protocol):

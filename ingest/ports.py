@@ -8,7 +8,7 @@ gRPC status name in `code`, whatever the transport was. Retries belong to the ca
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,6 +38,14 @@ class Gate(Protocol):
 
     def exhausted(self, method: str, retry_after_sec: float) -> None:
         """The service refused a call of that method for quota."""
+
+
+@dataclass(frozen=True)
+class Page[Item]:
+    """A part of a listing; `next_token` asks for the part after it, "" when there is none."""
+
+    items: Sequence[Item]
+    next_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,10 @@ class ObjectStore(Protocol):
     async def read(self, name: str) -> bytes:
         """Return the live object's bytes."""
 
-    def list(self, prefix: str, start: str = "", end: str = "") -> AsyncIterator[StoredObject]:
-        """Yield live objects under the prefix with start <= name < end, by name."""
+    async def list(
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
+        """Return a page of the live objects under the prefix with start <= name < end, by name."""
 
     async def delete(self, name: str, generation: int) -> None:
         """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
@@ -150,8 +160,8 @@ class InsightsApi(Protocol):
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete it with its analyses; no error when it's gone."""
 
-    def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
-        """Yield those that the filter admits, in the FULL view."""
+    async def list_conversations(self, filter_: str, page_token: str = "") -> Page[CiConversation]:
+        """Return a page of those that the filter admits, in the FULL view."""
 
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
         """Start an analysis. Not idempotent, and billed."""

@@ -24,6 +24,7 @@ from ingest.cli._report import echo_json, report_json, show_failures, show_fault
 from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode
+from ingest.flows.attempts import Attempts
 from ingest.flows.bucket_source import BucketSource, parse_gs_uri
 from ingest.flows.dry_run import without_effects
 from ingest.flows.outside import Outside
@@ -86,11 +87,12 @@ async def _opened(
         yield source
         return
     bucket, prefix = parse_gs_uri(source)
+    attempts = Attempts(real.clock, settings.step_budget_sec, real.rng)
     if bucket == real.store.bucket:
-        yield BucketSource(real.store, prefix, is_own_bucket=True)
+        yield BucketSource(real.store, prefix, attempts, is_own_bucket=True)
         return
     async with other_bucket(settings, bucket) as store:
-        yield BucketSource(store, prefix, is_own_bucket=False)
+        yield BucketSource(store, prefix, attempts, is_own_bucket=False)
 
 
 def _print(report: PushReport, planned: Counter[str] | None) -> None:

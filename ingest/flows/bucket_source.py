@@ -11,6 +11,8 @@ from ingest.domain.fault import Fault
 from ingest.domain.object_paths import parse_batch_date, source_object
 from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
+from ingest.flows.attempts import Attempts
+from ingest.flows.pages import every_item
 from ingest.flows.source import (
     Contents,
     SourceConversation,
@@ -64,6 +66,7 @@ class BucketSource:
 
     store: ObjectStore
     prefix: str
+    attempts: Attempts
     is_own_bucket: bool
     is_quick_to_read: bool = False
 
@@ -72,7 +75,10 @@ class BucketSource:
         base, fixed_date = self._base()
         current: BucketConversation | None = None
         is_empty = True
-        async for stored in self.store.list(self._listed_prefix()):
+        prefix = self._listed_prefix()
+        async for stored in every_item(
+            self.attempts, lambda token: self.store.list(prefix, page_token=token)
+        ):
             date, parts = fixed_date, stored.name.removeprefix(base).split("/")
             if date is None:
                 date = parse_batch_date(parts[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.domain.annotators import Selector
@@ -16,6 +16,7 @@ from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
 from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.flows.outside import Outside
+from ingest.flows.pages import items_of
 from ingest.ports import (
     CiAnalysis,
     CiConversation,
@@ -25,6 +26,7 @@ from ingest.ports import (
     InsightsApi,
     LoadResult,
     ObjectStore,
+    Page,
     RawSink,
     StoredObject,
 )
@@ -83,12 +85,12 @@ class DryStore:
         return await self._store.read(name)
 
     async def list(
-        self, prefix: str, start: str = "", end: str = ""
-    ) -> AsyncIterator[StoredObject]:
-        """Yield live objects; batches that an earlier run left are not taken up."""
-        if not prefix.startswith(LANDING_PREFIX):
-            async for stored in self._store.list(prefix, start, end):
-                yield stored
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
+        """Return a page of live objects; batches that an earlier run left are not taken up."""
+        if prefix.startswith(LANDING_PREFIX):
+            return Page([])
+        return await self._store.list(prefix, start, end, page_token)
 
     async def delete(self, name: str, generation: int) -> None:
         """Do nothing: only landing batches are deleted one by one, and none was written."""
@@ -100,7 +102,7 @@ class DryStore:
     async def delete_all_generations(self, prefix: str) -> int:
         """Count the objects that would go."""
         count = 0
-        async for _ in self._store.list(prefix):
+        async for _ in items_of(lambda token: self._store.list(prefix, page_token=token)):
             count += 1
         self._effects["delete objects"] += count
         return count
@@ -140,10 +142,9 @@ class DryInsights:
         self._effects["delete CI conversations"] += 1
         self._imagined[conversation_id] = None
 
-    async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
-        """Yield those that the filter admits."""
-        async for conversation in self._insights.list_conversations(filter_):
-            yield conversation
+    async def list_conversations(self, filter_: str, page_token: str = "") -> Page[CiConversation]:
+        """Return a page of those that the filter admits."""
+        return await self._insights.list_conversations(filter_, page_token)
 
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
         """Count an analysis, unless a real one runs, and imagine it done."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
+from ingest.flows.pages import every_item
 from ingest.ports import ObjectStore, RawSink, StoredObject
 
 _LAST_CHARACTER = "\x7f"
@@ -81,9 +82,7 @@ class EvidenceReader:
     async def read(self, batch_date: dt.date, conversation_ids: Sequence[str]) -> Evidence:
         """Return the evidence of these conversations of one date, in whatever order they are."""
         evidence = Evidence()
-        evidence.objects_by_name = (
-            await self._attempts.run(lambda: self._objects(batch_date, conversation_ids))
-        ).value
+        evidence.objects_by_name = await self._objects(batch_date, conversation_ids)
         rows = (
             await self._attempts.run(
                 lambda: self._rows(min(conversation_ids), max(conversation_ids))
@@ -108,7 +107,10 @@ class EvidenceReader:
     ) -> dict[str, StoredObject]:
         # Names sort with their slash: `ab-c/…` comes before `ab/…` though `ab` < `ab-c`.
         folders = [f"{batch_date}/{conversation_id}/" for conversation_id in conversation_ids]
-        found = self._store.list(f"{batch_date}/", min(folders), max(folders) + _LAST_CHARACTER)
+        first, end = min(folders), max(folders) + _LAST_CHARACTER
+        found = every_item(
+            self._attempts, lambda token: self._store.list(f"{batch_date}/", first, end, token)
+        )
         return {stored.name: stored async for stored in found}
 
     async def _rows(self, first_id: str, last_id: str) -> list[dict[str, Any]]:

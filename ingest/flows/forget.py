@@ -30,6 +30,7 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
+from ingest.flows.pages import every_item
 
 _TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS)
 
@@ -88,8 +89,7 @@ class Forget:
         """Return what is there now; tombstones don't count."""
         objects = 0
         for prefix in prefixes:
-            async for _ in self._outside.store.list(prefix):
-                objects += 1
+            objects += await self._object_count(prefix)
         held = await self._attempts.run(
             lambda: self._outside.insights.get_conversation(conversation_id)
         )
@@ -109,6 +109,11 @@ class Forget:
                 if parse_batch_date(folder.rstrip("/")) is not None
             ]
         return prefixes
+
+    async def _object_count(self, prefix: str) -> int:
+        store = self._outside.store
+        listed = every_item(self._attempts, lambda token: store.list(prefix, page_token=token))
+        return len([stored async for stored in listed])
 
     async def _row_count(self, table: str, conversation_id: ConversationId) -> int:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""

@@ -23,6 +23,7 @@ from ingest.domain.raw_records import RawRow, timestamp
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_batch
+from ingest.flows.pages import every_item
 from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
@@ -116,7 +117,7 @@ class Landing:
 
     async def recover(self) -> int:
         """Load the batches that an earlier run left; return how many."""
-        left = (await self._attempts.run(self._left_batches)).value
+        left = await self._left_batches()
         for table, sha256, stored in left:
             await self._load(table, stored.name, sha256, stored.generation)
         return len(left)
@@ -124,7 +125,9 @@ class Landing:
     async def _left_batches(self) -> list[tuple[str, str, StoredObject]]:
         return [
             (found[1], found[2], stored)
-            async for stored in self._store.list(LANDING_PREFIX)
+            async for stored in every_item(
+                self._attempts, lambda token: self._store.list(LANDING_PREFIX, page_token=token)
+            )
             if (found := _LANDING_NAME.fullmatch(stored.name))
         ]
 

@@ -20,6 +20,7 @@ from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
+from ingest.flows.pages import every_item
 from ingest.flows.profile import annotator_profile
 from ingest.ports import CiConversation
 
@@ -107,8 +108,9 @@ class Pull:
     async def _selected(self, selection: PullSelection) -> AsyncIterator[CiConversation]:
         if not selection.ids:
             self._report.filter = await self._filter(selection)
-            async for conversation in self._outside.insights.list_conversations(
-                self._report.filter
+            filter_, list_ = self._report.filter, self._outside.insights.list_conversations
+            async for conversation in every_item(
+                self._attempts, lambda token: list_(filter_, token)
             ):
                 yield conversation
             return

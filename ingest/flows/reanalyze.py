@@ -22,6 +22,7 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
+from ingest.flows.pages import every_item
 from ingest.flows.profile import annotator_profile
 from ingest.flows.pull import state_row
 from ingest.ports import CiConversation
@@ -150,7 +151,10 @@ class Reanalyze:
 
     async def _held(self, selection: Selection) -> AsyncIterator[tuple[str, CiConversation | None]]:
         if not selection.ids:
-            async for conversation in self._outside.insights.list_conversations(selection.filter):
+            list_ = self._outside.insights.list_conversations
+            async for conversation in every_item(
+                self._attempts, lambda token: list_(selection.filter, token)
+            ):
                 yield conversation.conversation_id, conversation
             return
         for conversation_id in selection.ids:

@@ -10,6 +10,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPE
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.outside import Outside
+from ingest.flows.pages import every_item
 from ingest.flows.source import Source
 
 PLACES = ("files", "bucket", "ci", "raw_files", "raw_ci", "marts")
@@ -75,7 +77,7 @@ class Verify:
             "marts": await self._marts(date, check),
         }
         if source is not None:
-            places = {"files": await _files(source, date), **places}
+            places = {"files": await self._files(source, date), **places}
         for place, held in places.items():
             check.counts[place] = len(held.keys() - forgotten)
         first_place, expected = next(iter(places.items()))
@@ -86,22 +88,41 @@ class Verify:
             check.mismatches += _compare(first_place, wanted, place, held, forgotten)
         return check
 
+    async def _files(self, source: Source, date: dt.date) -> dict[str, Hashes]:
+        found: dict[str, dict[FileKind, str | None]] = {}
+        async for entry in source.walk():
+            if isinstance(entry, Fault) or entry.batch_date != date:
+                continue
+            contents, _ = (await self._attempts.run(entry.read)).value
+            for kind, content in contents.items():
+                kinds = found.setdefault(entry.conversation_id, {})
+                try:
+                    kinds[kind] = json_sha256(orjson.loads(content))
+                except orjson.JSONDecodeError:
+                    kinds[kind] = "not JSON"
+        return _hashes_by_id(found)
+
     async def _bucket(self, date: dt.date) -> dict[str, Hashes]:
         found: dict[str, dict[FileKind, str | None]] = {}
-        async for stored in self._outside.store.list(f"{date}/"):
+        store = self._outside.store
+        async for stored in every_item(
+            self._attempts, lambda token: store.list(f"{date}/", page_token=token)
+        ):
             parts = stored.name.split("/")
             kind = _KIND_BY_NAME.get(parts[-1])
             if len(parts) == 3 and kind is not None:
                 sha256 = stored.content_sha256
                 if sha256 is None:
-                    content = await self._outside.store.read(stored.name)
-                    sha256 = json_sha256(orjson.loads(content))
+                    content = await self._attempts.run(partial(store.read, stored.name))
+                    sha256 = json_sha256(orjson.loads(content.value))
                 found.setdefault(parts[1], {})[kind] = sha256
         return _hashes_by_id(found)
 
     async def _ci(self, date: dt.date) -> dict[str, Hashes]:
         found: dict[str, Hashes] = {}
-        async for held in self._outside.insights.list_conversations(f'labels.batch_date="{date}"'):
+        filter_ = f'labels.batch_date="{date}"'
+        list_ = self._outside.insights.list_conversations
+        async for held in every_item(self._attempts, lambda token: list_(filter_, token)):
             labels = held.labels
             found[held.conversation_id] = (
                 labels.get("metadata_sha256"),
@@ -204,21 +225,6 @@ class Verify:
 
 
 _KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
-
-
-async def _files(source: Source, date: dt.date) -> dict[str, Hashes]:
-    found: dict[str, dict[FileKind, str | None]] = {}
-    async for entry in source.walk():
-        if isinstance(entry, Fault) or entry.batch_date != date:
-            continue
-        contents, _ = await entry.read()
-        for kind, content in contents.items():
-            kinds = found.setdefault(entry.conversation_id, {})
-            try:
-                kinds[kind] = json_sha256(orjson.loads(content))
-            except orjson.JSONDecodeError:
-                kinds[kind] = "not JSON"
-    return _hashes_by_id(found)
 
 
 def _compare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -22,11 +22,10 @@ from ingest.gcp import insights_messages as messages
 from ingest.gcp.analysis_states import ci_analysis_state
 from ingest.gcp.remote_errors import translated
 from ingest.hops import CiAnalysisState
-from ingest.ports import CiConversation, CiMatcher, CiOperation, Gate
+from ingest.ports import CiConversation, CiMatcher, CiOperation, Gate, Page
 from ingest.settings import Settings
 
 _UPDATED_FIELDS = ("agent_id", "language_code", "labels", "quality_metadata", "start_time")
-_LIST_PAGE_SIZE = 100
 _UNLIMITED = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -35,6 +34,8 @@ _UNLIMITED = [
 
 class GrpcInsightsApi:
     """One project and location of CI, or its emulator. No call is retried here."""
+
+    list_page_size = 100
 
     def __init__(self, settings: Settings, admission: Gate | None = None) -> None:
         """`admission` holds calls back for the quota and learns of refusals."""
@@ -96,24 +97,19 @@ class GrpcInsightsApi:
             if error.code != "NOT_FOUND":
                 raise
 
-    async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
-        """Yield those that the filter admits, in the FULL view."""
-        token = ""
-        while True:
-            request = insights.ListConversationsRequest(
-                parent=self._parent,
-                filter=filter_,
-                page_size=_LIST_PAGE_SIZE,
-                page_token=token,
-                view=insights.ConversationView.FULL,
-            )
-            pager = await self._call(self._client.list_conversations, request)
-            page = insights.ListConversationsResponse.pb(pager._response)
-            for conversation in page.conversations:
-                yield messages.ci_conversation_of(conversation)
-            token = page.next_page_token
-            if not token:
-                return
+    async def list_conversations(self, filter_: str, page_token: str = "") -> Page[CiConversation]:
+        """Return a page of those that the filter admits, in the FULL view."""
+        request = insights.ListConversationsRequest(
+            parent=self._parent,
+            filter=filter_,
+            page_size=self.list_page_size,
+            page_token=page_token,
+            view=insights.ConversationView.FULL,
+        )
+        pager = await self._call(self._client.list_conversations, request)
+        reply = insights.ListConversationsResponse.pb(pager._response)
+        found = [messages.ci_conversation_of(held) for held in reply.conversations]
+        return Page(found, reply.next_page_token)
 
     async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
         """Return every analysis of the conversation, newest first."""
@@ -182,7 +178,7 @@ class GrpcInsightsApi:
         token = ""
         while True:
             request = insights.ListPhraseMatchersRequest(
-                parent=self._parent, page_size=_LIST_PAGE_SIZE, page_token=token
+                parent=self._parent, page_size=self.list_page_size, page_token=token
             )
             pager = await self._call(self._client.list_phrase_matchers, request)
             page = pager._response

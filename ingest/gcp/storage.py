@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,16 +20,17 @@ from requests.adapters import HTTPAdapter
 from ingest.errors import RemoteError
 from ingest.gcp.remote_errors import translated
 from ingest.hops import ObjectGeneration
-from ingest.ports import StoredObject
+from ingest.ports import Page, StoredObject
 from ingest.settings import Settings
 
-_PAGE_SIZE = 1000
 _CHECK_TIMEOUT_SEC = 8.0
 """Shorter than what a person waits for; a thread that hangs longer would hold up the end."""
 
 
 class GcsObjectStore:
     """One bucket of Google Cloud Storage or of its emulator."""
+
+    list_page_size = 1000
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.rpc_timeout_sec
@@ -107,21 +108,24 @@ class GcsObjectStore:
         return content
 
     async def list(
-        self, prefix: str, start: str = "", end: str = ""
-    ) -> AsyncIterator[StoredObject]:
-        """Yield live objects under the prefix with start <= name < end, by name."""
-        pages = self._client.list_blobs(
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
+        """Return a page of the live objects under the prefix with start <= name < end, by name."""
+        return await self._call(self._list, prefix, start, end, page_token)
+
+    def _list(self, prefix: str, start: str, end: str, page_token: str) -> Page[StoredObject]:
+        listing = self._client.list_blobs(
             self._bucket,
             prefix=prefix,
             start_offset=start or None,
             end_offset=end or None,
-            page_size=_PAGE_SIZE,
+            page_size=self.list_page_size,
+            page_token=page_token or None,
             timeout=self._timeout,
             retry=None,
-        ).pages
-        while (page := await self._call(_next_page, pages)) is not None:
-            for blob in page:
-                yield _stored(blob)
+        )
+        blobs = next(listing.pages, ())
+        return Page([_stored(blob) for blob in blobs], listing.next_page_token or "")
 
     async def generations(self, prefix: str) -> Sequence[ObjectGeneration]:
         """Return every generation under the prefix, live and noncurrent, by name and age."""
@@ -186,11 +190,6 @@ def _translated(function: Callable[..., Any], consume: bool, *arguments: Any, **
     with translated("GCS"):
         result = function(*arguments, **named)
         return list(result) if consume else result
-
-
-def _next_page(pages: Any) -> list[Any] | None:
-    page = next(pages, None)
-    return None if page is None else list(page)
 
 
 def _stored(blob: Any) -> StoredObject:

@@ -94,7 +94,7 @@ async def _raw(stack: Stack, ids: list[str]) -> tuple[list[dict[str, Any]], list
     """
     try:
         rows = await sink.query(sql, {"first": min(ids), "last": max(ids)})
-        left = [stored.name async for stored in store.list("_landing/")]
+        left = [stored.name for stored in (await store.list("_landing/")).items]
         return [dict(row) for row in rows], left
     finally:
         store.close()

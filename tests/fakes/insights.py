@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -13,7 +13,7 @@ from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import RemoteError
-from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation
+from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation, Page
 from tests.fakes.clock import ManualClock
 from tests.fakes.trouble import Trouble
 
@@ -45,6 +45,7 @@ class FakeInsights:
 
     clock: ManualClock
     bucket: str = "local-project-cc-dev"
+    list_page_size: int = 100
     trouble: Trouble = field(default_factory=Trouble)
     analysis_sec: float = 0.0
     failing_analyses: dict[str, str] = field(default_factory=dict)
@@ -89,12 +90,13 @@ class FakeInsights:
         async with self.trouble.call("delete_conversation"):
             self._held.pop(conversation_id, None)
 
-    async def list_conversations(self, filter_: str) -> AsyncIterator[CiConversation]:
+    async def list_conversations(self, filter_: str, page_token: str = "") -> Page[CiConversation]:
         async with self.trouble.call("list_conversations"):
             self._end_operations()
-            found = [i for i in sorted(self._held) if self._is_admitted(i, filter_)]
-        for conversation_id in found:
-            yield self._conversation(conversation_id)
+            ids = [i for i in sorted(self._held) if self._is_admitted(i, filter_)]
+            rest = [i for i in ids if i >= page_token]
+            page, after = rest[: self.list_page_size], rest[self.list_page_size :]
+            return Page([self._conversation(i) for i in page], after[0] if after else "")
 
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
         async with self.trouble.call("create_analysis"):

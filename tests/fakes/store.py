@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 import google_crc32c
 
 from ingest.errors import RemoteError
-from ingest.ports import StoredObject
+from ingest.ports import Page, StoredObject
 from tests.fakes.trouble import Trouble
 
 _FIRST_GENERATION = 1_760_000_000_000_000
@@ -21,6 +21,7 @@ class FakeObjectStore:
     """One bucket that keeps old generations."""
 
     bucket: str = "local-project-cc-dev"
+    list_page_size: int = 1000
     trouble: Trouble = field(default_factory=Trouble)
     _generations: dict[str, list[tuple[StoredObject, bytes]]] = field(default_factory=dict)
     _live: dict[str, StoredObject] = field(default_factory=dict)
@@ -70,16 +71,18 @@ class FakeObjectStore:
         return next(c for stored, c in self._generations[name] if stored.generation == live)
 
     async def list(
-        self, prefix: str, start: str = "", end: str = ""
-    ) -> AsyncIterator[StoredObject]:
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
         async with self.trouble.call("list"):
             found = [
                 stored
                 for name, stored in sorted(self._live.items())
-                if name.startswith(prefix) and name >= start and (not end or name < end)
+                if name.startswith(prefix)
+                and max(start, page_token) <= name
+                and (not end or name < end)
             ]
-        for stored in found:
-            yield stored
+            rest = found[self.list_page_size :]
+            return Page(found[: self.list_page_size], rest[0].name if rest else "")
 
     async def delete(self, name: str, generation: int) -> None:
         async with self.trouble.call("delete"):

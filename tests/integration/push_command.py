@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ingest.cli import app
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.emulator.control import Control
+from ingest.flows.pages import items_of
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.storage import GcsObjectStore
 
@@ -129,7 +130,8 @@ def left_on(command: Command) -> Left:
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
 
     async def read() -> tuple[dict[str, int], dict[str, int]]:
-        objects = {stored.name: stored.generation async for stored in store.list("")}
+        listed = items_of(lambda token: store.list("", page_token=token))
+        objects = {stored.name: stored.generation async for stored in listed}
         counts = {}
         for table in RAW_TABLES:
             rows = await sink.query(

@@ -9,6 +9,7 @@ from typing import Any
 from ingest.errors import InputError
 from ingest.flows.inspection.standing import judged_sql
 from ingest.flows.inspection.trace_reading import REGISTRY
+from ingest.flows.pages import items_of
 from ingest.hops import Bucket
 from ingest.ports import InsightsApi
 from ingest.warehouse import Warehouse
@@ -70,7 +71,7 @@ async def list_objects(
     found: list[ListedObject] = []
     # A name that follows another one directly is that name with a space added.
     start = f"{after} " if after else ""
-    async for held in bucket.list(prefix, start, ""):
+    async for held in items_of(lambda token: bucket.list(prefix, start, page_token=token)):
         found.append(ListedObject(held.name, held.generation, held.size_bytes, held.content_sha256))
         if len(found) == limit:
             break
@@ -85,7 +86,7 @@ async def list_ci(
     filter_ = " AND ".join(part for part in (of_date, where) if part)
     found: list[ListedCiConversation] = []
     is_behind = after is None
-    async for held in ci.list_conversations(filter_):
+    async for held in items_of(lambda token: ci.list_conversations(filter_, token)):
         if not is_behind:
             is_behind = held.conversation_id == after
             continue

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from stack_fixture import Stack
 
+from ingest.flows.pages import FetchPage, items_of
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.gcp.storage import GcsObjectStore
-from ingest.ports import InsightsApi, ObjectStore, RawSink
+from ingest.ports import CiConversation, InsightsApi, ObjectStore, RawSink, StoredObject
 from tests.fakes.clock import ManualClock
 from tests.fakes.insights import FakeInsights
 from tests.fakes.sink import FakeSink
@@ -41,13 +42,21 @@ class Ports:
         """Return what the awaitable gives."""
         return self.loop.run_until_complete(work)
 
-    def collect[Item](self, items: Any) -> list[Item]:
-        """Return all that an async iterator yields."""
+    def collect[Item](self, fetch: FetchPage[Item]) -> list[Item]:
+        """Return the items of all pages."""
 
         async def all_of() -> list[Item]:
-            return [item async for item in items]
+            return [item async for item in items_of(fetch)]
 
         return self.run(all_of())
+
+    def objects(self, prefix: str, start: str = "", end: str = "") -> list[StoredObject]:
+        """Return the live objects under a prefix."""
+        return self.collect(lambda token: self.store.list(prefix, start, end, token))
+
+    def conversations(self, filter_: str) -> list[CiConversation]:
+        """Return the conversations that a filter admits."""
+        return self.collect(lambda token: self.insights.list_conversations(filter_, token))
 
 
 def _fakes(loop: asyncio.AbstractEventLoop, prefix: str) -> Ports:

@@ -198,8 +198,8 @@ def test_a_listing_gives_the_full_view_of_what_the_filter_admits(ports: Ports) -
     for name in ("a", "b"):
         ports.run(ports.insights.create_conversation(submission(ports, name)))
 
-    found = ports.collect(ports.insights.list_conversations('labels.batch_date="2026-01-05"'))
-    none = ports.collect(ports.insights.list_conversations('labels.batch_date="1999-01-01"'))
+    found = ports.conversations('labels.batch_date="2026-01-05"')
+    none = ports.conversations('labels.batch_date="1999-01-01"')
 
     ours = {c.conversation_id: c for c in found if c.conversation_id.startswith(ports.prefix)}
     assert sorted(ours) == [f"{ports.prefix}-a", f"{ports.prefix}-b"]
@@ -207,6 +207,26 @@ def test_a_listing_gives_the_full_view_of_what_the_filter_admits(ports: Ports) -
         assert conversation == held(ports, id_)
         assert conversation.payload == held(ports, id_).payload
     assert none == []
+
+
+def test_a_listing_goes_on_at_its_page_token(ports: Ports) -> None:
+    labels = {"batch_date": f"in-{ports.prefix}"}
+    for name in "abcde":
+        made = dataclasses.replace(submission(ports, name), labels=labels)
+        ports.run(ports.insights.create_conversation(made))
+    filter_ = f'labels.batch_date="in-{ports.prefix}"'
+    in_order = [held.conversation_id for held in ports.conversations(filter_)]
+    ports.insights.list_page_size = 2  # type: ignore[attr-defined]
+
+    first = ports.run(ports.insights.list_conversations(filter_))
+    second = ports.run(ports.insights.list_conversations(filter_, first.next_token))
+    again = ports.run(ports.insights.list_conversations(filter_, first.next_token))
+    last = ports.run(ports.insights.list_conversations(filter_, second.next_token))
+
+    pages = [[held.conversation_id for held in page.items] for page in (first, second, last)]
+    assert pages == [in_order[:2], in_order[2:4], in_order[4:]]
+    assert sorted(in_order) == [f"{ports.prefix}-{name}" for name in "abcde"]
+    assert (again, last.next_token) == (second, "")
 
 
 def definition(ports: Ports, *queries: str, active: bool = True) -> MatcherDefinition:

@@ -99,22 +99,40 @@ def test_a_listing_is_in_the_order_of_names_and_keeps_to_its_range(ports: Ports)
 
     def listed(start: str = "", end: str = "") -> list[str]:
         prefix = f"{ports.prefix}/"
-        found = ports.collect(
-            ports.store.list(prefix, start and prefix + start, end and prefix + end)
-        )
+        found = ports.objects(prefix, start and prefix + start, end and prefix + end)
         return [stored.name for stored in found]
 
     assert listed() == full
     assert listed("ab/") == full[1:]
     assert listed("ab/", "abc/\x7f") == full[1:4]
     assert listed("", "ab/y.json") == full[:2]
-    assert ports.collect(ports.store.list(f"{ports.prefix}/none")) == []
+    assert ports.objects(f"{ports.prefix}/none") == []
+
+
+def test_a_listing_goes_on_at_its_page_token_and_keeps_to_its_range(ports: Ports) -> None:
+    for number in range(7):
+        put(ports, f"{number}.json")
+    names = [f"{ports.prefix}/{number}.json" for number in range(1, 6)]
+    ports.store.list_page_size = 2  # type: ignore[attr-defined]
+    where = (f"{ports.prefix}/", names[0], f"{ports.prefix}/6")
+
+    first = ports.run(ports.store.list(*where))
+    second = ports.run(ports.store.list(*where, first.next_token))
+    again = ports.run(ports.store.list(*where, first.next_token))
+    last = ports.run(ports.store.list(*where, second.next_token))
+
+    assert [[stored.name for stored in page.items] for page in (first, second, last)] == [
+        names[:2],
+        names[2:4],
+        names[4:],
+    ]
+    assert (again, last.next_token) == (second, "")
 
 
 def test_a_listing_tells_what_stat_tells(ports: Ports) -> None:
     stored = put(ports, "a.json")
 
-    assert ports.collect(ports.store.list(f"{ports.prefix}/")) == [stored]
+    assert ports.objects(f"{ports.prefix}/") == [stored]
 
 
 def test_folders_are_told_once(ports: Ports) -> None:
@@ -143,7 +161,7 @@ def test_everything_under_a_prefix_can_be_deleted(ports: Ports) -> None:
     again = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/x/"))
 
     assert (gone, again) == (2, 0)
-    assert ports.collect(ports.store.list(f"{ports.prefix}/")) == [kept]
+    assert ports.objects(f"{ports.prefix}/") == [kept]
 
 
 def test_old_generations_are_deleted_too(ports: Ports, request: pytest.FixtureRequest) -> None:

@@ -430,7 +430,7 @@ def test_a_bucket_source_needs_no_upload_and_gives_the_same_result(tmp_path: Pat
                     if_generation_match=0,
                 )
         bucket.store.trouble.calls.clear()
-        source = BucketSource(bucket.store, DATE, is_own_bucket=True)
+        source = BucketSource(bucket.store, DATE, bucket.attempts(), is_own_bucket=True)
         first = await bucket.new_push().run(source)
         return first, await bucket.new_push().run(source)
 
@@ -453,7 +453,7 @@ def test_ids_of_which_one_begins_another_are_found_in_the_bucket(tmp_path: Path)
     before = world.effects()
 
     local = asyncio.run(world.push(tmp_path))
-    source = BucketSource(world.store, DATE, is_own_bucket=True)
+    source = BucketSource(world.store, DATE, world.attempts(), is_own_bucket=True)
     bucket = asyncio.run(world.new_push().run(source))
 
     assert dict(local.states) == {ItemState.UNCHANGED: 3}
@@ -463,7 +463,7 @@ def test_ids_of_which_one_begins_another_are_found_in_the_bucket(tmp_path: Path)
 
 def test_an_empty_bucket_prefix_is_no_success() -> None:
     world = World()
-    source = BucketSource(world.store, "2026-13-01", is_own_bucket=True)
+    source = BucketSource(world.store, "2026-13-01", world.attempts(), is_own_bucket=True)
 
     with pytest.raises(InputError, match="holds no date folder"):
         asyncio.run(world.new_push().run(source))
