@@ -40,9 +40,19 @@ class Attempts:
     async def run[Result](self, step: Callable[[], Awaitable[Result]]) -> Attempted[Result]:
         """Return the step's result; raise its last error, with `attempts` set on it."""
         deadline = self._clock.monotonic() + self._budget_sec
+        try:
+            return Attempted(await self._attempt(step), 1)
+        except RemoteError as error:
+            first = [error]
 
         def is_spent(state: RetryCallState) -> bool:
             return self._is_hopeless() or self._clock.monotonic() + state.upcoming_sleep > deadline
+
+        async def attempt() -> Result:
+            # Most steps succeed at once and are spared the machinery; it starts with their error.
+            if first:
+                raise first.pop()
+            return await self._attempt(step)
 
         retrying = AsyncRetrying(
             sleep=self._clock.sleep,
@@ -51,22 +61,21 @@ class Attempts:
             retry=retry_if_exception(is_transient),
             reraise=True,
         )
-
-        async def attempt() -> Result:
-            try:
-                value = await step()
-            except RemoteError as error:
-                self._note_failure(error)
-                raise
-            self._failing_since = None
-            return value
-
         try:
             value: Result = await retrying(attempt)
         except RemoteError as error:
             error.attempts = retrying.statistics.get("attempt_number", 1)
             raise
         return Attempted(value, retrying.statistics.get("attempt_number", 1))
+
+    async def _attempt[Result](self, step: Callable[[], Awaitable[Result]]) -> Result:
+        try:
+            value = await step()
+        except RemoteError as error:
+            self._note_failure(error)
+            raise
+        self._failing_since = None
+        return value
 
     def _note_failure(self, error: RemoteError) -> None:
         if not is_transient(error):

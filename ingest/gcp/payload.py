@@ -15,6 +15,8 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 UNKNOWN_FIELDS = "@unknownFields"
+_LONGEST_PLAIN_WORD = 127
+"""Bytes that protobuf tells the length of in one byte."""
 
 
 def rest_json(message: Message) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def conversation_json(conversation: Any) -> dict[str, Any]:
     """Return a conversation as REST JSON, whole.
 
     The words of its transcript, some thousand messages of one field each, take most of the time
-    of a conversion; they're written apart, which gives the same JSON in a third of the time.
+    of a conversion; they're written apart, which gives the same JSON in half the time.
     """
     wordless = type(conversation)()
     wordless.CopyFrom(conversation)
@@ -44,9 +46,11 @@ def conversation_json(conversation: Any) -> dict[str, Any]:
 
 
 def _word_json(word: Any) -> dict[str, Any]:
-    fields = word.ListFields()
-    if len(fields) == 1 and fields[0][0].name == "word":
-        return {"word": fields[0][1]}
+    text = word.word
+    size = len(text.encode())
+    # A message of this size holds the text (its tag, its length, its bytes) and nothing else.
+    if 0 < size <= _LONGEST_PLAIN_WORD and word.ByteSize() == size + 2:
+        return {"word": text}
     written: dict[str, Any] = MessageToDict(word)
     return written
 
