@@ -15,6 +15,7 @@ from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from requests import Session
 from requests.adapters import HTTPAdapter
 
 from ingest.errors import RemoteError
@@ -217,4 +218,16 @@ def storage_client(settings: Settings) -> Any:
     )
     client._http.mount("http://", pool)
     client._http.mount("https://", pool)
+    _read_environment_once(client._http, client._connection.API_BASE_URL)
     return client
+
+
+def _read_environment_once(session: Session, url: str) -> None:
+    """Take proxies and certificates from the environment now instead of at every request.
+
+    Also keeps requests from looking for a `.netrc`, whose password it would send in the place of
+    the token.
+    """
+    found = session.merge_environment_settings(url, {}, False, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.trust_env = False
