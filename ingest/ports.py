@@ -95,8 +95,14 @@ class ObjectStore(Protocol):
     async def delete(self, name: str, generation: int) -> None:
         """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
 
-    async def folders(self, prefix: str) -> Sequence[str]:
-        """Return the names that follow the prefix up to a slash, slash included."""
+    async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included.
+
+        Those with nothing but old generations count `with_old` alone.
+        """
+
+    async def count_generations(self, prefix: str) -> int:
+        """Return how many generations, live and old, lie under the prefix."""
 
     async def delete_all_generations(self, prefix: str) -> int:
         """Delete every generation of every object under the prefix; return how many."""

@@ -16,8 +16,9 @@ from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_fi
 from ingest.datagen.dirty import parse_dirty
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, generate
 from ingest.datagen.profile import load_profile
-from ingest.datagen.truth_rows import CONVERSATION_TRUTHS, truth_row
+from ingest.datagen.truth_rows import truth_row
 from ingest.domain.fault import Fault, Severity
+from ingest.domain.raw_records import CONVERSATION_TRUTHS
 from ingest.domain.validation import has_errors
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.progress import Silent

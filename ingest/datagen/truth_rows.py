@@ -7,10 +7,8 @@ import orjson
 from ingest.datagen.dataset_check import ConversationFiles
 from ingest.domain.conversation import FileKind
 from ingest.domain.fingerprint import json_sha256
-from ingest.domain.raw_records import RawRow
+from ingest.domain.raw_records import CONVERSATION_TRUTHS, RawRow
 from ingest.errors import InputError
-
-CONVERSATION_TRUTHS = "conversation_truths"
 
 
 def truth_row(files: ConversationFiles) -> RawRow | None:

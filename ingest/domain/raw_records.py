@@ -18,6 +18,8 @@ CONVERSATION_FILES = "conversation_files"
 CI_CONVERSATIONS = "ci_conversations"
 PIPELINE_EVENTS = "pipeline_events"
 PHRASE_MATCHERS = "phrase_matchers"
+CONVERSATION_TRUTHS = "conversation_truths"
+"""What dev data says is true of itself; only `ingest data land-truth` fills it."""
 MAX_MESSAGE_CHARS = 500
 RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
 

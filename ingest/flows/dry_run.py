@@ -16,7 +16,6 @@ from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
 from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.flows.outside import Outside
-from ingest.flows.pages import items_of
 from ingest.ports import (
     CiAnalysis,
     CiConversation,
@@ -95,15 +94,17 @@ class DryStore:
     async def delete(self, name: str, generation: int) -> None:
         """Do nothing: only landing batches are deleted one by one, and none was written."""
 
-    async def folders(self, prefix: str) -> Sequence[str]:
+    async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
         """Return the names that follow the prefix up to a slash, slash included."""
-        return await self._store.folders(prefix)
+        return await self._store.folders(prefix, with_old=with_old)
+
+    async def count_generations(self, prefix: str) -> int:
+        """Return how many generations, live and old, lie under the prefix."""
+        return await self._store.count_generations(prefix)
 
     async def delete_all_generations(self, prefix: str) -> int:
-        """Count the objects that would go."""
-        count = 0
-        async for _ in items_of(lambda token: self._store.list(prefix, page_token=token)):
-            count += 1
+        """Count the generations that would go."""
+        count = await self._store.count_generations(prefix)
         self._effects["delete objects"] += count
         return count
 

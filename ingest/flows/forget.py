@@ -21,6 +21,7 @@ from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import (
     CI_CONVERSATIONS,
     CONVERSATION_FILES,
+    CONVERSATION_TRUTHS,
     PIPELINE_EVENTS,
     StepEvent,
     event_row,
@@ -30,14 +31,13 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
-from ingest.flows.pages import every_item
 
-_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS)
+_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, CONVERSATION_TRUTHS, PIPELINE_EVENTS)
 
 
 @dataclass(frozen=True)
 class Traces:
-    """What is left of a conversation, by place."""
+    """What is left of a conversation, by place; every generation of an object counts."""
 
     objects: int
     ci_conversations: int
@@ -79,7 +79,7 @@ class Forget:
         for prefix in prefixes:
             await self._attempts.run(partial(self._outside.store.delete_all_generations, prefix))
         for table in _TABLES:
-            await self._attempts.run(partial(self._outside.sink.erase, table, conversation_id))
+            await self._erase_rows(table, conversation_id)
         after = await self.traces(conversation_id, prefixes)
         if after.is_clean:
             await self._leave_tombstone(conversation_id, started_at)
@@ -89,7 +89,8 @@ class Forget:
         """Return what is there now; tombstones don't count."""
         objects = 0
         for prefix in prefixes:
-            objects += await self._object_count(prefix)
+            count = partial(self._outside.store.count_generations, prefix)
+            objects += (await self._attempts.run(count)).value
         held = await self._attempts.run(
             lambda: self._outside.insights.get_conversation(conversation_id)
         )
@@ -99,10 +100,12 @@ class Forget:
         return Traces(objects, 0 if held.value is None else 1, rows)
 
     async def prefixes(self, conversation_id: ConversationId) -> list[str]:
-        """Return every folder of the bucket that may hold objects of the conversation."""
+        """Return every folder of the bucket that may hold objects of the conversation, or old
+        generations of them."""
         prefixes = []
         for base in ("", CI_TRANSCRIPTS_PREFIX):
-            folders = (await self._attempts.run(partial(self._outside.store.folders, base))).value
+            list_ = partial(self._outside.store.folders, base, with_old=True)
+            folders = (await self._attempts.run(list_)).value
             prefixes += [
                 f"{base}{folder}{conversation_id}/"
                 for folder in folders
@@ -110,10 +113,12 @@ class Forget:
             ]
         return prefixes
 
-    async def _object_count(self, prefix: str) -> int:
-        store = self._outside.store
-        listed = every_item(self._attempts, lambda token: store.list(prefix, page_token=token))
-        return len([stored async for stored in listed])
+    async def _erase_rows(self, table: str, conversation_id: ConversationId) -> None:
+        try:
+            await self._attempts.run(partial(self._outside.sink.erase, table, conversation_id))
+        except RemoteError as error:
+            if not _is_table_that_may_be_missing(table, error):
+                raise
 
     async def _row_count(self, table: str, conversation_id: ConversationId) -> int:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""
@@ -123,7 +128,13 @@ class Forget:
             f"{tombstone}"
         )
         parameters = {"conversation_id": str(conversation_id)}
-        rows = (await self._attempts.run(lambda: self._outside.sink.query(sql, parameters))).value
+        try:
+            query = partial(self._outside.sink.query, sql, parameters)
+            rows = (await self._attempts.run(query)).value
+        except RemoteError as error:
+            if not _is_table_that_may_be_missing(table, error):
+                raise
+            return 0
         return int(rows[0]["row_count"])
 
     async def _leave_tombstone(
@@ -143,3 +154,8 @@ class Forget:
         await self._landing.flush()
         if lost:
             raise lost[0]
+
+
+def _is_table_that_may_be_missing(table: str, error: RemoteError) -> bool:
+    """A project that lands no truths of dev data needs no table for them."""
+    return table == CONVERSATION_TRUTHS and error.code == "NOT_FOUND"

@@ -153,17 +153,26 @@ class GcsObjectStore:
             if error.code != "NOT_FOUND":
                 raise
 
-    async def folders(self, prefix: str) -> Sequence[str]:
+    async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
         """Return the names that follow the prefix up to a slash, slash included."""
-        return await self._call(self._folders, prefix)
+        return await self._call(self._folders, prefix, with_old)
 
-    def _folders(self, prefix: str) -> Sequence[str]:
+    def _folders(self, prefix: str, with_old: bool) -> Sequence[str]:
         found = self._client.list_blobs(
-            self._bucket, prefix=prefix, delimiter="/", timeout=self._timeout, retry=None
+            self._bucket,
+            prefix=prefix,
+            delimiter="/",
+            versions=with_old or None,
+            timeout=self._timeout,
+            retry=None,
         )
         for _ in found.pages:
             pass
         return sorted(name.removeprefix(prefix) for name in found.prefixes)
+
+    async def count_generations(self, prefix: str) -> int:
+        """Return how many generations, live and old, lie under the prefix."""
+        return len(await self.generations(prefix))
 
     async def delete_all_generations(self, prefix: str) -> int:
         """Delete every generation of every object under the prefix; return how many."""

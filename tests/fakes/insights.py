@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import orjson
+
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.phrase_matching import MatcherDefinition
@@ -204,6 +206,9 @@ class FakeInsights:
         date = re.search(r'labels\.batch_date="([^"]+)"', filter_)
         if date and held.submission.labels["batch_date"] != date[1]:
             return False
+        since = re.search(r'update_time>="([^"]+)"', filter_)
+        if since and held.updated_at < dt.datetime.fromisoformat(since[1]):
+            return False
         return '-latest_analysis:"*"' not in filter_ or held.latest is None
 
     def _moment(self) -> dt.datetime:
@@ -216,6 +221,11 @@ class FakeInsights:
         payload: dict[str, Any] = {"name": name, "labels": dict(submission.labels)}
         if latest is not None:
             payload["latestAnalysis"] = {"name": latest.name}
+        segments = [
+            {"text": entry["text"]}
+            for entry in orjson.loads(submission.transcript_content)["entries"]
+        ]
+        payload["transcript"] = {"transcriptSegments": segments}
         return CiConversation(
             name=name,
             conversation_id=conversation_id,

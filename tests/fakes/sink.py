@@ -10,31 +10,31 @@ from typing import Any
 
 import orjson
 
-from ingest.domain.raw_records import (
-    CI_CONVERSATIONS,
-    CONVERSATION_FILES,
-    PHRASE_MATCHERS,
-    PIPELINE_EVENTS,
-    RAW_TABLES,
-)
+from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
 from ingest.errors import RemoteError
 from ingest.flows.landing import raw_schema
 from ingest.ports import LoadResult
+from tests.fakes.sink_answers import Row, answer
 from tests.fakes.store import FakeObjectStore
 from tests.fakes.trouble import Trouble
-
-Row = dict[str, Any]
 
 
 @dataclass
 class FakeSink:
-    """The raw dataset; `refused` holds tables whose load jobs fail, as after a schema drift."""
+    """The raw dataset; `refused` holds tables whose load jobs fail, as after a schema drift.
+
+    `missing` holds tables that nobody created; `registry` is what `dbt build` made, None before.
+    """
 
     store: FakeObjectStore
     trouble: Trouble = field(default_factory=Trouble)
-    rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in RAW_TABLES})
+    rows: dict[str, list[Row]] = field(
+        default_factory=lambda: {name: [] for name in (*RAW_TABLES, CONVERSATION_TRUTHS)}
+    )
     jobs: dict[str, LoadResult | RemoteError] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    registry: list[Row] | None = None
 
     async def load(self, table: str, uri: str, job_id: str) -> LoadResult:
         async with self.trouble.call("load"):
@@ -63,13 +63,12 @@ class FakeSink:
         self, sql: str, parameters: Mapping[str, Any], max_rows: int | None = None
     ) -> Sequence[Mapping[str, Any]]:
         async with self.trouble.call("query"):
-            for mark, answer in _ANSWERS.items():
-                if mark in sql:
-                    return answer(self, parameters)[:max_rows]
-            raise NotImplementedError(sql)
+            return answer(self, sql, parameters)[:max_rows]
 
     async def erase(self, table: str, conversation_id: str) -> int:
         async with self.trouble.call("erase"):
+            if table in self.missing:
+                raise RemoteError(f"fake: no table {table}", code="NOT_FOUND")
             kept = [
                 row
                 for row in self.rows[table]
@@ -113,58 +112,3 @@ def _typed(table: str, row: Row) -> Row:
         name: None if row.get(name) is None else readers[schema[name]["type"]](row[name])
         for name in schema
     }
-
-
-def _evidence(sink: FakeSink, parameters: Mapping[str, Any]) -> list[Row]:
-    def in_range(table: str) -> list[Row]:
-        first, last = parameters["first_id"], parameters["last_id"]
-        return [row for row in sink.rows[table] if first <= row["conversation_id"] <= last]
-
-    newest: dict[str, Row] = {}
-    for row in in_range(CI_CONVERSATIONS):
-        held = newest.get(row["conversation_id"])
-        if held is None or _age(held) < _age(row):
-            newest[row["conversation_id"]] = row
-    forgotten = {
-        row["conversation_id"]
-        for row in in_range(PIPELINE_EVENTS)
-        if (row["step"], row["outcome"]) == ("forget", "succeeded")
-    }
-    return [
-        *(_fact("file", row) for row in in_range(CONVERSATION_FILES)),
-        *(_fact("state", row) for row in newest.values()),
-        *(_fact("forgotten", {"conversation_id": name}) for name in sorted(forgotten)),
-    ]
-
-
-def _age(row: Row) -> tuple[dt.datetime, dt.datetime]:
-    return row["ci_updated_at"], row["_landed_at"]
-
-
-_FACT_COLUMNS = (
-    "conversation_id",
-    "kind",
-    "uri",
-    "generation",
-    "batch_date",
-    "content_sha256",
-    "metadata_sha256",
-    "transcript_sha256",
-    "annotator_profile_sha256",
-)
-
-
-def _fact(fact: str, row: Row) -> Row:
-    columns = {name: row.get(name) for name in _FACT_COLUMNS}
-    return {"fact": fact, **columns, "landed_at": row.get("_landed_at")}
-
-
-def _revisions(sink: FakeSink, parameters: Mapping[str, Any]) -> list[Row]:
-    pairs = {(row["matcher_id"], row["revision_id"]) for row in sink.rows[PHRASE_MATCHERS]}
-    return [{"matcher_id": m, "revision_id": r} for m, r in sorted(pairs)]
-
-
-_ANSWERS: dict[str, Callable[[FakeSink, Mapping[str, Any]], list[Row]]] = {
-    "'file' as fact": _evidence,
-    "select distinct matcher_id": _revisions,
-}

@@ -36,6 +36,10 @@ class FakeObjectStore:
         """How many generations of the object are kept."""
         return len(self._generations.get(name, ()))
 
+    def hide(self, name: str) -> None:
+        """Delete the live object as a bucket with versioning does: its generation stays."""
+        del self._live[name]
+
     async def put(
         self,
         name: str,
@@ -91,10 +95,17 @@ class FakeObjectStore:
             if name in self._live and self._live[name].generation == generation:
                 del self._live[name]
 
-    async def folders(self, prefix: str) -> Sequence[str]:
+    async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
         async with self.trouble.call("folders"):
-            rests = (n.removeprefix(prefix) for n in self._live if n.startswith(prefix))
+            kept = [name for name, held in self._generations.items() if held]
+            names = kept if with_old else self._live
+            rests = (n.removeprefix(prefix) for n in names if n.startswith(prefix))
             return sorted({f"{rest.split('/')[0]}/" for rest in rests if "/" in rest})
+
+    async def count_generations(self, prefix: str) -> int:
+        async with self.trouble.call("count_generations"):
+            held = [kept for name, kept in self._generations.items() if name.startswith(prefix)]
+            return sum(len(kept) for kept in held)
 
     async def delete_all_generations(self, prefix: str) -> int:
         async with self.trouble.call("delete_all_generations"):

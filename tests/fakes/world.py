@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from ingest.choices import Mode
+from ingest.domain.conversation import ConversationId
 from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard
 from ingest.flows.admission import Admission
 from ingest.flows.attempts import Attempts
 from ingest.flows.dry_run import without_effects
+from ingest.flows.forget import Forget, Forgotten
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.progress import Silent
+from ingest.flows.pull import Pull, PullReport, PullSelection
 from ingest.flows.push import Push, PushOptions
 from ingest.flows.push_report import PushReport
+from ingest.flows.reanalyze import Reanalyze
 from ingest.flows.source import LocalSource
+from ingest.flows.verify import DateCheck, Verify
 from ingest.settings import Settings
 from tests.fakes.clock import ManualClock
 from tests.fakes.insights import FakeInsights
@@ -117,6 +123,31 @@ class World:
         """Push a folder without effects."""
         outside, effects = without_effects(self.outside())
         return await self.push(root, outside=outside), effects
+
+    async def pull(self, selection: PullSelection) -> PullReport:
+        """Pull, a second after the run before."""
+        self.clock.advance(1)
+        return await Pull(self.outside(), self.attempts(), self.landing()).run(selection)
+
+    def new_reanalyze(self, reason: str | None = None) -> Reanalyze:
+        """Return a re-analysis of a new run, a second after the one before."""
+        self.clock.advance(1)
+        landing = self.landing()
+        run_id = f"run-{self.run_count}"
+        return Reanalyze(self.outside(), self.settings, self.attempts(), landing, run_id, reason)
+
+    async def verify(self, date: str, root: Path | None = None) -> DateCheck:
+        """Verify one date, with the files of a folder when one is given."""
+        source = LocalSource(root) if root else None
+        flow = Verify(self.outside(), self.attempts())
+        return await flow.check(dt.date.fromisoformat(date), source)
+
+    async def forget(self, conversation_id: str) -> Forgotten:
+        """Forget a conversation, a second after the run before."""
+        self.clock.advance(1)
+        landing = self.landing()
+        flow = Forget(self.outside(), self.attempts(), landing, f"run-{self.run_count}")
+        return await flow.run(ConversationId(conversation_id))
 
     def effects(self) -> dict[str, Any]:
         """Return everything that a push leaves behind, to be compared as a whole."""

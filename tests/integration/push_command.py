@@ -16,7 +16,7 @@ from stack_fixture import Stack
 from typer.testing import CliRunner
 
 from ingest.cli import app
-from ingest.domain.raw_records import RAW_TABLES
+from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
 from ingest.emulator.control import Control
 from ingest.flows.pages import items_of
 from ingest.gcp.bigquery import BigQueryRawSink
@@ -168,7 +168,9 @@ def rows(command: Command, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """Return rows of a query; `{table}` names in braces stand for raw tables."""
     sink = BigQueryRawSink(command.stack.settings)
     try:
-        named = sql.format(**{table: sink.table(table) for table in RAW_TABLES})
+        named = sql.format(
+            **{table: sink.table(table) for table in (*RAW_TABLES, CONVERSATION_TRUTHS)}
+        )
         return [dict(row) for row in asyncio.run(sink.query(named, parameters))]
     finally:
         sink.close()

@@ -56,7 +56,7 @@ def test_every_truth_is_landed_whole_and_names_its_transcript(stack: Stack) -> N
     rows = client.query_and_wait(
         f"select conversation_id, transcript_sha256, to_json_string(payload) as payload"
         f" from {stack.settings.raw_dataset}.conversation_truths"
-        f" where _landed_at > timestamp '2020-01-01'",
+        f" where _landed_at > timestamp '2020-01-01' and batch_date = date '2025-12-28'",
         wait_timeout=SECONDS,
     )
     landed = {row["conversation_id"]: json.loads(row["payload"]) for row in rows}

@@ -161,6 +161,10 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
 ) -> None:
     root = tmp_path / "in"
     gone, kept = pushed(command, root, date, 2)
+    for id_ in (gone, kept):
+        truth = {"schema_version": "1.0", "conversation_id": id_, "scenario": "plain"}
+        (root / date / id_ / "expected.json").write_text(json.dumps(truth))
+    assert command.run("data", "land-truth", root).exit_code == 0
 
     planned = command.run("forget", gone, "--dry-run", "--json")
     still_there = verified(command, date, root)[1]
@@ -171,6 +175,13 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
 
     assert (planned.exit_code, still_there) == (0, [])
     assert (told.exit_code, again.exit_code) == (0, 0)
+    nothing = {"objects": 0, "ci_conversations": 0, "raw_rows": 0}
+    assert told.report == {
+        "conversation_id": gone,
+        "before": {"objects": 3, "ci_conversations": 1, "raw_rows": 8},
+        "after": nothing,
+    }
+    assert (again.report["before"], again.report["after"]) == (nothing, nothing)
     assert (refused.exit_code, refused.states) == (1, {"unchanged": 1, "failed": 1})
     assert [failure["code"] for failure in refused.report["failures"]] == ["FORGOTTEN"]
     assert pulled.exit_code == 1
@@ -187,3 +198,10 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
         id_=gone,
     )
     assert {row["fact"] for row in left} == {"forget"}
+    truths = rows(
+        command,
+        "select conversation_id from {conversation_truths} "
+        "where _landed_at >= timestamp('2000-01-01') and conversation_id in unnest(@ids)",
+        ids=[gone, kept],
+    )
+    assert truths == [{"conversation_id": kept}]

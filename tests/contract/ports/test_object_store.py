@@ -157,10 +157,12 @@ def test_everything_under_a_prefix_can_be_deleted(ports: Ports) -> None:
     put(ports, "x/b.json")
     kept = put(ports, "y/a.json")
 
+    before = ports.run(ports.store.count_generations(f"{ports.prefix}/x/"))
     gone = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/x/"))
     again = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/x/"))
 
-    assert (gone, again) == (2, 0)
+    assert (before, gone, again) == (2, 2, 0)
+    assert ports.run(ports.store.count_generations(f"{ports.prefix}/")) == 1
     assert ports.objects(f"{ports.prefix}/") == [kept]
 
 
@@ -171,6 +173,8 @@ def test_old_generations_are_deleted_too(ports: Ports, request: pytest.FixtureRe
     first = put(ports, "a.json", b"one")
     put(ports, "a.json", b"two", first.generation)
 
+    before = ports.run(ports.store.count_generations(f"{ports.prefix}/"))
     gone = ports.run(ports.store.delete_all_generations(f"{ports.prefix}/"))
 
-    assert gone == 2
+    assert (before, gone) == (2, 2)
+    assert ports.run(ports.store.count_generations(f"{ports.prefix}/")) == 0

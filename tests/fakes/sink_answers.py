@@ -1,0 +1,164 @@
+"""What the fake raw tables answer to the queries that flows send."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ingest.domain.raw_records import (
+    CI_CONVERSATIONS,
+    CONVERSATION_FILES,
+    PHRASE_MATCHERS,
+    PIPELINE_EVENTS,
+)
+from ingest.errors import RemoteError
+
+if TYPE_CHECKING:
+    from tests.fakes.sink import FakeSink
+
+Row = dict[str, Any]
+_TABLE = re.compile(r"from `local-project\.coach_raw\.(\w+)`")
+_FACT_COLUMNS = (
+    "conversation_id",
+    "kind",
+    "uri",
+    "generation",
+    "batch_date",
+    "content_sha256",
+    "metadata_sha256",
+    "transcript_sha256",
+    "annotator_profile_sha256",
+)
+
+
+def answer(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of one of the flows' queries."""
+    for table in _TABLE.findall(sql):
+        if table in sink.missing:
+            raise RemoteError(f"fake: no table {table}", code="NOT_FOUND")
+    for mark, found in _ANSWERS.items():
+        if mark in sql:
+            return found(sink, sql, parameters)
+    raise NotImplementedError(sql)
+
+
+def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    def in_range(table: str) -> list[Row]:
+        first, last = parameters["first_id"], parameters["last_id"]
+        return [row for row in sink.rows[table] if first <= row["conversation_id"] <= last]
+
+    return [
+        *(_fact("file", row) for row in in_range(CONVERSATION_FILES)),
+        *(_fact("state", row) for row in _newest_states(in_range(CI_CONVERSATIONS)).values()),
+        *(
+            _fact("forgotten", {"conversation_id": name})
+            for name in sorted(_forgotten_ids(in_range(PIPELINE_EVENTS)))
+        ),
+    ]
+
+
+def _fact(fact: str, row: Row) -> Row:
+    columns = {name: row.get(name) for name in _FACT_COLUMNS}
+    return {"fact": fact, **columns, "landed_at": row.get("_landed_at")}
+
+
+def _newest_states(rows: list[Row]) -> dict[str, Row]:
+    newest: dict[str, Row] = {}
+    for row in rows:
+        held = newest.get(row["conversation_id"])
+        if held is None or _age(held) < _age(row):
+            newest[row["conversation_id"]] = row
+    return newest
+
+
+def _age(row: Row) -> tuple[dt.datetime, dt.datetime]:
+    return row["ci_updated_at"], row["_landed_at"]
+
+
+def _forgotten_ids(rows: list[Row]) -> set[str]:
+    return {
+        row["conversation_id"]
+        for row in rows
+        if (row["step"], row["outcome"]) == ("forget", "succeeded")
+    }
+
+
+def _revisions(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    pairs = {(row["matcher_id"], row["revision_id"]) for row in sink.rows[PHRASE_MATCHERS]}
+    return [{"matcher_id": m, "revision_id": r} for m, r in sorted(pairs)]
+
+
+def _watermark(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    moments = [row["ci_updated_at"] for row in sink.rows[CI_CONVERSATIONS]]
+    return [{"newest": max(moments, default=None)}]
+
+
+def _landed_hashes(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    pairs = {
+        (row["conversation_id"], row["payload_sha256"])
+        for row in sink.rows[CI_CONVERSATIONS]
+        if row["conversation_id"] in parameters["ids"]
+    }
+    return [{"conversation_id": i, "payload_sha256": sha256} for i, sha256 in sorted(pairs)]
+
+
+def _row_count(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    (table,) = _TABLE.findall(sql)
+    found = [
+        row
+        for row in sink.rows[table]
+        if row["conversation_id"] == parameters["conversation_id"]
+        and not ("step != 'forget'" in sql and row["step"] == "forget")
+    ]
+    return [{"row_count": len(found)}]
+
+
+def _forgotten(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    return [{"conversation_id": i} for i in sorted(_forgotten_ids(sink.rows[PIPELINE_EVENTS]))]
+
+
+def _newest_files(rows: list[Row]) -> dict[tuple[str, str], Row]:
+    by_age = sorted(rows, key=lambda row: row["generation"])
+    return {(row["conversation_id"], row["kind"]): row for row in by_age}
+
+
+def _files_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    rows = [row for row in sink.rows[CONVERSATION_FILES] if row["batch_date"] == parameters["date"]]
+    return list(_newest_files(rows).values())
+
+
+def _delivered_later(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    newest = _newest_files(sink.rows[CONVERSATION_FILES])
+    ids = {key[0] for key, row in newest.items() if row["batch_date"] > parameters["date"]}
+    return [{"conversation_id": i} for i in sorted(ids)]
+
+
+def _states_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    newest = _newest_states(sink.rows[CI_CONVERSATIONS])
+    return [
+        row
+        for row in newest.values()
+        if row["payload"]["labels"]["batch_date"] == parameters["date"]
+    ]
+
+
+def _registry(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    if sink.registry is None:
+        raise RemoteError("fake: no mart", code="NOT_FOUND")
+    return [row for row in sink.registry if row["batch_date"] == parameters["date"]]
+
+
+_ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
+    "'file' as fact": _evidence,
+    "select distinct matcher_id": _revisions,
+    "max(ci_updated_at) as newest": _watermark,
+    "select distinct conversation_id, payload_sha256": _landed_hashes,
+    "count(*) as row_count": _row_count,
+    "step = 'forget'": _forgotten,
+    "having max(batch_date) > @date": _delivered_later,
+    "conversation_id, kind, content_sha256": _files_of_date,
+    "'$.labels.batch_date'": _states_of_date,
+    "conversation_registry_current": _registry,
+}

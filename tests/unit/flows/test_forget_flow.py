@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.domain.outcome import ItemState
+from ingest.errors import ExitCode, RemoteError
+from ingest.flows.forget import Forgotten, Traces
+from tests.fakes.folders import DATE, LATER_DATE, transcription, write, write_many
+from tests.fakes.world import World
+
+KINDS = ("metadata", "transcription")
+NOTHING = Traces(objects=0, ci_conversations=0, raw_rows=0)
+OF_A_NEW_ONE = Traces(objects=3, ci_conversations=1, raw_rows=7)
+
+
+def pushed(root: Path) -> tuple[World, str, str]:
+    """Return a world with two pushed conversations: one to forget, one to keep."""
+    world = World()
+    gone, kept = write_many(root, 2)
+    asyncio.run(world.push(root))
+    return world, gone, kept
+
+
+def truth(id_: str) -> dict[str, Any]:
+    return {"conversation_id": id_, "scenario": "hardship"}
+
+
+def test_everything_of_one_conversation_goes_and_everything_of_others_stays(tmp_path: Path) -> None:
+    world, gone, kept = pushed(tmp_path)
+    world.sink.rows["conversation_truths"] += [truth(gone), truth(kept), truth(gone)]
+
+    told = asyncio.run(world.forget(gone))
+
+    before = Traces(OF_A_NEW_ONE.objects, 1, OF_A_NEW_ONE.raw_rows + 2)
+    assert told == Forgotten(gone, before, NOTHING)
+    assert world.insights.conversation_ids == [kept]
+    assert [name for name in world.store.live_names if gone in name] == []
+    assert len([name for name in world.store.live_names if kept in name]) == 3
+    left = {
+        table: [row["conversation_id"] for row in rows] for table, rows in world.sink.rows.items()
+    }
+    assert left == {
+        "conversation_files": [kept] * 2,
+        "ci_conversations": [kept],
+        "pipeline_events": [kept] * 4 + [gone],
+        "phrase_matchers": [],
+        "conversation_truths": [kept],
+    }
+
+
+def test_the_tombstone_holds_nothing_but_the_id(tmp_path: Path) -> None:
+    world, gone, _ = pushed(tmp_path)
+
+    asyncio.run(world.forget(gone))
+
+    tombstone = world.sink.rows["pipeline_events"][-1]
+    told = {name for name, value in tombstone.items() if value is not None}
+    assert (tombstone["step"], tombstone["outcome"]) == ("forget", "succeeded")
+    assert told == {
+        "event_id",
+        "conversation_id",
+        "step",
+        "outcome",
+        "attempt",
+        "started_at",
+        "ended_at",
+        "_run_id",
+        "_landed_at",
+    }
+
+
+def test_old_generations_are_counted_and_gone_too(tmp_path: Path) -> None:
+    world, gone, _ = pushed(tmp_path)
+    write(tmp_path, gone, transcription=transcription(gone, "Hello.", "Edited."))
+    asyncio.run(world.push(tmp_path))
+    # A version that somebody deleted in another date folder: nothing but old generations is left.
+    write(tmp_path, gone, date=LATER_DATE)
+    asyncio.run(world.push(tmp_path))
+    for kind in KINDS:
+        world.store.hide(f"{LATER_DATE}/{gone}/{kind}.json")
+
+    told = asyncio.run(world.forget(gone))
+
+    # Two of the transcription, one of the metadata, two in the later folder; three for CI.
+    assert (told.before.objects, told.after) == (8, NOTHING)
+    names = [f"{date}/{gone}/{kind}.json" for date in (DATE, LATER_DATE) for kind in KINDS]
+    assert [world.store.generation_count(name) for name in names] == [0, 0, 0, 0]
+
+
+def test_erasing_again_finds_nothing_and_a_push_refuses_the_id(tmp_path: Path) -> None:
+    world, gone, _ = pushed(tmp_path)
+    asyncio.run(world.forget(gone))
+
+    again = asyncio.run(world.forget(gone))
+    report = asyncio.run(world.push(tmp_path))
+
+    assert again == Forgotten(gone, NOTHING, NOTHING)
+    assert [row["step"] for row in world.sink.rows["pipeline_events"]].count("forget") == 2
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert +report.states == {ItemState.UNCHANGED: 1, ItemState.FAILED: 1}
+    assert [failure.code for failure in report.failures] == ["FORGOTTEN"]
+
+
+def test_what_an_earlier_run_left_for_landing_does_not_bring_the_conversation_back(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    (gone,) = write_many(tmp_path, 1)
+    world.sink.trouble.fail("load", "PERMISSION_DENIED", times=9)
+    asyncio.run(world.push(tmp_path))
+    world.sink.trouble.end()
+
+    told = asyncio.run(world.forget(gone))
+
+    assert told.after == NOTHING
+    assert [row["step"] for row in world.sink.rows["pipeline_events"]] == ["forget"]
+    assert [name for name in world.store.live_names if name.startswith("_landing/")] == []
+
+
+def test_a_project_without_the_table_of_truths_has_none_to_erase(tmp_path: Path) -> None:
+    world, gone, _ = pushed(tmp_path)
+    world.sink.missing.add("conversation_truths")
+
+    assert asyncio.run(world.forget(gone)) == Forgotten(gone, OF_A_NEW_ONE, NOTHING)
+
+
+def test_another_table_that_is_missing_is_an_error_and_leaves_no_tombstone(tmp_path: Path) -> None:
+    world, gone, _ = pushed(tmp_path)
+    world.sink.missing.add("ci_conversations")
+
+    with pytest.raises(RemoteError, match="no table ci_conversations"):
+        asyncio.run(world.forget(gone))
+
+    assert "forget" not in {row["step"] for row in world.sink.rows["pipeline_events"]}
+
+
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [
+        ("insights", "delete_conversation"),
+        ("insights", "get_conversation"),
+        ("store", "folders"),
+        ("store", "count_generations"),
+        ("store", "delete_all_generations"),
+        ("store", "list"),
+        ("sink", "erase"),
+        ("sink", "query"),
+        ("sink", "load"),
+    ],
+)
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_fault_on_any_call_is_mended_within_the_run(
+    tmp_path: Path, port: str, method: str, after_effect: bool
+) -> None:
+    world, gone, _ = pushed(tmp_path)
+    getattr(world, port).trouble.fail(method, times=2, after_effect=after_effect)
+
+    told = asyncio.run(world.forget(gone))
+
+    assert told == Forgotten(gone, OF_A_NEW_ONE, NOTHING)
+    assert [row["step"] for row in world.sink.rows["pipeline_events"]].count("forget") == 1
+
+
+def test_a_run_that_ends_in_the_middle_leaves_no_tombstone_and_the_next_one_ends_the_work(
+    tmp_path: Path,
+) -> None:
+    world, gone, _ = pushed(tmp_path)
+    world.store.trouble.fail("delete_all_generations", "PERMISSION_DENIED", call=2)
+
+    with pytest.raises(RemoteError, match="PERMISSION_DENIED"):
+        asyncio.run(world.forget(gone))
+    steps = {row["step"] for row in world.sink.rows["pipeline_events"]}
+    told = asyncio.run(world.forget(gone))
+
+    assert "forget" not in steps
+    assert told == Forgotten(gone, Traces(1, 0, 7), NOTHING)
+
+
+def test_what_is_left_is_told_and_no_tombstone_claims_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, gone, _ = pushed(tmp_path)
+
+    async def held_back(prefix: str) -> int:
+        return 0
+
+    monkeypatch.setattr(world.store, "delete_all_generations", held_back)
+
+    told = asyncio.run(world.forget(gone))
+
+    assert told == Forgotten(gone, OF_A_NEW_ONE, Traces(objects=3, ci_conversations=0, raw_rows=0))
+    assert not told.after.is_clean
+    assert "forget" not in {row["step"] for row in world.sink.rows["pipeline_events"]}
