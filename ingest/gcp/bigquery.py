@@ -12,11 +12,11 @@ from typing import Any
 from google.api_core import exceptions as api
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import RemoteError
+from ingest.gcp.bigquery_import import bigquery
 from ingest.gcp.remote_errors import translated
 from ingest.ports import LoadResult
 from ingest.settings import Settings

@@ -64,8 +64,9 @@ def provision(settings: Settings) -> Provisioned:
 
 def import_clients() -> None:
     """Import the clients that `provision` uses; later imports of them cost nothing."""
-    import google.cloud.bigquery
     import google.cloud.storage  # noqa: F401
+
+    import ingest.gcp.bigquery_import  # noqa: F401
 
 
 def raw_table_schemas() -> dict[str, list[Mapping[str, Any]]]:
@@ -111,7 +112,8 @@ def _bucket(settings: Settings) -> tuple[str, str]:
 def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
     from google.api_core.exceptions import NotFound
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import bigquery
+
+    from ingest.gcp.bigquery_import import bigquery
 
     client = bigquery.Client(
         project=settings.project_id,
@@ -140,7 +142,7 @@ def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _table(settings: Settings, name: str, schema: Sequence[Mapping[str, Any]]) -> bigquery.Table:
-    from google.cloud import bigquery
+    from ingest.gcp.bigquery_import import bigquery
 
     fields = [bigquery.SchemaField.from_api_repr(dict(field)) for field in schema]
     table = bigquery.Table(f"{settings.project_id}.{settings.raw_dataset}.{name}", schema=fields)
