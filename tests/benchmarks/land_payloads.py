@@ -1,0 +1,84 @@
+"""Lands a file of CI payloads as a run of the sidecar does.
+
+    python tests/benchmarks/land_payloads.py PAYLOADS
+
+The run's id and clock are fixed, so that landing again is the same batch again, as after a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ingest.cli._context import SystemClock
+from ingest.domain.raw_records import RawRow, ci_conversation_row
+from ingest.errors import RemoteError
+from ingest.flows.attempts import Attempts
+from ingest.flows.landing import Landing
+from ingest.gcp.bigquery import BigQueryRawSink
+from ingest.gcp.storage import GcsObjectStore
+from ingest.settings import Settings, load_settings
+
+RUN_ID = "20260105T080000Z-bench000"
+LANDED_AT = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
+
+
+class FixedClock(SystemClock):
+    """Always the same moment; waiting takes the time it takes."""
+
+    def now(self) -> dt.datetime:
+        """Return the moment of the run."""
+        return LANDED_AT
+
+
+def main() -> None:
+    """Land everything, or fail."""
+    asyncio.run(land(load_settings(), Path(sys.argv[1])))
+
+
+async def land(settings: Settings, payloads: Path) -> None:
+    """Land the rows in the batches that a run would make."""
+    store, sink, clock = GcsObjectStore(settings), BigQueryRawSink(settings), FixedClock()
+    attempts = Attempts(clock, settings.step_budget_sec, random.Random(5))
+    landing = Landing(store, sink, clock, attempts, RUN_ID)
+    try:
+        for row in rows(payloads):
+            landing.add([row], lambda: None, give_up)
+            if landing.is_full:
+                await landing.flush()
+        await landing.flush()
+    finally:
+        store.close()
+        sink.close()
+
+
+def give_up(error: RemoteError) -> None:
+    """End the run: a row that isn't landed would be one too few."""
+    raise error
+
+
+def rows(payloads: Path) -> Iterator[RawRow]:
+    """Yield the row of each line."""
+    with payloads.open("rb") as lines:
+        for line in lines:
+            payload: dict[str, Any] = orjson.loads(line)
+            yield ci_conversation_row(
+                conversation_id=payload["name"].rsplit("/", 1)[1],
+                ci_name=payload["name"],
+                analysis_name=payload.get("latestAnalysis", {}).get("name"),
+                annotator_profile_sha256=None,
+                labels=payload.get("labels", {}),
+                payload=payload,
+                updated_at=dt.datetime.fromisoformat(payload["updateTime"]),
+            )
+
+
+if __name__ == "__main__":
+    main()

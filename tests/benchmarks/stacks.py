@@ -1,0 +1,76 @@
+"""Local stacks of the benchmarks: on free ports, data in scratch folders, ended with the run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.local import stack as local_stack
+from ingest.local.first_steps import run_first_steps
+from ingest.local.layout import PORTS_PER_STACK, Layout, Service
+from ingest.local.ports import is_free
+from ingest.local.provisioning import provision
+from ingest.local.state import StackState
+from ingest.settings import Settings
+
+INGEST = str(Path(sys.executable).with_name("ingest"))
+"""The sidecar's command, as installed."""
+UNLIMITED = "100000000"
+_PORTS = range(31_000, 32_000, PORTS_PER_STACK)
+
+
+@dataclass(frozen=True)
+class BenchStack:
+    """A stack that answers, filled as `ingest local up` fills it."""
+
+    layout: Layout
+    state: StackState
+    settings: Settings
+
+    def fresh(self, name: str) -> Settings:
+        """Return settings of a bucket and a raw dataset that hold nothing, just made."""
+        settings = self.settings.model_copy(update={"bucket": name, "raw_dataset": f"raw_{name}"})
+        provision(settings)
+        return settings
+
+
+@contextmanager
+def running_stack(
+    folder: Path, services: Sequence[Service] = tuple(Service)
+) -> Iterator[BenchStack]:
+    """Yield a stack with its data under `folder`."""
+    layout = Layout(folder, free_port_base())
+    state = local_stack.up(layout, list(services), lambda _: None, ends_with_caller=True)
+    try:
+        yield BenchStack(layout, state, run_first_steps(layout, state, lambda _: None))
+    finally:
+        local_stack.down(layout, lambda _: None)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the process environment in which the sidecar works with these settings, without
+    quotas of its own."""
+    named = {
+        "PROJECT_ID": settings.project_id,
+        "LOCATION": settings.location,
+        "BUCKET": settings.bucket,
+        "RAW_DATASET": settings.raw_dataset,
+        "GCS_ENDPOINT": settings.gcs_endpoint or "",
+        "BIGQUERY_ENDPOINT": settings.bigquery_endpoint or "",
+        "INSIGHTS_ENDPOINT": settings.insights_endpoint or "",
+        "QUOTA_CREATES_PER_MIN": UNLIMITED,
+        "QUOTA_ANALYSES_PER_MIN": UNLIMITED,
+        "QUOTA_REQUESTS_PER_MIN": UNLIMITED,
+    }
+    return {**os.environ, **{f"INGEST_{name}": value for name, value in named.items()}}
+
+
+def free_port_base() -> int:
+    """Return the first of four free ports."""
+    return next(
+        base for base in _PORTS if all(is_free(base + offset) for offset in range(PORTS_PER_STACK))
+    )
