@@ -24,7 +24,7 @@ class Lines:
         self._totals: dict[str, int | None] = {}
         self._done: dict[str, int] = {}
         self._began_at = self._said_at = time.monotonic()
-        self._quota = ""
+        self._quota: Mapping[str, QuotaUse] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +50,7 @@ class Lines:
 
     def quota(self, use: Mapping[str, QuotaUse]) -> None:
         """Keep it for the next line."""
-        self._quota = quota_text(use)
+        self._quota = use
 
     def note(self, message: str) -> None:
         """Print the message."""
@@ -64,7 +64,7 @@ class Lines:
             parts.append(f"{name} {done}" + (f"/{total}" if total is not None else ""))
         seconds = max(0.001, self._said_at - self._began_at)
         fastest = max(self._done.values())
-        say("  ".join([*parts, f"{fastest / seconds:.0f}/s", self._quota]).rstrip())
+        say("  ".join([*parts, f"{fastest / seconds:.0f}/s", quota_text(self._quota)]).rstrip())
 
 
 class Bars:

@@ -51,6 +51,10 @@ class Services:
     profile: AnnotatorProfile
     until: Step
     on_passed: Callable[[Step], None] = lambda _: None
+    on_unanalysed: Callable[[str], None] = lambda _: None
+    """Told the id of a conversation that CI holds now and that has no analysis yet."""
+    in_bulk: frozenset[str] = frozenset()
+    """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
 
 class ConversationRun:
@@ -171,9 +175,14 @@ class ConversationRun:
             may_exist=self._landed_state() is not None,
         )
         conversation = await self._steps.run(
-            Step.SUBMIT, submitting.attempt, lambda held: held.name
+            Step.SUBMIT,
+            submitting.attempt,
+            lambda held: held.name,
+            is_told=lambda outcome: not (self._is_in_bulk() and outcome is Outcome.ADOPTED),
         )
         self._pass(Step.SUBMIT)
+        if conversation.latest_analysis is None:
+            self._services.on_unanalysed(self._source.conversation_id)
         if self._services.until is Step.SUBMIT:
             return
         conversation = await self._analyse(conversation, is_new=submitting.is_new)
@@ -184,13 +193,18 @@ class ConversationRun:
     async def _analyse(self, conversation: CiConversation, *, is_new: bool) -> CiConversation:
         async def analyse() -> Attempted[tuple[CiConversation, Outcome]]:
             analysed = await self._services.analyst.ensure(conversation, is_new=is_new)
-            return Attempted((analysed.conversation, analysed.outcome), analysed.attempts)
+            is_found = analysed.outcome is Outcome.ADOPTED
+            outcome = Outcome.SUCCEEDED if is_found and self._is_in_bulk() else analysed.outcome
+            return Attempted((analysed.conversation, outcome), analysed.attempts)
 
         return await self._steps.record(
             Step.ANALYSE,
             analyse,
             lambda held: held.latest_analysis.name if held.latest_analysis else None,
         )
+
+    def _is_in_bulk(self) -> bool:
+        return self._source.conversation_id in self._services.in_bulk
 
     def _land_state(self, conversation: CiConversation) -> None:
         latest = conversation.latest_analysis

@@ -102,8 +102,10 @@ class Push:
                 await self._drain()
                 date = items[0].batch_date
             if is_bulk:
-                await self._analyse_in_bulk(services, date, items)
-            await self._run_chunks(services, items)
+                submitted = await self._analyse_in_bulk(services, date, items)
+                await self._run_chunks(replace(services, in_bulk=submitted), items)
+            else:
+                await self._run_chunks(services, items)
             if self._is_stopped:
                 await self._drain()
         await self._drain()
@@ -144,12 +146,14 @@ class Push:
 
     async def _analyse_in_bulk(
         self, services: Services, date: dt.date, items: Sequence[SourceConversation]
-    ) -> None:
+    ) -> frozenset[str]:
+        """Return the ids that were left to the bulk operation."""
         for stage in STAGES:
             self._outside.progress.stage(stage.value, None)
-        before = self._report
+        before, unanalysed = self._report, set[str]()
         self._report, self._progress = PushReport(), Silent()
-        await self._run_chunks(replace(services, until=Step.SUBMIT), items)
+        submitting = replace(services, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
+        await self._run_chunks(submitting, items)
         await self._drain()
         submitted, self._report = self._report, before
         self._progress = self._outside.progress
@@ -158,7 +162,7 @@ class Push:
         # what that one analyses must not be asked for again singly.
         held = submitted.effects["submit_succeeded"] + submitted.effects["submit_adopted"]
         if self._is_stopped or not held:
-            return
+            return frozenset(unanalysed)
         await analyse_in_bulk(
             self._outside,
             self._attempts,
@@ -167,6 +171,7 @@ class Push:
             self._settings.bulk_timeout_sec,
             lambda: self._is_stopped,
         )
+        return frozenset(unanalysed)
 
     async def _run_chunks(self, services: Services, items: Sequence[SourceConversation]) -> None:
         for first in range(0, len(items), CHUNK_SIZE):
@@ -205,7 +210,6 @@ class Push:
 
     def _show_passed(self, step: Step) -> None:
         self._progress.advance(step.value)
-        self._progress.quota(self._outside.admission.use())
 
     def _take(self, result: ItemResult) -> None:
         self._report.faults += result.faults
@@ -223,7 +227,8 @@ class Push:
 
     def _settle(self, result: ItemResult) -> None:
         for stage in STAGES[: STAGES.index(self._options.until) + 1]:
-            self._progress.advance(stage.value)
+            if stage not in result.steps_passed:
+                self._progress.advance(stage.value)
         self._progress.quota(self._outside.admission.use())
         self._report.settle(result)
 

@@ -56,17 +56,19 @@ class Steps:
         step: Step,
         action: Callable[[], Awaitable[tuple[Value, Outcome]]],
         resource_of: Callable[[Value], str | None],
+        is_told: Callable[[Outcome], bool] = lambda _: True,
     ) -> Value:
-        """Return what the step gives, after retries, and add its event."""
-        return await self.record(step, lambda: self._attempts.run(action), resource_of)
+        """Return what the step gives, after retries, and add its event if that `is_told`."""
+        return await self.record(step, lambda: self._attempts.run(action), resource_of, is_told)
 
     async def record[Value](
         self,
         step: Step,
         action: Callable[[], Awaitable[Attempted[tuple[Value, Outcome]]]],
         resource_of: Callable[[Value], str | None],
+        is_told: Callable[[Outcome], bool] = lambda _: True,
     ) -> Value:
-        """Return what a step that retries on its own gives, and add its event."""
+        """Return what a step that retries on its own gives, and add its event if that `is_told`."""
         started_at = self._clock.now()
         try:
             with TRACER.start_as_current_span(step.value):
@@ -74,6 +76,8 @@ class Steps:
         except RemoteError as error:
             raise self._failed(step, started_at, error) from error
         value, outcome = attempted.value
+        if not is_told(outcome):
+            return value
         self.done[step] = outcome
         self.add_event(
             step,

@@ -34,10 +34,14 @@ from tests.fakes.store import FakeObjectStore
 
 
 class Notes(Silent):
-    """Progress that keeps what it was told."""
+    """Progress that keeps what it was told, and counts the items of each stage."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.advances: Counter[str] = Counter()
+
+    def advance(self, name: str) -> None:
+        self.advances[name] += 1
 
     def note(self, message: str) -> None:
         self.notes.append(message)

@@ -194,6 +194,25 @@ def test_a_whole_date_is_analysed_by_one_bulk_operation(tmp_path: Path) -> None:
     assert world.insights.trouble.calls["bulk_analyze"] == 1
     assert world.insights.trouble.calls["create_analysis"] == 0
     assert f"bulk analysis of {DATE}: {COUNT} done, 0 failed" in world.progress.notes
+    told = Counter((row["step"], row["outcome"]) for row in world.sink.rows["pipeline_events"])
+    assert told == {
+        ("upload", "succeeded"): 2 * COUNT,
+        ("submit", "succeeded"): COUNT,
+        ("analyse", "succeeded"): COUNT,
+    }
+
+
+@pytest.mark.parametrize("mode", [Mode.SINGLE, Mode.BULK])
+def test_every_conversation_advances_every_stage_once(tmp_path: Path, mode: Mode) -> None:
+    world = World()
+    write_many(tmp_path, COUNT)
+
+    asyncio.run(world.push(tmp_path, mode=mode))
+
+    stages = ("validate", "upload", "submit", "analyse", "land")
+    assert world.progress.advances == dict.fromkeys(stages, COUNT)
+    asyncio.run(world.push(tmp_path, mode=mode))
+    assert world.progress.advances == dict.fromkeys(stages, 2 * COUNT)
 
 
 def test_a_stop_leaves_the_bulk_operation_running_and_the_next_run_takes_it_up(
