@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ingest.datagen.figures import DataSetFigures
-from ingest.errors import SettingsError
+from ingest.plotting import svg_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,14 +30,7 @@ def draw_plots(sets: Sequence[DataSetFigures]) -> list[tuple[str, str]]:
 
     Equal figures give equal SVG.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise SettingsError(
-            "plots need matplotlib", "install the project with its `data` extra"
-        ) from error
-    mpl.use("svg")
-    with mpl.rc_context(_STYLE):
+    with svg_matplotlib().rc_context(_STYLE):
         return [
             (title, _svg(title, draw, sets))
             for title, draw in (

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ingest.plotting import svg_matplotlib
+
 _INK, _GRID, _BLUE, _ORANGE = "#333333", "#cccccc", "#1f5fa8", "#b45309"
 _MARKERS = "osD^vP*X"
 _STYLE: Mapping[str, Any] = {
@@ -101,9 +103,7 @@ class _figure:  # noqa: N801 - used as a function
     """A figure of matplotlib that is closed again."""
 
     def __init__(self, size: tuple[float, float], rows: int = 1, ratio: int = 1) -> None:
-        import matplotlib as mpl
-
-        mpl.use("svg")
+        mpl = svg_matplotlib()
         from matplotlib import pyplot
 
         self._pyplot = pyplot

@@ -1,0 +1,26 @@
+"""What needs matplotlib says how to get it where it isn't installed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ingest.errors import SettingsError
+from ingest.plotting import svg_matplotlib
+
+
+def test_a_missing_matplotlib_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(SettingsError) as raised:
+        svg_matplotlib()
+
+    assert raised.value.message == "plots need matplotlib, which isn't installed"
+    assert raised.value.hint == (
+        "install it with the extra `data`: pip install -c constraints.txt -e '.[data]'"
+    )
+
+
+def test_plots_are_drawn_as_svg() -> None:
+    assert svg_matplotlib().get_backend() == "svg"
