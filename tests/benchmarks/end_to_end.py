@@ -3,29 +3,37 @@
     python -m tests.benchmarks.end_to_end --conversations 10000
 
 Prints wall time, the sidecar's CPU a conversation and its largest memory, calls of CI by method a
-conversation, load jobs a conversation, and the time of the build that follows.
+conversation, and the time of the build that follows.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.emulator.control import Control
-from ingest.local import stack as local_stack
-from ingest.local.first_steps import run_first_steps
-from ingest.local.layout import Layout, Service
-from ingest.local.ports import is_free
+from tests.benchmarks.harness import Usage, run_command
+from tests.benchmarks.stacks import INGEST, environment_of, running_stack
 from tests.warehouse.dbt_runs import DbtProject
 
-RUN_INGEST = "from ingest.cli import main; main()"
-UNLIMITED = "100000000"
+
+@dataclass(frozen=True)
+class WholeRun:
+    """What a push of `count` conversations took, and the build after it (None: not built)."""
+
+    count: int
+    push: Usage
+    calls: dict[str, float]
+    """Calls of CI a conversation, by method."""
+    build_sec: float | None
+
+    @property
+    def cpu_ms_each(self) -> float:
+        """The sidecar's CPU a conversation, its start included."""
+        return 1000 * self.push.cpu_sec / self.count
 
 
 def main() -> None:
@@ -36,60 +44,41 @@ def main() -> None:
     arguments.add_argument("--without-dbt", action="store_true")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), chosen.conversations, chosen.mode, chosen.without_dbt)
+        done = whole_run(
+            Path(folder), chosen.conversations, mode=chosen.mode, has_build=not chosen.without_dbt
+        )
+    took = done.push.wall_sec
+    print(f"push              {took:8.1f} s   {done.count / took:6.0f} conversations/s")
+    print(f"CPU of the sidecar{done.cpu_ms_each:8.1f} ms a conversation")
+    print(f"memory            {done.push.peak_mb:8.0f} MB at most")
+    for method, calls in done.calls.items():
+        print(f"{method:<28} {calls:6.3f} calls a conversation")
+    if done.build_sec is not None:
+        print(f"dbt build         {done.build_sec:8.1f} s")
 
 
-def measure(folder: Path, count: int, mode: str, without_dbt: bool) -> None:
-    """Generate, push, build; print each figure on its line."""
+def whole_run(
+    folder: Path, count: int, *, mode: str = "single", has_build: bool = False
+) -> WholeRun:
+    """Generate, push, and build where asked for, on a stack of its own."""
     source = folder / "source"
-    ingest(os.environ, "data", "generate", "--count", str(count), "--out", str(source))
-    layout = Layout(folder / "stack", free_port_base())
-    state = local_stack.up(layout, list(Service), lambda _: None)
-    try:
-        settings = run_first_steps(layout, state, lambda _: None)
-        environment = os.environ | {
-            f"INGEST_{name.upper()}": value for name, value in state.endpoints.items()
-        }
-        for quota in ("CREATES", "ANALYSES", "REQUESTS"):
-            environment[f"INGEST_QUOTA_{quota}_PER_MIN"] = UNLIMITED
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        ingest(environment, "push", str(source), "--mode", mode)
-        took = time.monotonic() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(f"push              {took:8.1f} s   {count / took:6.0f} conversations/s")
-        print(f"CPU of the sidecar{1000 * cpu / count:8.1f} ms a conversation")
-        print(f"memory            {after.ru_maxrss / 1024:8.0f} MB at most")
-        with Control(str(settings.insights_endpoint)) as control:
-            for method, by_status in sorted(control.calls().items()):
-                calls = sum(by_status.values())
-                print(f"{method:<28} {calls / count:6.3f} calls a conversation")
-        if not without_dbt:
-            began = time.monotonic()
-            DbtProject(folder, str(settings.bigquery_endpoint)).run("build")
-            print(f"dbt build         {time.monotonic() - began:8.1f} s")
-    finally:
-        local_stack.down(layout, lambda _: None)
+    run_command([INGEST, "data", "generate", "--count", str(count), "--out", str(source)])
+    with running_stack(folder / "stack") as stack:
+        command = [INGEST, "push", str(source), "--mode", mode]
+        push = run_command(command, environment_of(stack.settings))
+        with Control(str(stack.settings.insights_endpoint)) as control:
+            calls = {
+                method: sum(by_status.values()) / count
+                for method, by_status in sorted(control.calls().items())
+            }
+        build_sec = _build(folder, str(stack.settings.bigquery_endpoint)) if has_build else None
+    return WholeRun(count, push, calls, build_sec)
 
 
-def ingest(environment: os._Environ[str] | dict[str, str], *arguments: str) -> None:
-    """Run one command of the sidecar; its exit code must be 0."""
-    subprocess.run(
-        [sys.executable, "-c", RUN_INGEST, *arguments],
-        env=dict(environment),
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def free_port_base() -> int:
-    """Return the first of four free ports."""
-    return next(
-        base
-        for base in range(31_000, 32_000, 4)
-        if all(is_free(base + offset) for offset in range(4))
-    )
+def _build(folder: Path, endpoint: str) -> float:
+    began = time.monotonic()
+    DbtProject(folder, endpoint).run("build")
+    return time.monotonic() - began
 
 
 if __name__ == "__main__":
