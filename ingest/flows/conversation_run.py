@@ -6,7 +6,7 @@ failed, leaves an event. Rows and events of one conversation are landed together
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile
@@ -40,7 +40,10 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Services:
-    """The outside, as the steps need it."""
+    """The outside, as the steps need it.
+
+    `land_now` returns once rows are landed, and raises RemoteError when they can't be.
+    """
 
     store: ObjectStore
     insights: InsightsApi
@@ -50,6 +53,7 @@ class Services:
     run_id: str
     profile: AnnotatorProfile
     until: Step
+    land_now: Callable[[list[RawRow]], Awaitable[None]]
     on_passed: Callable[[Step], None] = lambda _: None
     on_unanalysed: Callable[[str], None] = lambda _: None
     """Told the id of a conversation that CI holds now and that has no analysis yet."""
@@ -171,7 +175,7 @@ class ConversationRun:
             self._services.store,
             self._services.insights,
             ci_submission(version),
-            self._land_state,
+            self._keep_replaced,
             may_exist=self._landed_state() is not None,
         )
         conversation = await self._steps.run(
@@ -206,16 +210,22 @@ class ConversationRun:
     def _is_in_bulk(self) -> bool:
         return self._source.conversation_id in self._services.in_bulk
 
+    async def _keep_replaced(self, conversation: CiConversation) -> None:
+        row, landed = self._state_row(conversation), self._landed_state()
+        if landed is None or landed.payload_sha256 != row.values["payload_sha256"]:
+            await self._services.land_now([row])
+
     def _land_state(self, conversation: CiConversation) -> None:
+        self._steps.rows.append(self._state_row(conversation))
+
+    def _state_row(self, conversation: CiConversation) -> RawRow:
         latest = conversation.latest_analysis
-        self._steps.rows.append(
-            ci_conversation_row(
-                conversation_id=conversation.conversation_id,
-                ci_name=conversation.name,
-                analysis_name=latest.name if latest else None,
-                annotator_profile_sha256=self._services.analyst.profile_sha256(conversation),
-                labels=conversation.labels,
-                payload=conversation.payload,
-                updated_at=conversation.updated_at,
-            )
+        return ci_conversation_row(
+            conversation_id=conversation.conversation_id,
+            ci_name=conversation.name,
+            analysis_name=latest.name if latest else None,
+            annotator_profile_sha256=self._services.analyst.profile_sha256(conversation),
+            labels=conversation.labels,
+            payload=conversation.payload,
+            updated_at=conversation.updated_at,
         )

@@ -27,6 +27,7 @@ class LandedState:
     metadata_sha256: str | None
     transcript_sha256: str | None
     annotator_profile_sha256: str | None
+    payload_sha256: str | None
     landed_at: dt.datetime
 
 
@@ -96,6 +97,7 @@ class EvidenceReader:
                     row["metadata_sha256"],
                     row["transcript_sha256"],
                     row["annotator_profile_sha256"],
+                    row["payload_sha256"],
                     row["landed_at"],
                 )
             else:
@@ -127,13 +129,15 @@ class EvidenceReader:
                 cast(null as string) as metadata_sha256,
                 cast(null as string) as transcript_sha256,
                 cast(null as string) as annotator_profile_sha256,
+                cast(null as string) as payload_sha256,
                 _landed_at as landed_at
             from {self._sink.table(CONVERSATION_FILES)}
             where {in_range}
             union all
             select 'state', conversation_id, cast(null as string), cast(null as string),
                 cast(null as int64), cast(null as date), cast(null as string),
-                metadata_sha256, transcript_sha256, annotator_profile_sha256, _landed_at
+                metadata_sha256, transcript_sha256, annotator_profile_sha256, payload_sha256,
+                _landed_at
             from (
                 select *, row_number() over (
                     partition by conversation_id order by ci_updated_at desc, _landed_at desc
@@ -146,7 +150,7 @@ class EvidenceReader:
             select distinct 'forgotten', conversation_id, cast(null as string),
                 cast(null as string), cast(null as int64), cast(null as date),
                 cast(null as string), cast(null as string), cast(null as string),
-                cast(null as string), cast(null as timestamp)
+                cast(null as string), cast(null as string), cast(null as timestamp)
             from {self._sink.table(PIPELINE_EVENTS)}
             where {in_range} and step = 'forget' and outcome = 'succeeded'
         """

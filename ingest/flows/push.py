@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.choices import Mode
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
+from ingest.domain.raw_records import RawRow
 from ingest.domain.sharding import Shard
 from ingest.errors import RemoteError
 from ingest.flows.analysis import Analyst
@@ -133,6 +134,7 @@ class Push:
             run_id=self._options.run_id,
             profile=profile,
             until=self._options.until,
+            land_now=self._land_now,
             on_passed=self._show_passed,
         )
 
@@ -261,8 +263,18 @@ class Push:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _flush(self) -> None:
+    async def _land_now(self, rows: list[RawRow]) -> None:
+        ends: list[RemoteError | None] = []
+        self._landing.add(rows, lambda: ends.append(None), ends.append)
+        await self._flush(unless=lambda: bool(ends))
+        if ends[0] is not None:
+            raise ends[0]
+
+    async def _flush(self, unless: Callable[[], bool] = lambda: False) -> None:
         async with self._flushing:
+            # Those who wait here together are landed by the first of them.
+            if unless():
+                return
             landed = await self._landing.flush()
         for table, rows in landed.items():
             self._report.effects[f"rows_{table}"] += rows

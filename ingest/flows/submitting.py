@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.outcome import Outcome
@@ -14,8 +14,10 @@ from ingest.ports import CiConversation, InsightsApi, ObjectStore
 class Submitting:
     """One submission; `attempt` may be called again after any error.
 
-    `may_exist` says that CI is asked before anything is created. `is_new` is true once this
-    submission has created the conversation, so that no analysis can be in it.
+    `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
+    RemoteError when it can't be. `may_exist` says that CI is asked before anything is created.
+    `is_new` is true once this submission has created the conversation, so that no analysis can be
+    in it.
     """
 
     def __init__(
@@ -23,17 +25,16 @@ class Submitting:
         store: ObjectStore,
         insights: InsightsApi,
         submission: CiSubmission,
-        on_replaced: Callable[[CiConversation], None],
+        keep_replaced: Callable[[CiConversation], Awaitable[None]],
         *,
         may_exist: bool,
     ) -> None:
         self._store = store
         self._insights = insights
         self._submission = submission
-        self._on_replaced = on_replaced
+        self._keep_replaced = keep_replaced
         self._may_exist = may_exist
         self._has_transcript = False
-        self._has_told_replaced = False
         self.is_new = False
 
     async def attempt(self) -> tuple[CiConversation, Outcome]:
@@ -60,9 +61,8 @@ class Submitting:
         if action is SubmitAction.UPDATE:
             await self._insights.update_conversation(self._submission)
             return await self._held_after_update(), Outcome.SUCCEEDED
-        if not self._has_told_replaced:
-            self._on_replaced(held)
-            self._has_told_replaced = True
+        # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
+        await self._keep_replaced(held)
         await self._insights.delete_conversation(self._submission.conversation_id)
         return await self._create_where_none_was_seen()
 

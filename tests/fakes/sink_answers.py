@@ -30,6 +30,7 @@ _FACT_COLUMNS = (
     "metadata_sha256",
     "transcript_sha256",
     "annotator_profile_sha256",
+    "payload_sha256",
 )
 
 

@@ -70,12 +70,43 @@ def test_an_edited_transcript_is_recreated_and_analysed_once(
     assert difference(before, left_on(command)) == {
         "objects": 2,
         "conversation_files": 1,
-        "ci_conversations": 2,
+        "ci_conversations": 1,
         "pipeline_events": 3,
         "DeleteConversation": 1,
         "CreateConversation": 1,
         "CreateAnalysis": 1,
     }
+
+
+def test_what_ci_holds_of_an_old_transcript_is_landed_before_it_is_deleted(
+    command: Command, tmp_path: Path, id_: str
+) -> None:
+    write(tmp_path, id_)
+    command.push(tmp_path, "--until", "analyse")
+    write(tmp_path, id_, transcription=transcription(id_, "Hello.", "Something else."))
+    with command.control() as control:
+        fault = {"method": "DeleteConversation", "status": "PERMISSION_DENIED", "probability": 1}
+        control.set_faults({"seed": 1, "faults": [fault]})
+        refused = command.push(tmp_path)
+        control.set_faults({"faults": []})
+    before_it_is_gone = analyses_landed(command, id_)
+
+    ended_ = command.push(tmp_path)
+
+    assert (refused.exit_code, ended_.exit_code) == (1, 0)
+    assert len(before_it_is_gone) == 1
+    after = analyses_landed(command, id_)
+    assert (after[:1], len(after), len(set(after))) == (before_it_is_gone, 2, 2)
+
+
+def analyses_landed(command: Command, id_: str) -> list[str]:
+    found = rows(
+        command,
+        "select analysis_name from {ci_conversations} where _landed_at >= timestamp('2000-01-01') "
+        "and conversation_id = @id_ order by ci_updated_at",
+        id_=id_,
+    )
+    return [row["analysis_name"] for row in found]
 
 
 def test_edited_metadata_is_an_update_and_no_new_analysis(

@@ -10,6 +10,7 @@ import pytest
 from conftest_ports import Ports
 
 from ingest.domain.conversation import FileKind
+from ingest.domain.fingerprint import json_sha256
 from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import (
     RawRow,
@@ -175,7 +176,7 @@ def test_evidence_of_states_is_the_one_that_ci_changed_last(ports: Ports) -> Non
     load(ports, "ci_conversations", "again", stamped(a_state(id_, 50, "p2"), 9))
 
     assert evidence(ports, id_).landed_state_by_id == {
-        id_: LandedState("m1", "t50", "p2", moment(9))
+        id_: LandedState("m1", "t50", "p2", json_sha256({"name": id_}), moment(9))
     }
 
 
