@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DATE   := 2025-12-28
+PEERS  := .local/bench-peers
+SCALE  ?= default
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
@@ -65,10 +67,13 @@ docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column
 chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service
 	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-full
 
-bench: $(VENV)/.dev-installed ## The generator, the CI emulator, a whole run of 10,000 conversations
-	$(BIN)/python tests/benchmarks/datagen_generate.py
-	$(BIN)/python tests/benchmarks/emulator_throughput.py
-	$(BIN)/python -m tests.benchmarks.end_to_end --conversations 10000
+$(PEERS)/.installed: tests/benchmarks/peers/requirements.txt | $(VENV)/.created
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $<
+	@touch $@
+
+bench: $(VENV)/.dev-installed $(PEERS)/.installed ## Every benchmark, ratios into tests/benchmarks/RESULTS.md (SCALE=quick, default, full)
+	$(BIN)/python -m tests.benchmarks --scale $(SCALE) --peers $(PEERS)
 
 bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 	$(BIN)/python -m tests.benchmarks.dbt_builds

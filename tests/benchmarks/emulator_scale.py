@@ -17,12 +17,12 @@ from pathlib import Path
 
 import grpc
 import psutil
-from emulator_throughput import PARENT, emulator
+from emulator_throughput import PARENT, emulator, memory_mb
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
 from ingest.emulator import protos, wire
-from ingest.emulator.analysis.annotate import annotate, effective_selector
+from ingest.emulator.analysis.annotate import ActiveMatchers, annotate, effective_selector
 from ingest.emulator.analysis.turns import read_turns
 from ingest.emulator.store.analyses import AnalysisStore, Matches, NewAnalysis
 from ingest.emulator.store.conversations import ConversationStore
@@ -64,7 +64,7 @@ def main() -> int:
         )
         with emulator(Path(folder), "http://127.0.0.1:1") as (address, pid):
             slowest = measure(address)
-            memory = psutil.Process(pid).memory_info().rss / 2**20
+            memory = memory_mb(psutil.Process(pid))
     print(f"emulator memory {memory:.0f} MB (limit {MAX_MEMORY_MB})")
     return 0 if slowest <= MAX_PAGE_MS and memory <= MAX_MEMORY_MB else 1
 
@@ -76,9 +76,8 @@ def fill(path: Path, count: int) -> None:
     parent_id = database.parent_id(STORED_PARENT)
     transcript = _transcript()
     selector = effective_selector(protos.Analysis())
-    body = protos.Analysis(
-        analysis_result=annotate("name", read_turns(transcript), selector, [])
-    ).SerializeToString()
+    found = annotate("name", read_turns(transcript), selector, ActiveMatchers())
+    body = wire.field(protos.Analysis, "analysis_result", found.result)
     for first in range(0, count, 1000):
         with database.transaction():
             for number in range(first, min(first + 1000, count)):

@@ -6,20 +6,23 @@ run does. So variants run A B A B …, and what is reported is the median of eac
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 LONGEST_COMMAND_SEC = 1800.0
 _SHOWN_CHARS = 2000
+_MEASURED = Path(__file__).with_name("measured.py")
 
 
 class Scale(StrEnum):
@@ -97,29 +100,41 @@ def run_command(
     Time on cores and memory are those of the process and of the children that it waited for;
     memory is that of the largest of them.
     """
-    with tempfile.TemporaryFile() as output:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=None if environment is None else dict(environment),
-            cwd=cwd,
-        )
-        limit = threading.Timer(LONGEST_COMMAND_SEC, process.kill)
-        limit.start()
-        try:
-            _, status, used = os.wait4(process.pid, 0)
-        finally:
-            limit.cancel()
-        wall_sec = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        result = Path(folder) / "result.json"
+        measuring = [sys.executable, "-I", "-S", str(_MEASURED), str(result), *command]
+        with _ended_with_its_children(
+            subprocess.Popen(
+                measuring,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if environment is None else dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        ) as process:
+            process.wait(LONGEST_COMMAND_SEC)
+        took = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
+        exit_code = took.pop("exit_code", process.returncode)
+        if exit_code or not took:
             output.seek(0)
             shown = output.read().decode(errors="replace")[-_SHOWN_CHARS:]
-            raise FailedCommandError(f"{' '.join(command)}: exit {process.returncode}\n{shown}")
-    return Usage(wall_sec, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+            raise FailedCommandError(f"{' '.join(command)}: exit {exit_code}\n{shown}")
+    return Usage(**took)
+
+
+@contextmanager
+def _ended_with_its_children(
+    process: subprocess.Popen[bytes],
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the process; what it leaves running when it is given up ends with it."""
+    try:
+        yield process
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def paired(

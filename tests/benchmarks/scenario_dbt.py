@@ -1,0 +1,66 @@
+"""dbt: what an increment costs against a full refresh, and as the base doubles."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks.harness import LONGEST_COMMAND_SEC, Bench, Row, Scenario, growth_row
+
+ROOT = Path(__file__).parents[2]
+_TIMES = re.compile(r"^\s*([\d,]+) versions: full\s+([\d.]+) s, \+1 %\s+([\d.]+) s", re.MULTILINE)
+_PROMISE = re.compile(r"^(increment.*): ([+-]?[\d.]+ ?%) \(promised: (.*)\)$", re.MULTILINE)
+
+
+class UnreadableFiguresError(Exception):
+    """`dbt_builds` printed no figures."""
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    """Yield the rows."""
+    versions = bench.size(quick=100, default=10_000, full=100_000)
+    command = [sys.executable, "-m", "tests.benchmarks.dbt_builds", "--versions", str(versions)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_COMMAND_SEC,
+        check=False,
+    )
+    bench.say(done.stdout)
+    yield from rows_of(done.stdout, done.stderr)
+
+
+def rows_of(printed: str, errors: str = "") -> Iterator[Row]:
+    """Yield the rows of what `dbt_builds` printed; raise UnreadableFiguresError without figures."""
+    found = _TIMES.findall(printed)
+    if len(found) < 2:
+        raise UnreadableFiguresError(f"no figures of two sizes in:\n{printed}\n{errors[-2000:]}")
+    sizes = [(int(size.replace(",", "")), float(full), float(more)) for size, full, more in found]
+    for size, full, more in sizes:
+        yield Row(
+            f"{size:,} versions, 1 % more",
+            f"increment: {more:.1f} s",
+            f"full refresh: {full:.1f} s",
+            f"{more / full:.1%} of it",
+        )
+    for what, value, promise in _PROMISE.findall(printed):
+        most = float(re.findall(r"[\d.]+", promise)[0])
+        met = float(value.rstrip("% ")) <= most
+        yield Row(what, value, goal=promise, is_met=met)
+    yield growth_row("full refresh", {size: full for size, full, _ in sizes}, "s")
+    yield growth_row("increment", {size: more for size, _, more in sizes}, "s")
+
+
+SCENARIO = Scenario(
+    "dbt",
+    "dbt: full refresh and increment",
+    "The registry's part of the project on the BigQuery emulator: built in full, then 1 % more "
+    "conversations landed and built. A build has a cost of its own of some seconds (parsing, "
+    "one statement a model), so an increment is cheap against a large base only.",
+    run,
+)
