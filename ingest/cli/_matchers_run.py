@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -132,6 +133,8 @@ def _show(changes: Sequence[tuple[MatcherChange, Exception | None]], *, as_json:
         if change.kind is ChangeKind.UPDATE:
             for rule in change.rule_changes:
                 typer.echo(f"        {'+' if rule.is_added else '-'} {rule.query}")
+            for field in change.field_changes:
+                typer.echo(f"        ~ {field}")
 
 
 def _as_dict(change: MatcherChange, error: Exception | None) -> dict[str, Any]:
@@ -140,5 +143,6 @@ def _as_dict(change: MatcherChange, error: Exception | None) -> dict[str, Any]:
         "display_name": change.display_name,
         "added": [rule.query for rule in change.rule_changes if rule.is_added],
         "removed": [rule.query for rule in change.rule_changes if not rule.is_added],
+        "changed": [dataclasses.asdict(field) for field in change.field_changes],
         "error": None if error is None else str(error),
     }

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from ingest.domain.fingerprint import json_sha256
+from ingest.domain.matcher_diff import FieldChange, RuleChange, field_changes, rule_changes
 from ingest.domain.phrase_matching import (
     MatcherDefinition,
     MatchType,
@@ -48,23 +49,15 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class RuleChange:
-    """One phrase that is added to or removed from a matcher."""
-
-    is_added: bool
-    group: int
-    query: str
-
-
-@dataclass(frozen=True)
 class MatcherChange:
-    """One matcher, what happens to it, and which rules differ."""
+    """One matcher, what happens to it, and which phrases and fields differ."""
 
     kind: ChangeKind
     display_name: str
     definition: MatcherDefinition | None
     name: str | None
     rule_changes: tuple[RuleChange, ...] = ()
+    field_changes: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ def plan(
 def _change(wanted: MatcherDefinition, found: LiveMatcher | None) -> MatcherChange:
     if found is None:
         return MatcherChange(
-            ChangeKind.CREATE, wanted.display_name, wanted, None, _rule_changes(None, wanted)
+            ChangeKind.CREATE, wanted.display_name, wanted, None, rule_changes(None, wanted)
         )
     same = content_sha256(wanted) == content_sha256(found.definition)
     return MatcherChange(
@@ -166,7 +159,8 @@ def _change(wanted: MatcherDefinition, found: LiveMatcher | None) -> MatcherChan
         wanted.display_name,
         wanted,
         found.name,
-        () if same else _rule_changes(found.definition, wanted),
+        () if same else rule_changes(found.definition, wanted),
+        () if same else field_changes(found.definition, wanted),
     )
 
 
@@ -176,27 +170,8 @@ def _deletion(found: LiveMatcher) -> MatcherChange:
         found.definition.display_name,
         None,
         found.name,
-        _rule_changes(found.definition, None),
+        rule_changes(found.definition, None),
     )
-
-
-def _rule_changes(
-    before: MatcherDefinition | None, after: MatcherDefinition | None
-) -> tuple[RuleChange, ...]:
-    old, new = _phrases(before), _phrases(after)
-    removed = [RuleChange(False, group, query) for group, query in old if (group, query) not in new]
-    added = [RuleChange(True, group, query) for group, query in new if (group, query) not in old]
-    return tuple(removed + added)
-
-
-def _phrases(definition: MatcherDefinition | None) -> dict[tuple[int, str], None]:
-    if definition is None:
-        return {}
-    return {
-        (number, f"{'not ' if rule.negated else ''}{rule.query}"): None
-        for number, group in enumerate(definition.groups, 1)
-        for rule in group.rules
-    }
 
 
 def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefinition:

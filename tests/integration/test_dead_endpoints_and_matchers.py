@@ -106,10 +106,17 @@ def test_drift_of_matchers_is_told_by_the_exit_code_and_mended_by_apply(
     plan = command.run("matchers", "plan")
     changed = command.run("matchers", "apply", "--json")
     codes.append(drift())
+    matchers = seeds / "phrase_matchers.csv"
+    matchers.write_text(matchers.read_text().replace("ANY_OF,ANY_AGENT", "ANY_OF,HUMAN_AGENT"))
+    roles, told = command.run("matchers", "plan"), command.run("matchers", "plan", "--json")
     destroyed = command.run("matchers", "destroy", "--yes")
     codes.append(drift())
 
     assert codes == [2, 0, 0, 2, 0, 2]
+    assert "        ~ role_match ANY_AGENT -> HUMAN_AGENT\n" in roles.stdout
+    field = {"place": "", "field": "role_match", "before": "ANY_AGENT", "after": "HUMAN_AGENT"}
+    changed_fields = [c["changed"] for c in told.report["changes"] if c["change"] == "update"]
+    assert changed_fields == [[field]]
     assert [change["change"] for change in first.report] == ["create"] * 5
     assert [change["change"] for change in again.report] == ["keep"] * 5
     assert "        - you will go to jail\n        + you will end up in jail" in plan.stdout

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from ingest.domain.matcher_diff import RuleChange
 from ingest.domain.matchers import (
     ChangeKind,
     LiveMatcher,
-    RuleChange,
     content_sha256,
     is_ours,
     parse_definitions,
