@@ -22,7 +22,7 @@ from enum import StrEnum
 
 from ingest.errors import InputError
 
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'"))
+_APOSTROPHES = "\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07"
 _FOLDS_TO_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
 """The letters outside ASCII that a case-insensitive pattern takes for ASCII ones."""
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
@@ -108,7 +108,8 @@ class SegmentText:
     plain: str
     """The text with plain apostrophes, as long as the original."""
     words: frozenset[str] | None
-    """The lower-case ASCII words; None when other letters in the text equal ASCII ones."""
+    """The lower-case ASCII words, at least those in `CompiledMatcher.words`; None when other
+    letters in the text equal ASCII ones."""
 
 
 def role_of_speaker(speaker: str) -> Role:
@@ -131,13 +132,23 @@ def role_matches(role_match: Role, role: Role) -> bool:
 
 def prepare(text: str) -> SegmentText:
     """Return `text` ready for matching; worth it when several matchers read one text."""
-    if text.isascii():
-        plain = text.replace("`", "'")
-    else:
-        plain = text.translate(_APOSTROPHES)
-        if _FOLDS_TO_ASCII.search(plain):
-            return SegmentText(plain, None)
+    plain = _plain(text)
+    if not plain.isascii() and _FOLDS_TO_ASCII.search(plain):
+        return SegmentText(plain, None)
     return SegmentText(plain, _ascii_words(plain))
+
+
+def words_of_token(token: str) -> tuple[str, ...] | None:
+    """Return what a token without white space adds to `SegmentText.words`; None makes them None."""
+    plain = _plain(token)
+    if _FOLDS_TO_ASCII.search(plain):
+        return None
+    return tuple(_ASCII_WORD.findall(plain.lower()))
+
+
+def segment_of_words(text: str, words: frozenset[str] | None) -> SegmentText:
+    """Return what `prepare` returns, given the words of the text's tokens."""
+    return SegmentText(_plain(text), words)
 
 
 def find_in_segments(
@@ -155,12 +166,24 @@ def find_in_segments(
         rules = matcher.possible(spoken)
         if not rules and matcher.needs_a_phrase:
             continue
-        for place, (segment, role) in enumerate(segments):
-            if role_matches(matcher.definition.role_match, role):
-                hits = matcher.judge(segment, rules)
-                if hits is not None:
-                    found.append((number, place, hits))
+        wanted = matcher.definition.role_match
+        places = [place for place, (_, role) in enumerate(segments) if role_matches(wanted, role)]
+        if matcher.needs_a_phrase:
+            places = _with_words(rules, said, places)
+        for place in places:
+            hits = matcher.judge(segments[place][0], rules)
+            if hits is not None:
+                found.append((number, place, hits))
     return found
+
+
+def _with_words(
+    rules: tuple[_CompiledRule, ...], said: Sequence[frozenset[str] | None], places: Sequence[int]
+) -> list[int]:
+    """Return the places of the segments that have all words of one of the phrases, in order."""
+    known = [(place, words) for place in places if (words := said[place]) is not None]
+    having = {place for rule in rules for place, words in known if rule.words <= words}
+    return [place for place in places if place in having or said[place] is None]
 
 
 class CompiledMatcher:
@@ -191,6 +214,11 @@ class CompiledMatcher:
         if not role_matches(self.definition.role_match, role):
             return None
         return self.judge(prepare(text) if isinstance(text, str) else text, self._rules)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that tell which phrases are possible."""
+        return frozenset[str]().union(*(rule.words for rule in self._rules))
 
     def possible(self, words: frozenset[str] | None) -> tuple[_CompiledRule, ...]:
         """Return the rules whose phrases may occur where only these words are said."""
@@ -227,7 +255,7 @@ class _CompiledRule:
     __slots__ = ("negated", "number", "pattern", "query", "words")
 
     def __init__(self, rule: PhraseRule, number: int) -> None:
-        phrase = rule.query.translate(_APOSTROPHES)
+        phrase = _plain(rule.query)
         words = phrase.split()
         if not words:
             raise InputError("a phrase has no characters", "give every rule a query")
@@ -258,6 +286,15 @@ def _occurrences(segment: SegmentText, rules: tuple[_CompiledRule, ...]) -> _Occ
             if spans:
                 found[rule] = spans
     return found
+
+
+def _plain(text: str) -> str:
+    """Return the text with plain apostrophes; as many replacements take less time than a table."""
+    if text.isascii():
+        return text.replace("`", "'")
+    for apostrophe in _APOSTROPHES:
+        text = text.replace(apostrophe, "'")
+    return text
 
 
 def _ascii_words(plain: str) -> frozenset[str]:

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import signal
 import sys
+from contextlib import closing
 
+from ingest.emulator.annotator_process import AnnotatorProcess, Annotators
 from ingest.emulator.options import EmulatorOptions, parse_options
 from ingest.emulator.server import Emulator
 from ingest.errors import IngestError
@@ -14,8 +16,8 @@ from ingest.errors import IngestError
 _GC_THRESHOLD = 50_000
 
 
-async def _serve(options: EmulatorOptions) -> None:
-    emulator = Emulator(options)
+async def _serve(options: EmulatorOptions, annotators: Annotators) -> None:
+    emulator = Emulator(options, annotators)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -38,7 +40,9 @@ def _spare_the_collector() -> None:
 def main(arguments: list[str]) -> int:
     """Return the exit code; an error of the user's is two lines, never a traceback."""
     try:
-        asyncio.run(_serve(parse_options(arguments)))
+        options = parse_options(arguments)
+        with closing(AnnotatorProcess()) as annotators:
+            asyncio.run(_serve(options, annotators))
     except IngestError as error:
         sys.stderr.write(f"error: {error.message}\n")
         if error.hint:

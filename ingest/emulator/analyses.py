@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from ingest.emulator import paging, protos
+from ingest.emulator import paging, protos, wire
 from ingest.emulator.analysis import summary
-from ingest.emulator.analysis.annotate import ActiveMatcher, annotate, effective_selector
+from ingest.emulator.analysis.annotate import Findings, effective_selector
 from ingest.emulator.analysis.turns import read_turns
+from ingest.emulator.annotator_process import Annotators, Job, LocalAnnotators
 from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
 from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import Condition, compile_filter
-from ingest.emulator.matchers import active_matcher
 from ingest.emulator.operation_kinds import Kind, Outcome, Running
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import ApiError, invalid, not_found
@@ -41,13 +41,16 @@ class AnalysisMethods:
         core: Core,
         conversations: ConversationMethods,
         operations: OperationEngine,
+        annotators: Annotators,
     ) -> None:
         self._core = core
         self._conversations = conversations
         self._operations = operations
-        self._compiled: dict[tuple[int, int], list[ActiveMatcher]] = {}
+        self._annotators = annotators
+        self._here = LocalAnnotators()
+        self._active: dict[tuple[int, int], list[tuple[str, bytes]]] = {}
         operations.register(
-            Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, at_once=self._create)
+            Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, self._annotate, self._create)
         )
         operations.register(
             Kind("BulkAnalyzeConversations", _BulkRequest, _BulkMetadata, in_background=self._bulk)
@@ -112,33 +115,52 @@ class AnalysisMethods:
         self, conversation_seq: int, name: str, selector: protos.Pb, operation: Running
     ) -> int:
         """Make one analysis and return its seq; the transaction is the caller's."""
+        found = operation.prepared
+        if not isinstance(found, Findings):
+            found = self._here.annotate(
+                self._job(conversation_seq, name, selector, operation.parent)
+            )
         analysis_id = self._core.ids.resource()
         now = self._core.clock.now()
-        turns = read_turns(self._core.conversations.transcript(conversation_seq))
-        matchers = self._matchers(operation.parent, selector)
         analysis = protos.Analysis(
             name=f"{name}/analyses/{analysis_id}",
             request_time=protos.timestamp(operation.create_us),
             create_time=protos.timestamp(now),
             annotator_selector=selector,
-            analysis_result=annotate(name, turns, selector, matchers),
         )
+        result = wire.field(protos.Analysis, "analysis_result", found.result)
         seq = self._core.analyses.insert(
             NewAnalysis(
                 conversation_seq,
                 analysis_id,
                 now,
                 operation.operation_id,
-                analysis.SerializeToString(),
-                _matches(analysis),
+                bytes(analysis.SerializeToString()) + result,
+                Matches(found.intents, found.phrase_matchers),
             )
         )
         if selector.run_summarization_annotator:
+            turns = read_turns(self._core.conversations.transcript(conversation_seq))
             sections = summary.summarize(turns)
             self._core.conversations.set_summary(
                 conversation_seq, _summary(sections, selector, now)
             )
         return seq
+
+    async def _annotate(self, running: Running) -> Findings:
+        """Let the annotators work while other calls go on."""
+        name = f"{running.parent}/conversations/{running.conversation_id}"
+        seq = self._seq(running.parent, running.conversation_id)
+        selector = effective_selector(running.request.analysis)
+        return await self._annotators.findings(self._job(seq, name, selector, running.parent))
+
+    def _job(self, conversation_seq: int, name: str, selector: protos.Pb, parent: str) -> Job:
+        return Job(
+            name,
+            self._core.conversations.transcript(conversation_seq),
+            selector.SerializeToString(),
+            self._matchers(parent, selector),
+        )
 
     def _create(self, running: Running) -> Outcome:
         name = f"{running.parent}/conversations/{running.conversation_id}"
@@ -200,25 +222,21 @@ class AnalysisMethods:
         seqs = self._core.conversations.matching(parent_id, condition.sql, condition.parameters)
         return seqs[: int(len(seqs) * percentage / 100)]
 
-    def _matchers(self, parent: str, selector: protos.Pb) -> list[ActiveMatcher]:
+    def _matchers(self, parent: str, selector: protos.Pb) -> tuple[bytes, ...]:
         """Return the active matchers, or those that the selector lists and that are active."""
         if not selector.run_phrase_matcher_annotator:
-            return []
-        active = self._active_matchers(parent)
-        if not selector.phrase_matchers:
-            return active
+            return ()
         listed = {name.partition("@")[0].rpartition("/")[2] for name in selector.phrase_matchers}
-        return [matcher for matcher in active if matcher.name.rpartition("/")[2] in listed]
+        active = self._active_matchers(parent)
+        return tuple(body for matcher_id, body in active if not listed or matcher_id in listed)
 
-    def _active_matchers(self, parent: str) -> list[ActiveMatcher]:
-        """Return the location's active matchers, compiled once until one of them changes."""
+    def _active_matchers(self, parent: str) -> list[tuple[str, bytes]]:
+        """Return id and message of the location's active matchers, read when one has changed."""
         parent_id = self._core.database.parent_id(parent)
         key = (parent_id, self._core.matchers.changes)
-        if key not in self._compiled:
-            self._compiled = {
-                key: [active_matcher(body) for body in self._core.matchers.active(parent_id)]
-            }
-        return self._compiled[key]
+        if key not in self._active:
+            self._active = {key: self._core.matchers.active(parent_id)}
+        return self._active[key]
 
     def _find(self, name: str) -> tuple[StoredConversation, StoredAnalysis]:
         parent, conversation_id, analysis_id = self._core.names.analysis(name)

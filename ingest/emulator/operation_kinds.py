@@ -28,6 +28,8 @@ class Running:
     request: protos.Pb
     metadata: protos.Pb
     resumed: bool = False
+    prepared: object = None
+    """What `Kind.beforehand` returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Kind:
     name: str
     request: protos.Pb
     metadata: protos.Pb
+    beforehand: Callable[[Running], Awaitable[object]] | None = None
+    """Work that may wait and stores nothing, for `at_once`; left out when nobody can wait."""
     at_once: Callable[[Running], Outcome] | None = None
     """Work that never waits: stored together with the operation's end."""
     in_background: Callable[[Running], Awaitable[Outcome]] | None = None

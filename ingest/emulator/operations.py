@@ -88,6 +88,8 @@ class OperationEngine:
         known = self._kinds[kind]
         if operation.due_us <= now and known.at_once is not None:
             running = self._running(operation, request=request, metadata=metadata)
+            if known.beforehand is not None:
+                running.prepared = await known.beforehand(running)
             with self._core.database.transaction():
                 return self.reply(self._store.insert(self._work(operation, known.at_once, running)))
         with self._core.database.transaction():

@@ -29,16 +29,23 @@ def message_class(name: str) -> Any:
 Analysis = message_class("Analysis")
 AnalysisResult = message_class("AnalysisResult")
 AnnotatorSelector = message_class("AnnotatorSelector")
+AnnotationBoundary = message_class("AnnotationBoundary")
 CallAnnotation = message_class("CallAnnotation")
+CallMetadata = types.AnalysisResult.CallAnalysisMetadata.pb()
 Conversation = message_class("Conversation")
 ConversationSummary = message_class("ConversationSummarizationSuggestionData")
 Entity = message_class("Entity")
+EntityMentionData = message_class("EntityMentionData")
+IntentMatchData = message_class("IntentMatchData")
+PhraseMatchData = message_class("PhraseMatchData")
+SentimentData = message_class("SentimentData")
 PhraseMatcher = message_class("PhraseMatcher")
 RuntimeAnnotation = message_class("RuntimeAnnotation")
 Settings = message_class("Settings")
 ListConversationsResponse = message_class("ListConversationsResponse")
 Transcript = types.Conversation.Transcript.pb()
 Segment = types.Conversation.Transcript.TranscriptSegment.pb()
+Word = types.Conversation.Transcript.TranscriptSegment.WordInfo.pb()
 ConversationView = types.ConversationView
 Medium = types.Conversation.Medium
 

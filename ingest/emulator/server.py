@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ingest.emulator import protos
 from ingest.emulator.analyses import AnalysisMethods
+from ingest.emulator.annotator_process import Annotators, LocalAnnotators
 from ingest.emulator.behaviour.faults import FaultPlan
 from ingest.emulator.behaviour.quotas import Quotas
 from ingest.emulator.behaviour.recording import Recorder, Replay
@@ -53,8 +54,9 @@ _CHANNEL_OPTIONS = (
 class Emulator:
     """One running emulator; `port` is known after `start`."""
 
-    def __init__(self, options: EmulatorOptions) -> None:
+    def __init__(self, options: EmulatorOptions, annotators: Annotators | None = None) -> None:
         self._options = options
+        self._annotators = annotators or LocalAnnotators()
         self.port = 0
         database = Database(options.data_dir / "insights.sqlite3")
         self.core = Core(
@@ -101,6 +103,7 @@ class Emulator:
         await self.operations.close()
         if self._recorder is not None:
             self._recorder.close()
+        self._annotators.close()
         self.core.objects.close()
         self.core.database.close()
 
@@ -109,7 +112,7 @@ class Emulator:
         conversations = ConversationMethods(self.core)
         groups = (
             conversations,
-            AnalysisMethods(self.core, conversations, self.operations),
+            AnalysisMethods(self.core, conversations, self.operations, self._annotators),
             MatcherMethods(self.core),
             OperationMethods(self.core, self.operations),
             UploadMethods(self.core, conversations, self.operations),

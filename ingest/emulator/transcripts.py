@@ -35,6 +35,7 @@ _ENTRY_FIELDS = {
     "start_timestamp_usec": "start_timestamp_usec",
     "startTimestampUsec": "start_timestamp_usec",
 }
+_PLAIN_FIELDS = frozenset(_ENTRY_FIELDS.values())
 _ROLES = {
     "AGENT": ("HUMAN_AGENT", AGENT_CHANNEL),
     "AUTOMATED_AGENT": ("AUTOMATED_AGENT", AGENT_CHANNEL),
@@ -83,7 +84,9 @@ def _entries(content: bytes) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not entries:
         raise _failed("'entries' must be a list with at least one entry")
     return [
-        _known_fields(entry, _ENTRY_FIELDS, f"entries[{index}]")
+        entry
+        if isinstance(entry, dict) and entry.keys() <= _PLAIN_FIELDS
+        else _known_fields(entry, _ENTRY_FIELDS, f"entries[{index}]")
         for index, entry in enumerate(entries)
     ]
 
@@ -128,7 +131,9 @@ def _int64(value: Any) -> int | None:
     """Return an int64 as proto3 JSON takes it: a number, an integral float or a decimal string."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, float):
+    if isinstance(value, int):
+        pass
+    elif isinstance(value, float):
         value = int(value) if value.is_integer() else None
     elif isinstance(value, str):
         digits = value.removeprefix("-")

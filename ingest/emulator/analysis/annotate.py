@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from ingest.domain.phrase_matching import CompiledMatcher
-from ingest.emulator import protos
+from ingest.emulator import protos, wire
 from ingest.emulator.analysis.entities import find_entities, salience
 from ingest.emulator.analysis.highlights import find_highlights
-from ingest.emulator.analysis.phrases import find_phrases
+from ingest.emulator.analysis.phrases import PhraseFinder
 from ingest.emulator.analysis.sentiment import (
     Sentiment,
     conversation_sentiment,
@@ -39,14 +42,36 @@ class ActiveMatcher:
     compiled: CompiledMatcher
 
 
+class ActiveMatchers:
+    """The phrase matchers of an analysis, made ready for many conversations."""
+
+    def __init__(self, matchers: Sequence[ActiveMatcher] = ()) -> None:
+        self.matchers = matchers
+        self.finder = PhraseFinder([matcher.compiled for matcher in matchers])
+
+
+class Findings(NamedTuple):
+    """What one analysis found."""
+
+    result: bytes
+    """A serialized AnalysisResult."""
+    intents: Counter[str]
+    """Annotations by display name of the smart highlight."""
+    phrase_matchers: Counter[str]
+    """Annotations by id of the phrase matcher."""
+
+
 def effective_selector(analysis: protos.Pb) -> protos.Pb:
     """Return the selector that the server writes back: the given one, or all but the summary."""
+    given = analysis.HasField("annotator_selector")
     selector = protos.AnnotatorSelector()
-    if analysis.HasField("annotator_selector"):
-        selector.CopyFrom(analysis.annotator_selector)
-        return selector
-    for name in _DEFAULT_ANNOTATORS:
-        setattr(selector, name, True)
+    selector.CopyFrom(analysis.annotator_selector if given else _default_selector())
+    return selector
+
+
+@lru_cache(maxsize=1)
+def _default_selector() -> protos.Pb:
+    selector = protos.AnnotatorSelector(**dict.fromkeys(_DEFAULT_ANNOTATORS, True))
     selector.qa_config.scorecard_list.SetInParent()
     return selector
 
@@ -55,107 +80,126 @@ def annotate(
     conversation_name: str,
     turns: Sequence[Turn],
     selector: protos.Pb,
-    matchers: Sequence[ActiveMatcher],
-) -> protos.Pb:
-    """Return the AnalysisResult.
+    matchers: ActiveMatchers,
+) -> Findings:
+    """Return what the annotators of the selector find.
 
     Text has no silence, interruption or hold (observed), and no topic model or scorecard is
     emulated: those annotators run and find nothing.
     """
-    result = protos.AnalysisResult()
-    metadata = result.call_analysis_metadata
-    metadata.SetInParent()
-    blocks: list[list[protos.Pb]] = []
+    metadata = protos.CallMetadata()
+    blocks: list[list[bytes]] = []
+    intents: Counter[str] = Counter()
+    phrase_matchers: Counter[str] = Counter()
     sentiments = _customer_sentiments(turns) if selector.run_sentiment_annotator else {}
     if selector.run_sentiment_annotator:
         blocks.append(_add_sentiments(metadata, turns, sentiments))
     if selector.run_intent_annotator:
-        blocks.append(_add_highlights(metadata, turns))
+        blocks.append(_add_highlights(metadata, turns, intents))
     if selector.run_entity_annotator:
         blocks.append(_add_entities(metadata, turns, sentiments))
     if selector.run_phrase_matcher_annotator:
-        blocks.append(_add_phrases(metadata, turns, matchers))
-    metadata.annotations.extend(_shuffled(conversation_name, blocks))
-    return result
+        blocks.append(_add_phrases(metadata, turns, matchers, phrase_matchers))
+    annotations = _shuffled(conversation_name, blocks)
+    whole_metadata = wire.repeated(protos.CallMetadata, "annotations", annotations) + bytes(
+        metadata.SerializeToString()
+    )
+    result = wire.field(protos.AnalysisResult, "call_analysis_metadata", whole_metadata)
+    return Findings(result, intents, phrase_matchers)
 
 
 def _customer_sentiments(turns: Sequence[Turn]) -> dict[int, Sentiment]:
-    return {turn.index: turn_sentiment(turn.text) for turn in turns if turn.is_customer}
+    return {turn.index: turn_sentiment(turn) for turn in turns if turn.is_customer}
 
 
 def _add_sentiments(
     metadata: protos.Pb, turns: Sequence[Turn], sentiments: dict[int, Sentiment]
-) -> list[protos.Pb]:
+) -> list[bytes]:
     """One annotation per customer segment, neutral ones with an empty message (observed)."""
-    annotations = []
-    for turn in turns:
-        if turn.index in sentiments:
-            annotation = annotation_at(whole(turn))
-            _set(annotation.sentiment_data, sentiments[turn.index])
-            annotations.append(annotation)
     if sentiments:
         overall = metadata.sentiments.add(channel_tag=CUSTOMER_CHANNEL)
         _set(overall.sentiment_data, conversation_sentiment(list(sentiments.values())))
-    return annotations
+    return [
+        annotation_at(whole(turn), _sentiment_field(sentiments[turn.index]))
+        for turn in turns
+        if turn.index in sentiments
+    ]
 
 
-def _add_highlights(metadata: protos.Pb, turns: Sequence[Turn]) -> list[protos.Pb]:
+@lru_cache(maxsize=64)
+def _sentiment_field(sentiment: Sentiment) -> bytes:
+    data = protos.SentimentData(score=sentiment.score, magnitude=sentiment.magnitude)
+    return wire.field(protos.CallAnnotation, "sentiment_data", data.SerializeToString())
+
+
+def _add_highlights(
+    metadata: protos.Pb, turns: Sequence[Turn], intents: Counter[str]
+) -> list[bytes]:
     annotations = []
     for highlight, span in find_highlights(turns):
+        intents[highlight.display_name] += 1
         intent = metadata.intents[highlight.id]
         intent.id, intent.display_name = highlight.id, highlight.display_name
-        annotation = annotation_at(span)
-        annotation.intent_match_data.intent_unique_id = highlight.id
-        annotations.append(annotation)
+        data = protos.IntentMatchData(intent_unique_id=highlight.id).SerializeToString()
+        field = wire.field(protos.CallAnnotation, "intent_match_data", data)
+        annotations.append(annotation_at(span, field))
     return annotations
 
 
 def _add_entities(
     metadata: protos.Pb, turns: Sequence[Turn], sentiments: dict[int, Sentiment]
-) -> list[protos.Pb]:
+) -> list[bytes]:
     """Entity sentiment adds up the magnitudes of the customer turns that mention it (assumed)."""
     annotations = []
     found = find_entities(turns)
     for number, (entity, share) in enumerate(zip(found, salience(found), strict=True)):
-        message = metadata.entities[str(number)]
+        unique_id = str(number)
+        message = metadata.entities[unique_id]
         message.display_name, message.type_, message.salience = (
             entity.display_name,
             entity.type,
             share,
         )
-        felt = [
-            sentiments[mention.span.turn.index]
-            for mention in entity.mentions
-            if mention.span.turn.index in sentiments
-        ]
+        felt = []
+        for span, kind in entity.mentions:
+            sentiment = sentiments.get(span.turn.index)
+            if sentiment is not None:
+                felt.append(sentiment)
+            annotations.append(annotation_at(span, _mention_field(unique_id, kind, sentiment)))
         message.sentiment.SetInParent()
         if felt:
             mean = sum(each.score for each in felt) / len(felt)
             total = sum(each.magnitude for each in felt)
             _set(message.sentiment, Sentiment(round(mean, 2), total))
-        for mention in entity.mentions:
-            annotation = annotation_at(mention.span)
-            data = annotation.entity_mention_data
-            data.entity_unique_id, data.type_ = str(number), mention.type
-            if mention.span.turn.index in sentiments:
-                _set(data.sentiment, sentiments[mention.span.turn.index])
-            annotations.append(annotation)
     return annotations
 
 
+@lru_cache(maxsize=4096)
+def _mention_field(unique_id: str, kind: int, sentiment: Sentiment | None) -> bytes:
+    data = protos.EntityMentionData(entity_unique_id=unique_id, type_=kind)
+    if sentiment is not None:
+        _set(data.sentiment, sentiment)
+    return wire.field(protos.CallAnnotation, "entity_mention_data", data.SerializeToString())
+
+
 def _add_phrases(
-    metadata: protos.Pb, turns: Sequence[Turn], matchers: Sequence[ActiveMatcher]
-) -> list[protos.Pb]:
+    metadata: protos.Pb,
+    turns: Sequence[Turn],
+    matchers: ActiveMatchers,
+    phrase_matchers: Counter[str],
+) -> list[bytes]:
     annotations = []
-    for index, span in find_phrases(turns, [matcher.compiled for matcher in matchers]):
-        matcher = matchers[index]
-        revision = f"{matcher.name}@{matcher.revision_id}"
-        annotation = annotation_at(span)
-        annotation.phrase_match_data.phrase_matcher = revision
-        annotation.phrase_match_data.display_name = matcher.display_name
-        annotations.append(annotation)
-        entry = metadata.phrase_matchers[matcher.name.rpartition("/")[2]]
-        entry.phrase_matcher, entry.display_name = revision, matcher.display_name
+    for index, span in matchers.finder.find(turns):
+        matcher = matchers.matchers[index]
+        matcher_id = matcher.name.rpartition("/")[2]
+        phrase_matchers[matcher_id] += 1
+        data = protos.PhraseMatchData(
+            phrase_matcher=f"{matcher.name}@{matcher.revision_id}",
+            display_name=matcher.display_name,
+        )
+        field = wire.field(protos.CallAnnotation, "phrase_match_data", data.SerializeToString())
+        annotations.append(annotation_at(span, field))
+        metadata.phrase_matchers[matcher_id].CopyFrom(data)
     return annotations
 
 
@@ -164,7 +208,7 @@ def _set(message: protos.Pb, sentiment: Sentiment) -> None:
     message.score, message.magnitude = sentiment
 
 
-def _shuffled(seed: str, blocks: list[list[protos.Pb]]) -> list[protos.Pb]:
+def _shuffled(seed: str, blocks: list[list[bytes]]) -> list[bytes]:
     """Return the annotations in no order but the same one each time: kinds stay loosely together
     and transcript order is lost (observed)."""
     rng = random.Random(hashlib.sha256(seed.encode()).digest())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.emulator.analysis import gazetteer
+from ingest.emulator.analysis.tokens import NAME_START
 from ingest.emulator.analysis.turns import Span, Turn, chars
 
 PROPER = 1
@@ -25,7 +26,6 @@ PHONE_NUMBER, ADDRESS, DATE, NUMBER, PRICE = 9, 10, 11, 12, 13
 _MONTH = f"(?:{'|'.join(gazetteer.MONTHS)})"
 _YEAR = r"(?:,? \d{4}\b(?!-))?"
 _STREET = f"(?:{'|'.join(gazetteer.STREETS)})"
-_CANDIDATE = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[0-9$+]|[A-Z][A-Za-z&]+)")
 _WITH_DIGITS = re.compile(
     r"(?P<PRICE>A?\$ ?\d[\d,]*(?:\.\d{1,2})?\b|\d[\d,]*(?:\.\d{1,2})? (?:dollars|bucks|cents)\b)"
     r"|(?P<DATE>\d{4}-\d{2}-\d{2}\b|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b"
@@ -62,8 +62,7 @@ class _Found(NamedTuple):
     mention: int = PROPER
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """One place where an entity is named."""
 
     span: Span
@@ -87,10 +86,11 @@ def find_entities(turns: Sequence[Turn]) -> list[FoundEntity]:
     found: dict[tuple[str, int], FoundEntity] = {}
     people: set[str] = set()
     for turn in turns:
-        for each in mentions(turn.text, people):
-            entity = found.setdefault(
-                (each.name.casefold(), each.type), FoundEntity(each.name, each.type)
-            )
+        for each in mentions(turn, people):
+            key = (each.name.casefold(), each.type)
+            entity = found.get(key)
+            if entity is None:
+                entity = found[key] = FoundEntity(each.name, each.type)
             entity.mentions.append(Mention(chars(turn, each.start, each.end), each.mention))
     return list(found.values())
 
@@ -101,12 +101,13 @@ def salience(entities: Sequence[FoundEntity]) -> list[float]:
     return [len(entity.mentions) / total for entity in entities]
 
 
-def mentions(text: str, people: set[str]) -> Iterator[_Found]:
-    """Yield the mentions in a text from left to right; `people` grows by the names met."""
-    end = 0
-    for candidate in _CANDIDATE.finditer(text):
-        word = candidate.group()
-        start = candidate.start()
+def mentions(turn: Turn, people: set[str]) -> Iterator[_Found]:
+    """Yield the mentions in a turn from left to right; `people` grows by the names met."""
+    if not any(token.may_name for token in turn.tokens):
+        return
+    text, end = turn.text, 0
+    for candidate in NAME_START.finditer(text):
+        word, start = candidate.group(), candidate.start()
         if word in gazetteer.NO_NAMES or start < end:
             continue
         if word[-1].isalpha():

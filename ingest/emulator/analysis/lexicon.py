@@ -9,6 +9,9 @@ The tests hold both against each other.
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from vaderSentiment.vaderSentiment import (
     BOOSTER_DICT,
@@ -26,20 +29,52 @@ _DAMPING = (1.0, 0.95, 0.9)
 _NEVER = 1.25
 
 
+class Word(NamedTuple):
+    """A token as the lexicon looks it up."""
+
+    bare: str
+    """Without punctuation, unless hardly a letter would be left."""
+    lower: str
+    is_known: bool
+
+
+class LikeWord(Protocol):
+    """What has the attributes of a Word."""
+
+    @property
+    def bare(self) -> str: ...
+
+    @property
+    def lower(self) -> str: ...
+
+    @property
+    def is_known(self) -> bool: ...
+
+
 class QuickAnalyzer(SentimentIntensityAnalyzer):
     """Scores as SentimentIntensityAnalyzer does."""
 
+    def word(self, token: str) -> Word:
+        """Return what the lexicon sees in a token: a piece of text without white space."""
+        bare = _bare(token)
+        lower = bare.lower()
+        return Word(bare, lower, lower in self.lexicon)
+
     def polarity_scores(self, text: str) -> dict[str, float]:
         """Return neg, neu and pos from 0 to 1 and compound from -1 to 1."""
-        if not self.emojis.keys().isdisjoint(text):  # emojis are spelled out first
+        return self.scores(text, list(map(self.word, text.split())))
+
+    def scores(self, text: str, tokens: Sequence[LikeWord]) -> dict[str, float]:
+        """Return the same, given the text's tokens."""
+        # Emojis are spelled out first; none of them is ASCII.
+        if not text.isascii() and not self.emojis.keys().isdisjoint(text):
             scores: dict[str, float] = super().polarity_scores(text)
             return scores
-        words = [_bare(token) for token in text.split()]
-        lower = [word.lower() for word in words]
-        lexicon = self.lexicon
-        known = [place for place, word in enumerate(lower) if word in lexicon]
+        known = [place for place, token in enumerate(tokens) if token.is_known]
         if not known:
-            return {"neg": 0.0, "neu": float(bool(words)), "pos": 0.0, "compound": 0.0}
+            return {"neg": 0.0, "neu": float(bool(tokens)), "pos": 0.0, "compound": 0.0}
+        words = [token.bare for token in tokens]
+        lower = [token.lower for token in tokens]
         loud = sum(map(str.isupper, words))
         some_loud = 0 < loud < len(words)
         valences: list[float] = [0] * len(words)
@@ -48,8 +83,17 @@ class QuickAnalyzer(SentimentIntensityAnalyzer):
                 valences[place] = self._valence(words, lower, place, some_loud)
         if "but" in lower:
             valences = self._but_check(words, valences)
-        result: dict[str, float] = self.score_valence(valences, text.strip())
+        result: dict[str, float] = self.score_valence(valences, text)
         return result
+
+    def _sift_sentiment_scores(self, sentiments: list[float]) -> tuple[float, float, int]:
+        """Return the sums of the positive and of the negative valences, and how many are neither.
+
+        Each counts one more than it is, since a neutral word counts as one (the library's rule).
+        """
+        positive = sum(valence + 1 for valence in sentiments if valence > 0)
+        negative = sum(valence - 1 for valence in sentiments if valence < 0)
+        return float(positive), float(negative), sentiments.count(0)
 
     def _counts(self, lower: list[str], place: int) -> bool:
         """Return whether a word has a valence of its own where it stands."""
@@ -82,6 +126,12 @@ class QuickAnalyzer(SentimentIntensityAnalyzer):
         if before[:1] != ["least"] or "least" in self.lexicon:
             return valence
         return valence if before[1:2] in (["at"], ["very"]) else valence * N_SCALAR
+
+
+@lru_cache(maxsize=1)
+def analyzer() -> QuickAnalyzer:
+    """Return the analyzer; its lexicon takes a quarter of a second to read, and only once."""
+    return QuickAnalyzer()
 
 
 def _bare(token: str) -> str:

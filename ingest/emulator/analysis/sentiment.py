@@ -8,10 +8,10 @@ the end as the two real conversations do, and is an assumption.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from ingest.emulator.analysis.lexicon import QuickAnalyzer
+from ingest.emulator.analysis.lexicon import analyzer
+from ingest.emulator.analysis.turns import Turn
 
 
 class Sentiment(NamedTuple):
@@ -32,9 +32,9 @@ _DECAY = 1 / 3
 """Weight of a turn relative to the customer's next one."""
 
 
-def turn_sentiment(text: str) -> Sentiment:
+def turn_sentiment(turn: Turn) -> Sentiment:
     """Return the documented pair nearest to what the lexicon says about a turn."""
-    scores = _analyzer().polarity_scores(text)
+    scores = analyzer().scores(turn.text, turn.tokens)
     compound = scores["compound"]
     for least, score, magnitude in _PAIRS:
         if abs(compound) >= least:
@@ -58,9 +58,3 @@ def conversation_sentiment(turns: Sequence[Sentiment]) -> Sentiment:
     mean = total / weights
     score = min((0.0, 0.25, 0.5, 1.0), key=lambda step: (abs(abs(mean) - step), step))
     return Sentiment(score if mean >= 0 else -score, max(turn.magnitude for turn in turns))
-
-
-@lru_cache(maxsize=1)
-def _analyzer() -> QuickAnalyzer:
-    """The lexicon takes a quarter of a second to read, and only once."""
-    return QuickAnalyzer()

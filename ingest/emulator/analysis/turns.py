@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
-from ingest.domain.phrase_matching import Role, SegmentText, prepare
-from ingest.emulator import protos
+from ingest.domain.phrase_matching import Role
+from ingest.emulator import protos, wire
+from ingest.emulator.analysis.tokens import TOKENS, Token
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Turn:
     """One segment; `index` is its 0-based place in the transcript."""
 
@@ -17,16 +20,16 @@ class Turn:
     text: str
     role: Role
     channel: int
+    tokens: Sequence[Token] = field(init=False)
+    """What the annotators know about each of its words."""
+
+    def __post_init__(self) -> None:
+        self.tokens = [TOKENS[word] for word in self.text.split()]
 
     @property
     def is_customer(self) -> bool:
         """True for the end user, the only one whose sentiment is scored (documented)."""
         return self.role is Role.END_USER
-
-    @cached_property
-    def segment(self) -> SegmentText:
-        """The text made ready for phrases."""
-        return prepare(self.text)
 
     def word_at(self, char: int) -> int:
         """Return the 0-based index of the word that holds this character."""
@@ -35,11 +38,10 @@ class Turn:
     @property
     def last_word(self) -> int:
         """Index of the last word."""
-        return max(len(self.text.split()) - 1, 0)
+        return max(len(self.tokens) - 1, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A piece of a turn, by words, both ends inclusive."""
 
     turn: Turn
@@ -66,16 +68,28 @@ def read_turns(transcript: bytes) -> list[Turn]:
     ]
 
 
-def annotation_at(span: Span) -> protos.Pb:
-    """Return a CallAnnotation with channel and boundaries; the caller adds its data.
+def annotation_at(span: Span, data: bytes) -> bytes:
+    """Return a serialized CallAnnotation with channel, boundaries and the field `data`.
 
     Word index 0 is kept (a oneof has presence), transcript index 0 vanishes in JSON (observed).
     """
-    annotation = protos.CallAnnotation(channel_tag=span.turn.channel)
-    start, end = annotation.annotation_start_boundary, annotation.annotation_end_boundary
-    start.transcript_index = end.transcript_index = span.turn.index
-    start.word_index, end.word_index = span.first_word, span.last_word
-    return annotation
+    turn = span.turn
+    start = _boundary("annotation_start_boundary", turn.index, span.first_word)
+    end = _boundary("annotation_end_boundary", turn.index, span.last_word)
+    return b"".join((_channel(turn.channel), start, end, data))
+
+
+@lru_cache(maxsize=8)
+def _channel(tag: int) -> bytes:
+    serialized: bytes = protos.CallAnnotation(channel_tag=tag).SerializeToString()
+    return serialized
+
+
+@lru_cache(maxsize=16_384)
+def _boundary(name: str, transcript_index: int, word_index: int) -> bytes:
+    """Return one boundary field of a CallAnnotation; transcripts share most of them."""
+    boundary = protos.AnnotationBoundary(transcript_index=transcript_index, word_index=word_index)
+    return wire.field(protos.CallAnnotation, name, boundary.SerializeToString())
 
 
 _ROLES = {

@@ -74,13 +74,14 @@ class MatcherStore:
         )
         return [StoredMatcher(*row) for row in rows]
 
-    def active(self, parent_id: int) -> list[bytes]:
-        """Return the serialized matchers that are switched on."""
+    def active(self, parent_id: int) -> list[tuple[str, bytes]]:
+        """Return id and serialized message of the matchers that are switched on."""
         rows = self._db.execute(
-            "select body from phrase_matchers where parent_id = ? and is_active order by seq",
+            "select matcher_id, body from phrase_matchers"
+            " where parent_id = ? and is_active order by seq",
             (parent_id,),
         )
-        return [bytes(row[0]) for row in rows]
+        return [(str(row[0]), bytes(row[1])) for row in rows]
 
     def delete(self, seq: int) -> None:
         """Forget a matcher and its revisions."""

@@ -9,7 +9,7 @@ from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensi
 
 from ingest.domain.phrase_matching import Role
 from ingest.emulator import protos
-from ingest.emulator.analysis.annotate import annotate, effective_selector
+from ingest.emulator.analysis.annotate import ActiveMatchers, annotate, effective_selector
 from ingest.emulator.analysis.entities import find_entities, mentions, salience
 from ingest.emulator.analysis.highlights import sentences
 from ingest.emulator.analysis.lexicon import QuickAnalyzer
@@ -28,6 +28,11 @@ GRID = st.sampled_from([-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0])
 
 def turn(text: str, role: Role = Role.END_USER, index: int = 0) -> Turn:
     return Turn(index, text, role, 1 if role is Role.END_USER else 2)
+
+
+def result_of(turns: list[Turn], selector: protos.Pb) -> protos.Pb:
+    found = annotate("name", turns, selector, ActiveMatchers())
+    return protos.AnalysisResult.FromString(found.result)
 
 
 @given(st.lists(st.sampled_from(CUES), max_size=12).map(" ".join))
@@ -68,7 +73,7 @@ def test_the_quick_lexicon_scores_any_text_as_the_library_does(text: str) -> Non
     ],
 )
 def test_a_turn_gets_a_documented_pair(text: str, expected: tuple[float, float]) -> None:
-    assert turn_sentiment(text) == expected
+    assert turn_sentiment(turn(text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,8 +105,8 @@ def test_the_same_turns_give_the_same_analysis(texts: list[str]) -> None:
         turn(text, (Role.END_USER, Role.HUMAN_AGENT)[i % 2], i) for i, text in enumerate(texts)
     ]
     selector = effective_selector(protos.Analysis())
-    one = annotate("name", turns, selector, [])
-    two = annotate("name", list(turns), selector, [])
+    one = result_of(turns, selector)
+    two = result_of(list(turns), selector)
     assert one.SerializeToString(deterministic=True) == two.SerializeToString(deterministic=True)
     for annotation in one.call_analysis_metadata.annotations:
         start, end = annotation.annotation_start_boundary, annotation.annotation_end_boundary
@@ -113,7 +118,7 @@ def test_the_same_turns_give_the_same_analysis(texts: list[str]) -> None:
 def test_annotations_are_not_in_transcript_order() -> None:
     turns = [turn("I hate this.", index=index) for index in range(30)]
     selector = protos.AnnotatorSelector(run_sentiment_annotator=True)
-    result = annotate("name", turns, selector, []).call_analysis_metadata.annotations
+    result = result_of(turns, selector).call_analysis_metadata.annotations
     order = [annotation.annotation_start_boundary.transcript_index for annotation in result]
     assert sorted(order) == list(range(30)) != order
 
@@ -147,13 +152,13 @@ def test_a_person_introduced_once_is_known_again() -> None:
     )
     assert [(e.display_name, len(e.mentions)) for e in found] == [("Priya Nair", 2)]
     people = {"Priya"}
-    assert [m.name for m in mentions("Well Priya Nair said", people)] == ["Priya"]
+    assert [m.name for m in mentions(turn("Well Priya Nair said"), people)] == ["Priya"]
 
 
 @given(st.text("Mr Chen$12,.\u2019'Bank of JuneMay ABC0491570156", max_size=50))
 def test_mentions_lie_in_the_text_and_shares_add_up(text: str) -> None:
     found = find_entities([turn(text)])
-    for mention in mentions(text, set()):
+    for mention in mentions(turn(text), set()):
         assert 0 <= mention.start < mention.end <= len(text)
     assert not found or sum(salience(found)) == pytest.approx(1)
 

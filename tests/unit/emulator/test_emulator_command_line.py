@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.emulator.__main__ import main
+from ingest.emulator.annotator_process import LocalAnnotators
 from ingest.emulator.options import EmulatorOptions, parse_options
 from ingest.emulator.pytest_plugin import RunningEmulator
 from ingest.errors import InputError
@@ -62,8 +63,13 @@ def test_a_wrong_option_is_a_usage_error(
 
 
 def test_a_taken_port_is_two_clear_lines(
-    ci_emulator: RunningEmulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ci_emulator: RunningEmulator,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The tests' process has threads, so it must not fork.
+    monkeypatch.setattr("ingest.emulator.__main__.AnnotatorProcess", LocalAnnotators)
     port = ci_emulator.address.rpartition(":")[2]
     given = ["--data-dir", str(tmp_path), "--gcs-endpoint", "http://127.0.0.1:1", "--port", port]
     assert main(given) == InputError.exit_code
