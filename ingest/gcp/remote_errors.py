@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
+import urllib3
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.resumable_media import common as media
@@ -34,9 +35,13 @@ def translated(service: str) -> Iterator[None]:
         raise _error(service, "UNAUTHENTICATED", str(error)) from error
     except media.DataCorruption as error:
         raise _error(service, "DATA_LOSS", "the bytes read don't have the checksum told") from error
-    except requests.exceptions.Timeout as error:
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise _error(service, "DEADLINE_EXCEEDED", "no answer in time") from error
-    except (requests.exceptions.RequestException, ConnectionError) as error:
+    except (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    ) as error:
         raise _error(service, "UNAVAILABLE", f"cannot connect ({type(error).__name__})") from error
     except TimeoutError as error:
         raise _error(service, "DEADLINE_EXCEEDED", "no answer in time") from error

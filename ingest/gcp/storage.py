@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,16 +16,18 @@ from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from requests import Session
-from requests.adapters import HTTPAdapter
 
 from ingest.errors import RemoteError
 from ingest.gcp.remote_errors import translated
+from ingest.gcp.small_uploads import DirectAdapter, RefusedCredentialsError, SmallUploads
 from ingest.hops import ObjectGeneration
 from ingest.ports import Page, StoredObject
 from ingest.settings import Settings
 
 _CHECK_TIMEOUT_SEC = 8.0
 """Shorter than what a person waits for; a thread that hangs longer would hold up the end."""
+_SMALL_BYTES = 1_000_000
+"""Up to here an object goes in one request; a larger one may take the client's resumable way."""
 
 
 class GcsObjectStore:
@@ -38,6 +40,7 @@ class GcsObjectStore:
         self._executor = ThreadPoolExecutor(settings.upload_threads, "gcs")
         self._client = storage_client(settings)
         self._bucket = self._client.bucket(settings.bucket)
+        self._small_uploads = SmallUploads(self._client, settings.bucket)
 
     @property
     def bucket(self) -> str:
@@ -77,8 +80,40 @@ class GcsObjectStore:
     def _put(
         self, name: str, content: bytes, content_type: str, sha256: str, generation: int
     ) -> StoredObject:
+        sent = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
+        stored = self._written(name, content, content_type, sha256, generation, sent)
+        if stored.crc32c != sent:
+            raise RemoteError(
+                f"GCS: object {name}: the bucket holds CRC32C {stored.crc32c}, sent was {sent}",
+                "run the same command again",
+                code="DATA_LOSS",
+            )
+        return stored
+
+    def _written(
+        self,
+        name: str,
+        content: bytes,
+        content_type: str,
+        sha256: str,
+        generation: int,
+        crc32c: str,
+    ) -> StoredObject:
+        metadata = {"content_sha256": sha256}
+        if len(content) <= _SMALL_BYTES:
+            with contextlib.suppress(RefusedCredentialsError):
+                resource = self._small_uploads.put(
+                    name,
+                    content,
+                    content_type=content_type,
+                    metadata=metadata,
+                    crc32c=crc32c,
+                    generation=generation,
+                    timeout_sec=self._timeout,
+                )
+                return _of_resource(resource)
         blob = self._bucket.blob(name)
-        blob.metadata = {"content_sha256": sha256}
+        blob.metadata = metadata
         blob.upload_from_string(
             content,
             content_type=content_type,
@@ -87,13 +122,6 @@ class GcsObjectStore:
             retry=None,
             checksum="crc32c",
         )
-        sent = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
-        if blob.crc32c != sent:
-            raise RemoteError(
-                f"GCS: object {name}: the bucket holds CRC32C {blob.crc32c}, sent was {sent}",
-                "run the same command again",
-                code="DATA_LOSS",
-            )
         return _stored(blob)
 
     async def stat(self, name: str) -> StoredObject | None:
@@ -212,6 +240,16 @@ def _stored(blob: Any) -> StoredObject:
     )
 
 
+def _of_resource(resource: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(
+        name=resource["name"],
+        generation=int(resource["generation"]),
+        crc32c=resource.get("crc32c", ""),
+        size_bytes=int(resource["size"]),
+        content_sha256=resource.get("metadata", {}).get("content_sha256"),
+    )
+
+
 def storage_client(settings: Settings) -> Any:
     if settings.gcs_endpoint is None:
         with translated("GCS"):
@@ -222,7 +260,7 @@ def storage_client(settings: Settings) -> Any:
             credentials=AnonymousCredentials(),
             client_options=ClientOptions(api_endpoint=settings.gcs_endpoint),
         )
-    pool = HTTPAdapter(
+    pool = DirectAdapter(
         pool_connections=settings.upload_threads, pool_maxsize=settings.upload_threads
     )
     client._http.mount("http://", pool)

@@ -1,0 +1,113 @@
+"""One-request uploads of small objects, on the connections of a storage client's session.
+
+Two thirds of what google-cloud-storage spends on an upload of some KB goes into making the
+request: a source has two such files a conversation, so the client, not the network, would set the
+pace. The request is Cloud Storage's documented multipart upload. Connections, proxies and
+certificates are those of the session; credentials are those of the client.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+from google.api_core import exceptions as api
+from google.auth.transport.requests import Request
+from requests import PreparedRequest, Session
+from requests.adapters import HTTPAdapter
+
+_OK, _UNAUTHORIZED = 200, 401
+
+
+class RefusedCredentialsError(Exception):
+    """The token ran out; the client's own way refreshes it."""
+
+
+class DirectAdapter(HTTPAdapter):
+    """A session's connections, for requests that need nothing else of a session."""
+
+    def post(
+        self, session: Session, url: str, body: bytes, headers: dict[str, str], timeout_sec: float
+    ) -> tuple[int, bytes]:
+        """Return status and content of the answer; errors of the transport are urllib3's."""
+        request = PreparedRequest()
+        request.url = url
+        pool: Any = self.get_connection_with_tls_context(
+            request, session.verify, proxies=session.proxies, cert=session.cert
+        )
+        answer = pool.urlopen(
+            "POST",
+            self.request_url(request, session.proxies),
+            body=body,
+            headers=headers,
+            timeout=timeout_sec,
+            retries=False,
+            redirect=False,
+        )
+        return answer.status, answer.data
+
+
+class SmallUploads:
+    """Uploads into one bucket; safe for threads."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._credentials = client._credentials
+        self._session: Session = client._http
+        self._request = Request(self._session)
+        host = client._connection.get_api_base_url_for_mtls()
+        path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o?uploadType=multipart"
+        self._url = f"{host}{path}&ifGenerationMatch="
+
+    def put(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str,
+        metadata: dict[str, str],
+        crc32c: str,
+        generation: int,
+        timeout_sec: float,
+    ) -> dict[str, Any]:
+        """Return the object's resource once it is written under the generation precondition.
+
+        Raises GoogleAPICallError as the client does, RefusedCredentialsError for 401, and
+        urllib3's own errors for what the transport does.
+        """
+        url = f"{self._url}{generation}"
+        resource = {
+            "name": name,
+            "contentType": content_type,
+            "metadata": metadata,
+            "crc32c": crc32c,
+        }
+        boundary = uuid.uuid4().hex
+        headers = {"content-type": f"multipart/related; boundary={boundary}"}
+        self._credentials.before_request(self._request, "POST", url, headers)
+        adapter: Any = self._session.get_adapter(url)
+        body = _body(boundary, resource, content_type, content)
+        status, answer = adapter.post(self._session, url, body, headers, timeout_sec)
+        if status == _UNAUTHORIZED:
+            raise RefusedCredentialsError
+        if status != _OK:
+            raise api.from_http_status(status, _message(answer))
+        stored: dict[str, Any] = json.loads(answer)
+        return stored
+
+
+def _body(boundary: str, resource: dict[str, Any], content_type: str, content: bytes) -> bytes:
+    head = (
+        f"--{boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n"
+        f"{json.dumps(resource)}\r\n"
+        f"--{boundary}\r\ncontent-type: {content_type}\r\n\r\n"
+    )
+    return head.encode() + content + f"\r\n--{boundary}--".encode()
+
+
+def _message(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer[:200].decode(errors="replace")
