@@ -4,7 +4,10 @@ import contextlib
 import itertools
 import json
 import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stack_fixture import Stack
@@ -13,59 +16,90 @@ from ingest.emulator.control import Control
 from tests.chaos.conftest import DoomedEnd, DoomedRuns, Scale
 from tests.chaos.evidence_on_stack import assert_whole, copy_dev_conversations, found_on
 from tests.chaos.fault_proxy import FaultProxy
+from tests.chaos.marts_on_stack import assert_whole_in_marts, built_on
 
 pytestmark = [pytest.mark.chaos, pytest.mark.stack]
 KILLED = -9
+RATES = (0.05, 0.2)
 _SPACES = itertools.count(0x20)
 _CALLS_OF_A_CONVERSATION = 14
 _CALLS_OF_A_RUN = 40
 
 
-def environment_of(stack: Stack, **changes: str) -> dict[str, str]:
-    endpoints = {f"INGEST_{name.upper()}": value for name, value in stack.endpoints.items()}
-    open_quotas = {
-        f"INGEST_QUOTA_{name}_PER_MIN": "1000000" for name in ("CREATES", "ANALYSES", "REQUESTS")
-    }
-    return {**endpoints, **open_quotas, **changes}
+@dataclass
+class Chaos:
+    """A stack that scenarios run on, each once however often it is asked for."""
 
+    stack: Stack
+    doomed_runs: DoomedRuns
+    scale: Scale
+    folder: Path
+    _ids: dict[tuple[Any, ...], list[str]] = field(default_factory=dict)
 
-def test_runs_killed_at_random_points_end_whole(
-    stack: Stack, doomed_runs: DoomedRuns, scale: Scale, tmp_path: Path
-) -> None:
-    rng, space, ids = random.Random(11), next(_SPACES), []
-    environment = environment_of(stack)
-    size, kills = scale.conversation_count // scale.batch_count, 0
+    def ids_of(self, scenario: Callable[..., list[str]], *arguments: Any) -> list[str]:
+        """Return the conversations that a scenario has pushed."""
+        key = (scenario, *arguments)
+        if key not in self._ids:
+            self._ids[key] = scenario(self, *arguments)
+        return self._ids[key]
 
-    def push(dies_at: int = 0) -> DoomedEnd:
-        return doomed_runs.run(
-            "push", str(tmp_path), "--json", environment=environment, dies_at=dies_at
+    def push(self, root: Path, *, dies_at: int = 0, **settings: str) -> DoomedEnd:
+        """Push in a process of its own; its quotas are open."""
+        endpoints = {f"INGEST_{name.upper()}": to for name, to in self.stack.endpoints.items()}
+        open_quotas = {
+            f"INGEST_QUOTA_{name}_PER_MIN": "1000000"
+            for name in ("CREATES", "ANALYSES", "REQUESTS")
+        }
+        environment = {**endpoints, **open_quotas, **settings}
+        return self.doomed_runs.run(
+            "push", str(root), "--json", environment=environment, dies_at=dies_at
         )
 
+    def assert_whole(self, ids: list[str]) -> None:
+        """CI, raw tables and bucket hold everything once."""
+        assert_whole(found_on(self.stack, ids), ids)
+
+
+@pytest.fixture(scope="module")
+def chaos(
+    stack: Stack,
+    doomed_runs: DoomedRuns,
+    scale: Scale,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Chaos:
+    return Chaos(stack, doomed_runs, scale, tmp_path_factory.mktemp("chaos"))
+
+
+def killed_runs(chaos: Chaos) -> list[str]:
+    """Kill runs at random points while conversations come in batches; end with a plain one."""
+    rng, space, scale, ids = random.Random(11), next(_SPACES), chaos.scale, []
+    root, size, kills = chaos.folder / "kills", scale.conversation_count // scale.batch_count, 0
+
     for batch in range(scale.batch_count):
-        ids += copy_dev_conversations(tmp_path, space, batch * size, size)
+        ids += copy_dev_conversations(root, space, batch * size, size)
         reach = _CALLS_OF_A_RUN + size * _CALLS_OF_A_CONVERSATION
         while kills < scale.kill_count * (batch + 1) // scale.batch_count:
-            ended = push(dies_at=rng.randrange(1, reach))
+            ended = chaos.push(root, dies_at=rng.randrange(1, reach))
             assert ended.exit_code in (0, KILLED), ended.stderr
             kills += ended.exit_code == KILLED
             if ended.exit_code == 0:
-                assert_whole(found_on(stack, ids), ids)
+                chaos.assert_whole(ids)
                 # What is left to do is little: the next one must die early to die at all.
                 reach = max(2, reach // 2)
-        ended = push()
+        ended = chaos.push(root)
         assert ended.exit_code == 0, ended.stderr
 
     states = json.loads(ended.stdout)["states"]
     assert states["done"] + states["unchanged"] == len(ids) == scale.conversation_count
-    assert_whole(found_on(stack, ids), ids)
+    chaos.assert_whole(ids)
+    return ids
 
 
-@pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_faults_on_every_method_leave_nothing_undone_after_one_plain_run(
-    stack: Stack, doomed_runs: DoomedRuns, scale: Scale, tmp_path: Path, rate: float
-) -> None:
+def faulty_run(chaos: Chaos, rate: float) -> list[str]:
+    """Push while that share of all calls fails, half of them after their effect; then plainly."""
     seed = round(rate * 100)
-    ids = copy_dev_conversations(tmp_path, next(_SPACES), 0, scale.conversation_count)
+    root = chaos.folder / f"faults-{seed}"
+    ids = copy_dev_conversations(root, next(_SPACES), 0, chaos.scale.conversation_count)
     plan = {
         "seed": seed,
         "faults": [
@@ -73,31 +107,50 @@ def test_faults_on_every_method_leave_nothing_undone_after_one_plain_run(
             {"method": "*", "probability": rate / 2, "status": "UNAVAILABLE", "when": "after"},
         ],
     }
+    endpoints = chaos.stack.endpoints
     with contextlib.ExitStack() as opened:
-        gcs = opened.enter_context(FaultProxy(stack.endpoints["gcs_endpoint"], rate, seed))
-        warehouse = opened.enter_context(
-            FaultProxy(stack.endpoints["bigquery_endpoint"], rate, seed + 1)
-        )
-        control = opened.enter_context(Control(stack.endpoints["insights_endpoint"]))
+        gcs = opened.enter_context(FaultProxy(endpoints["gcs_endpoint"], rate, seed))
+        warehouse = opened.enter_context(FaultProxy(endpoints["bigquery_endpoint"], rate, seed + 1))
+        control = opened.enter_context(Control(endpoints["insights_endpoint"]))
         control.set_faults(plan)
         opened.callback(control.set_faults, {"faults": []})
-        ended = doomed_runs.run(
-            "push",
-            str(tmp_path),
-            "--json",
-            environment=environment_of(
-                stack,
-                INGEST_GCS_ENDPOINT=gcs.endpoint,
-                INGEST_BIGQUERY_ENDPOINT=warehouse.endpoint,
-                INGEST_STEP_BUDGET_SEC="60",
-            ),
+        ended = chaos.push(
+            root,
+            INGEST_GCS_ENDPOINT=gcs.endpoint,
+            INGEST_BIGQUERY_ENDPOINT=warehouse.endpoint,
+            INGEST_STEP_BUDGET_SEC="60",
         )
     if ended.exit_code == 0:
-        assert_whole(found_on(stack, ids), ids)
+        chaos.assert_whole(ids)
 
-    plain = doomed_runs.run("push", str(tmp_path), "--json", environment=environment_of(stack))
+    plain = chaos.push(root)
 
     assert ended.exit_code in (0, 1, 4), ended.stderr
     assert plain.exit_code == 0, plain.stderr
     assert sum(gcs.faults.values()) - gcs.faults["none"] > 0
-    assert_whole(found_on(stack, ids), ids)
+    chaos.assert_whole(ids)
+    return ids
+
+
+def test_runs_killed_at_random_points_end_whole(chaos: Chaos) -> None:
+    assert len(chaos.ids_of(killed_runs)) == chaos.scale.conversation_count
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_faults_on_every_method_leave_nothing_undone_after_one_plain_run(
+    chaos: Chaos, rate: float
+) -> None:
+    assert len(chaos.ids_of(faulty_run, rate)) == chaos.scale.conversation_count
+
+
+def test_the_marts_hold_every_conversation_of_all_that_chaos_once(
+    chaos: Chaos, tmp_path: Path
+) -> None:
+    ids = list(chaos.ids_of(killed_runs))
+    for rate in RATES:
+        ids += chaos.ids_of(faulty_run, rate)
+
+    found = built_on(chaos.stack, tmp_path, ids)
+
+    assert len(ids) == len(set(ids)) == 3 * chaos.scale.conversation_count
+    assert_whole_in_marts(found, ids)
