@@ -241,26 +241,12 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be_done(
     assert difference(before, left_on(command)) == {}
 
 
-def test_four_shards_side_by_side_do_what_one_run_does(command: Command, tmp_path: Path) -> None:
-    for number in range(16):
-        write(tmp_path, str(UUID(int=(2 << 100) + number)))
-    before = left_on(command)
-
-    started = [command.start("push", tmp_path, "--json", "--shard", f"{i}/4") for i in range(4)]
-    shards = [ended(process) for process in started]
-    alone = command.push(tmp_path)
-
-    assert [shard.exit_code for shard in shards] == [0, 0, 0, 0]
-    assert sum(shard.states.get("done", 0) for shard in shards) == 16
-    assert alone.states == {"unchanged": 16}
-    assert difference(before, left_on(command)) == times(NEW_ONE, 16)
-
-
-def test_an_interrupt_lands_what_is_in_flight_and_ends_in_130(
-    command: Command, tmp_path: Path
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lands_what_is_in_flight_and_ends_in_130(
+    command: Command, tmp_path: Path, sent: signal.Signals
 ) -> None:
     for number in range(24):
-        write(tmp_path, str(UUID(int=(3 << 100) + number)))
+        write(tmp_path, str(UUID(int=(3 << 100) + (sent << 32) + number)))
     before = left_on(command)
     with command.control() as control:
         control.set_operation_latency("CreateAnalysis", 0.4)
@@ -271,7 +257,7 @@ def test_an_interrupt_lands_what_is_in_flight_and_ends_in_130(
     for line in process.stderr:
         if '"submit' in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     interrupted = ended(process)
     with command.control() as control:
         control.set_operation_latency("CreateAnalysis", 0)
