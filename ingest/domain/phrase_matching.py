@@ -140,6 +140,8 @@ def prepare(text: str) -> SegmentText:
 
 def words_of_token(token: str) -> tuple[str, ...] | None:
     """Return what a token without white space adds to `SegmentText.words`; None makes them None."""
+    if token.isascii() and token.isalnum():
+        return (token.lower(),)
     plain = _plain(token)
     if _FOLDS_TO_ASCII.search(plain):
         return None

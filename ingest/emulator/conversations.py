@@ -36,11 +36,18 @@ class ConversationMethods:
     async def create_conversation(self, request: protos.Pb) -> bytes:
         """Read the transcript, keep the conversation, return it with its transcript (assumed)."""
         parent = self._core.names.location(request.parent)
-        seq = await self.create(parent, request.conversation, request.conversation_id)
-        return self.full(self._core.conversations.read([seq])[0])
+        stored, transcript = await self.create(
+            parent, request.conversation, request.conversation_id
+        )
+        return stored.basic() + wire.field(protos.Conversation, "transcript", transcript)
 
-    async def create(self, parent: str, given: protos.Pb, conversation_id: str) -> int:
-        """Return the seq of a new conversation; raise ALREADY_EXISTS when its id is taken."""
+    async def create(
+        self, parent: str, given: protos.Pb, conversation_id: str
+    ) -> tuple[StoredConversation, bytes]:
+        """Return a new conversation and its transcript; raise ALREADY_EXISTS when the id is taken.
+
+        Both are as the store keeps them, so that a reply needs no reading.
+        """
         if conversation_id:
             names.checked_conversation_id(conversation_id)
         conversation_id = conversation_id or self._core.ids.resource()
@@ -60,7 +67,10 @@ class ConversationMethods:
             seq = self._core.conversations.insert(parent_id, body, now, transcript.serialized)
             if seq is None:
                 raise already_exists(name)
-        return seq
+        stored = StoredConversation(
+            seq, conversation_id, now, body.SerializeToString(), b"", latest_analysis=None
+        )
+        return stored, transcript.serialized
 
     async def get_conversation(self, request: protos.Pb) -> bytes:
         """Return a conversation, FULL unless BASIC is asked for."""

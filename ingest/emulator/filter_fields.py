@@ -139,9 +139,11 @@ def _agent_type(value: str) -> int:
 def _matcher(key: str, comparator: str, value: str) -> Condition:
     if comparator not in _EQUAL:
         raise ValueError(f"takes {' '.join(_EQUAL)}, not {comparator}")
-    found = "exists (select 1 from json_each(c.phrase_matchers) m where m.key = ?)"
+    matched = "exists (select 1 from json_each(c.phrase_matchers) m where m.key = ?)"
+    found = f"(instr(c.phrase_matchers, ?) > 0 and {matched})"
     matcher_id = value.rpartition("/")[2].partition("@")[0]
-    return Condition(f"not {found}" if comparator == "!=" else found, (matcher_id,))
+    parameters = (orjson.dumps(matcher_id).decode(), matcher_id)
+    return Condition(f"not {found}" if comparator == "!=" else found, parameters)
 
 
 def _nothing(key: str, comparator: str, value: str) -> Condition:

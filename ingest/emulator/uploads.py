@@ -60,10 +60,11 @@ class UploadMethods:
         parent_id = self._core.database.parent_id(running.parent)
         seq = self._core.conversations.seq_of(parent_id, running.conversation_id)
         if seq is None or not running.resumed:
-            seq = await self._conversations.create(
+            stored, _ = await self._conversations.create(
                 running.parent, running.request.conversation, running.conversation_id
             )
-        stored = self._core.conversations.read([seq])[0]
+        else:
+            stored = self._core.conversations.read([seq])[0]
         name = f"{running.parent}/conversations/{stored.conversation_id}"
         if self._is_analysed(running.parent, name):
             running.metadata.analysis_operation = await self._start_analysis(running.parent, name)

@@ -17,9 +17,12 @@ from ingest.emulator.analysis.lexicon import analyzer
 NAME_START = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[0-9$+]|[A-Z][A-Za-z&]+)")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+_KEYS = frozenset[str]().union(*(highlight.keys for highlight in HIGHLIGHTS))
+
+
+@dataclass(slots=True, eq=False)
 class Token:
-    """One piece of text."""
+    """One piece of text; it is itself its only equal, and is shared by all turns that say it."""
 
     bare: str
     lower: str
@@ -34,14 +37,19 @@ class Token:
 
 
 def _token(text: str) -> Token:
-    starts = {found.group() for found in NAME_START.finditer(text)}
+    may_name = not all(word in gazetteer.NO_NAMES for word in NAME_START.findall(text))
     words = words_of_token(text)
-    highlights = sum(
+    return Token(*analyzer().word(text), words, _highlights(words), may_name)
+
+
+def _highlights(words: tuple[str, ...] | None) -> int:
+    if words is not None and _KEYS.isdisjoint(words):
+        return 0
+    return sum(
         1 << number
         for number, highlight in enumerate(HIGHLIGHTS)
         if words is None or not highlight.keys.isdisjoint(words)
     )
-    return Token(*analyzer().word(text), words, highlights, not starts <= gazetteer.NO_NAMES)
 
 
 TOKENS = Remembered(_token)
