@@ -36,7 +36,8 @@ setup: $(VENV)/.dev-installed profiles.yml ## Make .venv with everything, the te
 demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and what landed
 	$(BIN)/ingest local up
 	$(BIN)/ingest push seeds/conversations/$(DATE)
-	$(BIN)/dbt build --quiet
+	$(BIN)/ingest data land-truth seeds/conversations/$(DATE)
+	$(BIN)/dbt build --quiet --exclude resource_type:unit_test
 	$(BIN)/ingest status
 
 test: setup lint types imports sql-lint unit ## Lint, types and every test that needs no cloud
@@ -55,9 +56,9 @@ sql-lint: $(VENV)/.dev-installed
 	$(BIN)/sqlfluff lint --processes 1 dbt_project tests/data_tests
 
 unit: $(VENV)/.dev-installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/warehouse/test_properties.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten (long)
+properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten
 	$(BIN)/python -m pytest tests/warehouse/test_properties.py
 
 docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage

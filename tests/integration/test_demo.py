@@ -27,7 +27,13 @@ pytestmark = pytest.mark.stack
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN_INGEST = "from ingest.cli import main; main()"
 DATE_FOLDER = REPOSITORY / "seeds/conversations/2025-12-28"
-RAW_TABLES = ("conversation_files", "ci_conversations", "pipeline_events", "phrase_matchers")
+RAW_TABLES = (
+    "conversation_files",
+    "ci_conversations",
+    "pipeline_events",
+    "phrase_matchers",
+    "conversation_truths",
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,19 @@ class Demo:
     project: DbtProject
 
     def push(self) -> dict[str, Any]:
+        return self._ingest("push")
+
+    def land_truth(self) -> dict[str, Any]:
+        return self._ingest("data", "land-truth")
+
+    def _ingest(self, *command: str) -> dict[str, Any]:
         endpoints = {
             "INGEST_GCS_ENDPOINT": str(self.settings.gcs_endpoint),
             "INGEST_BIGQUERY_ENDPOINT": str(self.settings.bigquery_endpoint),
             "INGEST_INSIGHTS_ENDPOINT": str(self.settings.insights_endpoint),
         }
         finished = subprocess.run(
-            [sys.executable, "-c", RUN_INGEST, "push", str(DATE_FOLDER), "--json"],
+            [sys.executable, "-c", RUN_INGEST, *command, str(DATE_FOLDER), "--json"],
             env=os.environ | endpoints,
             cwd=REPOSITORY,
             capture_output=True,
@@ -121,14 +133,16 @@ def demo(
 
 def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     first_report = demo.push()
+    truths = demo.land_truth()
     demo.project.run("build")
     first = demo.snapshot()
 
     second_report = demo.push()
-    demo.project.run("build")
+    demo.project.run("build", "--exclude", "resource_type:unit_test")
     second = demo.snapshot()
 
     assert first_report["states"]["done"] == 24
+    assert truths["landed"] == 24
     assert second_report["states"]["unchanged"] == 24
     assert second_report["effects"] == {}
     assert first.effects_in_ci == {
@@ -140,4 +154,6 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     assert [row["status"] for row in registry] == ["analysed"] * 24
     empty = {name for name, rows in first.marts.items() if not rows}
     assert empty == {"ci_summaries", "analysis_changes"}  # nothing was summarised or re-analysed
+    quality = [json.loads(row) for row in first.marts["phrase_matcher_evaluation"]]
+    assert [(row["f1_share"], row["judged_conversation_count"]) for row in quality] == [(1, 24)] * 5
     assert second == first

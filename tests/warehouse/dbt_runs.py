@@ -22,11 +22,17 @@ class DbtProject:
     endpoint: str = DEAD_ENDPOINT
     dataset: str = "coach"
     variables: dict[str, Any] = field(default_factory=dict)
-    root: Path = ROOT
+    is_lean: bool = False
+    """Without contracts and comments on tables, which ask for a third of a build's statements and
+    change no row. test_demo.py builds with them, and test_googlesql.py checks their SQL."""
 
     @property
     def target(self) -> Path:
         return self.work_dir / "target"
+
+    @property
+    def root(self) -> Path:
+        return self._lean_root() if self.is_lean else ROOT
 
     def run(self, *arguments: str) -> None:
         """Run one dbt command; fail the test with dbt's own messages where it fails."""
@@ -64,6 +70,18 @@ class DbtProject:
         folder = self.work_dir / "profiles"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+        return folder
+
+    def _lean_root(self) -> Path:
+        folder = self.work_dir / "lean"
+        if not folder.exists():
+            folder.mkdir()
+            for name in ("dbt_project", "seeds", "tests"):
+                (folder / name).symlink_to(ROOT / name)
+            settings = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+            models = settings["models"]["conversation_coach"]
+            del models["+persist_docs"], models["marts"]["+contract"]
+            (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         return folder
 
     @staticmethod

@@ -11,7 +11,13 @@ from google.cloud import bigquery
 from tests.warehouse.raw_rows import RawRows
 
 SCHEMAS = Path(__file__).parents[2] / "ingest" / "schemas"
-RAW_TABLES = ("conversation_files", "ci_conversations", "pipeline_events", "phrase_matchers")
+RAW_TABLES = (
+    "conversation_files",
+    "ci_conversations",
+    "pipeline_events",
+    "phrase_matchers",
+    "conversation_truths",
+)
 TIMEOUT_SEC = 120
 
 
@@ -25,7 +31,7 @@ def client_for(endpoint: str, project: str = "local-project") -> bigquery.Client
 
 
 def create_raw_tables(client: bigquery.Client, dataset: str = "coach_raw") -> None:
-    """Make the dataset empty: the four raw tables as ingest/schemas declares them."""
+    """Make the dataset empty: the raw tables as ingest/schemas declares them."""
     reference = f"{client.project}.{dataset}"
     client.delete_dataset(reference, delete_contents=True, not_found_ok=True, timeout=TIMEOUT_SEC)
     created = bigquery.Dataset(reference)

@@ -45,12 +45,13 @@ _CONTEXT_LABELS = (
 
 @dataclass
 class RawRows:
-    """The rows of the four raw tables, before they are landed."""
+    """The rows of the raw tables, before they are landed."""
 
     conversation_files: list[Row] = field(default_factory=list)
     ci_conversations: list[Row] = field(default_factory=list)
     pipeline_events: list[Row] = field(default_factory=list)
     phrase_matchers: list[Row] = field(default_factory=list)
+    conversation_truths: list[Row] = field(default_factory=list)
 
     def tables(self) -> dict[str, list[Row]]:
         return {name: rows for name, rows in vars(self).items() if rows}

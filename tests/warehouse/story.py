@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
+from ingest.domain.fingerprint import json_sha256
 from ingest.domain.phrase_matching import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from tests.warehouse.raw_rows import (
     RawRows,
@@ -15,6 +16,7 @@ from tests.warehouse.raw_rows import (
     event_row,
     file_row,
     matcher_rows,
+    stamp,
     talk,
 )
 
@@ -65,6 +67,13 @@ def _matchers(revision: str, moment: dt.datetime, extra: str) -> list[Row]:
 
 FIRST_MATCHERS = _matchers("r1", START - dt.timedelta(hours=1), "no such words")
 SECOND_MATCHERS = _matchers("r2", BATCHES[2], "take your time")
+
+LABELS = (
+    {"matcher": "required_disclosures", "turn_index": 0, "is_noisy": False},
+    {"matcher": "empathy_indicators", "turn_index": 0, "is_noisy": False},
+    {"matcher": "empathy_indicators", "turn_index": 3, "is_noisy": True},
+)
+"""A truth that is right on disclosures, silent on turn 2, and wrong on the empathy of turn 0."""
 
 
 @dataclass
@@ -119,6 +128,21 @@ class _Batch:
         self.event(spoken, "submit", "adopted")
         self.event(spoken, "analyse", resource_name=analysis["name"])
 
+    def truth(self, spoken: Talk, *labels: Row) -> None:
+        payload = {"scenario": "story", "phrase_matches": list(labels)}
+        self.rows.conversation_truths.append(
+            {
+                "conversation_id": spoken.conversation_id,
+                "batch_date": spoken.batch_date,
+                "scenario": "story",
+                "content_sha256": json_sha256(payload),
+                "transcript_sha256": spoken.transcript_sha256,
+                "payload": payload,
+                "_run_id": self.run_id,
+                "_landed_at": stamp(self.moment),
+            }
+        )
+
     def complete(self, spoken: Talk, analysis_id: str) -> None:
         self.files(spoken, "metadata", "transcription")
         self.event(spoken, "upload")
@@ -130,6 +154,8 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     first = _Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
     for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK)):
         first.complete(spoken, f"10{place}")
+    first.truth(PLAIN, *LABELS)
+    first.truth(EDITED, *LABELS)
     first.files(LATE, "transcription")
     first.event(LATE, "upload", "waiting", reason="waiting_for_metadata")
     first.files(FAILED, "metadata", "transcription")

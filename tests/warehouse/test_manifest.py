@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.warehouse.dbt_runs import ROOT, DbtProject
-from tests.warehouse.label_seeds import SEEDS, seed_texts
 
+SEEDS = ROOT / "seeds"
 MODELS = ROOT / "dbt_project" / "models"
 MAX_LINES = 90
 TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
@@ -152,12 +152,6 @@ def test_the_export_has_the_names_and_types_of_googles_version_3(manifest: dict[
     ours = {name: re.sub(r"\s+", "", c["data_type"]) for name, c in model["columns"].items()}
 
     assert {name: ours.get(name) for name in expected} == expected
-
-
-def test_label_seeds_are_those_of_the_dev_conversations() -> None:
-    written = {name: (SEEDS / name).read_text("utf-8") for name in seed_texts()}
-
-    assert written == seed_texts()
 
 
 def test_paths_that_models_read_are_in_the_staging_sql() -> None:

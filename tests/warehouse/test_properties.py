@@ -23,6 +23,15 @@ TABLES_ONLY = ("--exclude", "config.materialized:view")
 Tables = dict[str, list[str]]
 VIEWS_TOO = ("conversation_registry_current", "conversation_registry_v1", "ci_export_compat")
 
+EVALUATION = "coach.phrase_matcher_evaluation"
+COUNTED = (
+    "judged_conversation",
+    "true_positive",
+    "false_positive",
+    "false_negative",
+    "noisy_turn",
+)
+
 
 @dataclass(frozen=True)
 class Told:
@@ -55,6 +64,7 @@ def told(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told
         tmp_path_factory.mktemp("narrow"),
         warehouse.endpoint,
         variables={"incremental_overlap_hours": 0},
+        is_lean=True,
     )
     narrow.run("seed")
     stages = []
@@ -71,7 +81,7 @@ def told(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told
     narrow.run("test", "--select", "test_type:data")
 
     create_raw_tables(warehouse.client)
-    wide = DbtProject(tmp_path_factory.mktemp("wide"), warehouse.endpoint)
+    wide = DbtProject(tmp_path_factory.mktemp("wide"), warehouse.endpoint, is_lean=True)
     for rows, mode in zip(_shuffled(), (("--full-refresh",), ()), strict=True):
         land(warehouse.client, rows)
         _erase(warehouse)
@@ -143,6 +153,26 @@ def test_phrases_of_a_group_that_does_not_hold_are_no_matches(told: Told) -> Non
     everywhere = {json.loads(row)["phrase"] for row in told.end["coach.ci_phrase_matches"]}
 
     assert "take your" not in everywhere
+
+
+def test_matchers_are_judged_by_the_truth_of_the_transcript_that_was_analysed(told: Told) -> None:
+    judged = [
+        {row["phrase_matcher"]: row for row in map(json.loads, told.stages[stage][EVALUATION])}
+        for stage in (0, 2)
+    ]
+    counts = [
+        {
+            name: [row[f"{kind}_count"] for kind in COUNTED]
+            for name, row in stage.items()
+            if name in ("required_disclosures", "empathy_indicators")
+        }
+        for stage in judged
+    ]
+
+    assert counts == [
+        {"required_disclosures": [2, 2, 0, 0, 0], "empathy_indicators": [2, 0, 2, 2, 2]},
+        {"required_disclosures": [1, 1, 0, 0, 0], "empathy_indicators": [1, 0, 1, 1, 1]},
+    ]
 
 
 def test_a_forgotten_conversation_leaves_every_table(told: Told) -> None:

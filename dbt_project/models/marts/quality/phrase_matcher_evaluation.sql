@@ -1,35 +1,33 @@
-{# A turn is the unit: CI makes one annotation per matcher and turn. A label marked noisy is a phrase that
-   is there and doesn't mean what the matcher looks for, so finding it counts as a false positive. #}
+{# A turn is the unit: CI makes one annotation per matcher and turn. A noisy label marks a paraphrase: a
+   person would count it and no matcher is expected to find it, so it is counted apart. #}
 with
 
 judged as (
-    select conversations.conversation_id
-    from {{ ref('labelled_conversations') }} as labels
+    select truths.*
+    from {{ ref('stg_truths__conversation_truths') }} as truths
     inner join {{ ref('ci_conversations') }} as conversations
         on
-            labels.conversation_id = conversations.conversation_id
-            and labels.transcript_sha256 = conversations.transcript_sha256
+            truths.conversation_id = conversations.conversation_id
+            and truths.transcript_sha256 = conversations.transcript_sha256
     where conversations.is_analysed
 ),
 
-expected as (
+labelled as (
     select
-        labels.phrase_matcher,
-        labels.conversation_id,
-        labels.turn_index,
-        not logical_and(labels.is_noisy) as is_relevant
-    from {{ ref('expected_phrase_matches') }} as labels
-    inner join judged
-        on labels.conversation_id = judged.conversation_id
-    group by labels.phrase_matcher, labels.conversation_id, labels.turn_index
+        label.phrase_matcher,
+        judged.conversation_id,
+        label.turn_index,
+        logical_and(label.is_noisy) as is_noisy
+    from judged
+    cross join unnest(judged.phrase_matches) as label
+    group by label.phrase_matcher, judged.conversation_id, label.turn_index
 ),
 
 found as (
     select
         matches.phrase_matcher,
         matches.conversation_id,
-        matches.turn_index,
-        true as is_found
+        matches.turn_index
     from {{ ref('ci_phrase_matches') }} as matches
     inner join judged
         on matches.conversation_id = judged.conversation_id
@@ -38,32 +36,53 @@ found as (
 
 compared as (
     select
-        coalesce(expected.phrase_matcher, found.phrase_matcher) as phrase_matcher,
-        coalesce(expected.is_relevant, false) as is_relevant,
-        coalesce(found.is_found, false) as is_found
-    from expected
+        coalesce(labelled.phrase_matcher, found.phrase_matcher) as phrase_matcher,
+        coalesce(not labelled.is_noisy, false) as is_exact,
+        coalesce(labelled.is_noisy, false) as is_noisy,
+        found.conversation_id is not null as is_found
+    from labelled
     full outer join found
         on
-            expected.phrase_matcher = found.phrase_matcher
-            and expected.conversation_id = found.conversation_id
-            and expected.turn_index = found.turn_index
+            labelled.phrase_matcher = found.phrase_matcher
+            and labelled.conversation_id = found.conversation_id
+            and labelled.turn_index = found.turn_index
+),
+
+counted as (
+    select
+        matchers.display_name as phrase_matcher,
+        countif(compared.is_exact and compared.is_found) as true_positive_count,
+        countif(compared.is_found and not compared.is_exact and not compared.is_noisy) as false_positive_count,
+        countif(compared.is_exact and not compared.is_found) as false_negative_count,
+        countif(compared.is_noisy) as noisy_turn_count,
+        countif(compared.is_noisy and compared.is_found) as noisy_found_count
+    from {{ ref('phrase_matchers') }} as matchers
+    left join compared
+        on matchers.display_name = compared.phrase_matcher
+    where exists (select 1 from judged)
+    group by matchers.display_name
 ),
 
 evaluated as (
     select
-        matchers.display_name as phrase_matcher,
+        phrase_matcher,
         (select count(*) from judged) as judged_conversation_count,
-        countif(compared.is_relevant and compared.is_found) as true_positive_count,
-        countif(compared.is_found and not compared.is_relevant) as false_positive_count,
-        countif(compared.is_relevant and not compared.is_found) as false_negative_count,
-        safe_divide(countif(compared.is_relevant and compared.is_found), countif(compared.is_found))
-            as precision_share,
-        safe_divide(countif(compared.is_relevant and compared.is_found), countif(compared.is_relevant))
-            as recall_share
-    from {{ ref('phrase_matchers') }} as matchers
-    left join compared
-        on matchers.display_name = compared.phrase_matcher
-    group by matchers.display_name
+        true_positive_count,
+        false_positive_count,
+        false_negative_count,
+        noisy_turn_count,
+        noisy_found_count,
+        safe_divide(true_positive_count, true_positive_count + false_positive_count) as precision_share,
+        safe_divide(true_positive_count, true_positive_count + false_negative_count) as recall_share,
+        safe_divide(2 * true_positive_count, 2 * true_positive_count + false_positive_count + false_negative_count)
+            as f1_share,
+        safe_divide(
+            true_positive_count + noisy_found_count, true_positive_count + noisy_found_count + false_positive_count
+        ) as with_noise_precision_share,
+        safe_divide(
+            true_positive_count + noisy_found_count, true_positive_count + false_negative_count + noisy_turn_count
+        ) as with_noise_recall_share
+    from counted
 )
 
 select * from evaluated
