@@ -44,15 +44,19 @@ def main() -> None:
 
 
 async def land(settings: Settings, payloads: Path) -> None:
-    """Land the rows in the batches that a run would make."""
+    """Land the rows in the batches that a run would make, one on its way while the next grows."""
     store, sink, clock = GcsObjectStore(settings), BigQueryRawSink(settings), FixedClock()
     attempts = Attempts(clock, settings.step_budget_sec, random.Random(5))
     landing = Landing(store, sink, clock, attempts, RUN_ID)
     try:
+        flushing = asyncio.create_task(landing.flush())
         for row in rows(payloads):
             landing.add([row], lambda: None, give_up)
+            await asyncio.sleep(0)
             if landing.is_full:
-                await landing.flush()
+                await flushing
+                flushing = asyncio.create_task(landing.flush())
+        await flushing
         await landing.flush()
     finally:
         store.close()
