@@ -28,7 +28,7 @@ def pull(
 ) -> None:
     """Land the state that CI holds, changing nothing in CI.
 
-    Without a selection: what changed since the newest state that is landed.
+    Without a selection: what changed since the last such pull, or `--all`, was complete.
 
     Example: ingest pull --date 2025-12-28
     """

@@ -15,6 +15,7 @@ from ingest.errors import InputError
 
 CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
 LANDING_PREFIX = "_landing/"
+PULL_WATERMARK_OBJECT = "_pull/complete_until.json"
 _DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

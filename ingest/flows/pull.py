@@ -16,28 +16,32 @@ from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysi
 from ingest.domain.object_paths import checked_id
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
-from ingest.errors import RemoteError
+from ingest.errors import ExitCode, RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
 from ingest.flows.profile import annotator_profile
+from ingest.flows.pull_watermark import PullWatermark
 from ingest.ports import CiConversation
 
-WATERMARK_OVERLAP = dt.timedelta(minutes=10)
-"""States that CI stamped shortly before the newest landed one may have been committed after it."""
 _PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
 class PullSelection:
     """Which conversations: by ids, by date folder, changed since, or all; none of them means
-    changed since the newest state that is landed."""
+    changed since the last pull that was complete."""
 
     ids: tuple[str, ...] = ()
     date: dt.date | None = None
     since: dt.datetime | None = None
     is_all: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the pull sees everything that changed since the last complete one."""
+        return not self.ids and self.date is None and self.since is None
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Pull:
         self._outside = outside
         self._attempts = attempts
         self._landing = landing
+        self._watermark = PullWatermark(outside.store, attempts)
         self._report = PullReport()
         self._is_stopped = False
 
@@ -83,6 +88,7 @@ class Pull:
     async def run(self, selection: PullSelection) -> PullReport:
         """Land every selected state that isn't landed yet."""
         self._outside.progress.stage(Step.LAND.value, None)
+        began_at = self._outside.clock.now()
         await self._landing.recover()
         profile = await annotator_profile(
             self._outside.insights, self._attempts, self._outside.progress
@@ -93,6 +99,8 @@ class Pull:
                 break
         await self._flush()
         self._report.is_interrupted = self._is_stopped
+        if selection.is_complete and self._report.exit_code is ExitCode.OK:
+            await self._watermark.advance(began_at)
         return self._report
 
     async def _pages(self, selection: PullSelection) -> AsyncIterator[list[CiConversation]]:
@@ -124,21 +132,13 @@ class Pull:
                 yield held
 
     async def _filter(self, selection: PullSelection) -> str:
+        watermark = await self._watermark.since()
         if selection.is_all:
             return ""
         if selection.date is not None:
             return f'labels.batch_date="{selection.date}"'
-        since = selection.since or await self._watermark()
+        since = selection.since or watermark
         return f'update_time>="{since:%Y-%m-%dT%H:%M:%S.%fZ}"' if since else ""
-
-    async def _watermark(self) -> dt.datetime | None:
-        sql = (
-            f"select max(ci_updated_at) as newest from {self._outside.sink.table(CI_CONVERSATIONS)}"
-            " where _landed_at >= timestamp('2000-01-01')"
-        )
-        rows = (await self._attempts.run(lambda: self._outside.sink.query(sql, {}))).value
-        newest: dt.datetime | None = rows[0]["newest"] if rows else None
-        return newest - WATERMARK_OVERLAP if newest else None
 
     async def _land(self, page: Sequence[CiConversation], profile: AnnotatorProfile) -> None:
         landed = await self._landed_hashes([item.conversation_id for item in page])

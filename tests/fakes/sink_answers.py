@@ -91,11 +91,6 @@ def _revisions(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[
     return [{"matcher_id": m, "revision_id": r} for m, r in sorted(pairs)]
 
 
-def _watermark(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    moments = [row["ci_updated_at"] for row in sink.rows[CI_CONVERSATIONS]]
-    return [{"newest": max(moments, default=None)}]
-
-
 def _landed_hashes(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     pairs = {
         (row["conversation_id"], row["payload_sha256"])
@@ -154,7 +149,6 @@ def _registry(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[R
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
     "select distinct matcher_id": _revisions,
-    "max(ci_updated_at) as newest": _watermark,
     "select distinct conversation_id, payload_sha256": _landed_hashes,
     "count(*) as row_count": _row_count,
     "step = 'forget'": _forgotten,

@@ -130,8 +130,12 @@ class World:
 
     async def pull(self, selection: PullSelection) -> PullReport:
         """Pull, a second after the run before."""
+        return await self.new_pull().run(selection)
+
+    def new_pull(self) -> Pull:
+        """Return a pull of a new run, a second after the one before."""
         self.clock.advance(1)
-        return await Pull(self.outside(), self.attempts(), self.landing()).run(selection)
+        return Pull(self.outside(), self.attempts(), self.landing())
 
     def new_reanalyze(self, reason: str | None = None) -> Reanalyze:
         """Return a re-analysis of a new run, a second after the one before."""

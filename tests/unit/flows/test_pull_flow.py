@@ -87,17 +87,17 @@ def test_a_date_is_pulled_alone(tmp_path: Path) -> None:
     assert (report.filter, landed(world)) == (f'labels.batch_date="{DATE}"', ids)
 
 
-def test_only_what_changed_since_the_newest_landed_state_is_asked_for(tmp_path: Path) -> None:
+def test_only_what_changed_since_the_last_complete_pull_is_asked_for(tmp_path: Path) -> None:
     world, ids = in_ci(tmp_path, 2)
+    began_at = world.clock.now() + dt.timedelta(seconds=1)
     asyncio.run(world.pull(ALL))
-    newest = max(row["ci_updated_at"] for row in world.sink.rows["ci_conversations"])
     world.clock.advance(3600)
     write(tmp_path / "new", "a-new-one")
     asyncio.run(world.push(tmp_path / "new", until=Step.ANALYSE))
 
     report = asyncio.run(world.pull(PullSelection()))
 
-    watermark = newest - dt.timedelta(minutes=10)
+    watermark = began_at - dt.timedelta(minutes=10)
     assert told(report) == {
         "exit_code": ExitCode.OK,
         "filter": f'update_time>="{watermark:%Y-%m-%dT%H:%M:%S.%fZ}"',
@@ -109,7 +109,34 @@ def test_only_what_changed_since_the_newest_landed_state_is_asked_for(tmp_path: 
     assert landed(world) == [*ids, "a-new-one"]
 
 
-def test_a_given_time_is_the_filter_and_an_empty_table_asks_for_all(tmp_path: Path) -> None:
+def test_what_somebody_else_analysed_before_a_later_push_is_still_pulled(tmp_path: Path) -> None:
+    world, ids = in_ci(tmp_path, 2)
+    asyncio.run(world.pull(ALL))
+    world.clock.advance(3600)
+    write(tmp_path / "new", "a-silent-one")
+    asyncio.run(world.push(tmp_path / "new", until=Step.ANALYSE))
+    world.clock.advance(3600)
+    write(tmp_path / "newer", "a-pushed-one")
+    asyncio.run(world.push(tmp_path / "newer"))
+
+    asyncio.run(world.pull(PullSelection(date=dt.date.fromisoformat(LATER_DATE))))
+    asyncio.run(world.pull(PullSelection()))
+
+    assert landed(world) == sorted([*ids, "a-pushed-one", "a-silent-one"])
+
+
+def test_a_pull_that_failed_or_was_stopped_is_not_taken_for_complete(tmp_path: Path) -> None:
+    world, ids = in_ci(tmp_path, 2)
+    stopped = world.new_pull()
+    stopped.stop()
+    asyncio.run(stopped.run(PullSelection(is_all=True)))
+
+    report = asyncio.run(world.pull(PullSelection()))
+
+    assert (report.filter, landed(world)) == ("", ids)
+
+
+def test_a_given_time_is_the_filter_and_a_first_pull_asks_for_all(tmp_path: Path) -> None:
     world, ids = in_ci(tmp_path, 2)
 
     none_yet = asyncio.run(world.pull(PullSelection(since=EPOCH + dt.timedelta(days=1))))
