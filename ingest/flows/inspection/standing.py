@@ -13,10 +13,11 @@ WHERE_ONE = "and conversation_id = @conversation_id"
 
 
 def judged_sql(warehouse: Warehouse, restriction: str = "") -> str:
-    """Return a WITH clause that ends in `judged`: one row a conversation.
+    """Return a WITH clause of `events`, as they landed, up to `judged`: one row a conversation.
 
-    Columns: conversation_id, batch_date, status, metadata_sha256, transcript_sha256, failed_step,
-    error_code, since (when its latest fact came). `restriction` is added to every raw WHERE.
+    Columns of `judged`: conversation_id, batch_date, status, metadata_sha256, transcript_sha256,
+    failed_step, error_code, since (when its latest fact came). `restriction` is added to every raw
+    WHERE.
 
     All facts go through one GROUP BY: an emulator needs longer for each further join than for
     reading the tables.
@@ -24,6 +25,12 @@ def judged_sql(warehouse: Warehouse, restriction: str = "") -> str:
     where = f"where {ANY_PARTITION} {restriction}"
     return f"""
 with
+events as (
+    select
+        conversation_id, batch_date, step, outcome, error_code, metadata_sha256,
+        transcript_sha256, started_at, ended_at, _run_id
+    from {warehouse.raw("pipeline_events")} {where}
+),
 facts as (
     select
         conversation_id, batch_date, kind as step, 'landed' as outcome, content_sha256 as code,
@@ -39,7 +46,7 @@ facts as (
     select
         conversation_id, batch_date, step, outcome, error_code,
         concat(metadata_sha256, transcript_sha256), null, ended_at, ended_at
-    from {warehouse.raw("pipeline_events")} {where}
+    from events
 ),
 conversations as (
     select

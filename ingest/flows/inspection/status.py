@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.flows.inspection.standing import judged_sql
-from ingest.warehouse import ANY_PARTITION, Warehouse
+from ingest.warehouse import Warehouse
 
 QUOTA_WINDOW_SEC = 60
 REGISTRY = "conversation_registry"
@@ -243,8 +243,7 @@ select * from (
         count(distinct conversation_id),
         count(distinct if(outcome = 'failed', conversation_id, null)),
         min(started_at), max(ended_at) as ended_at
-    from {warehouse.raw("pipeline_events")}
-    where {ANY_PARTITION}
+    from events
     group by _run_id
     order by ended_at desc
     limit {RUN_COUNT}
@@ -254,8 +253,8 @@ select
     'quota', null, step, null, null,
     countif(ended_at >= timestamp_sub(@now, interval {QUOTA_WINDOW_SEC} second)),
     0, null, null
-from {warehouse.raw("pipeline_events")}
-where {ANY_PARTITION} and step in ('submit', 'analyse')
+from events
+where step in ('submit', 'analyse')
 group by step
 {registry}
 """
