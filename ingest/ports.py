@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.domain.matcher_definition import MatcherDefinition
 
 
 class Clock(Protocol):

@@ -14,8 +14,8 @@ import typer
 from ingest.cli._context import landing_of, new_run_id, outside, run, say_target
 from ingest.cli._report import echo_json, printable, show_faults
 from ingest.domain.fault import Severity
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matcher_trials import Difference
-from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import ExitCode
 from ingest.flows.matcher_trials import try_on_source
 from ingest.flows.matchers import read_definitions

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.domain.matcher_definition import MatcherDefinition, Role
 from ingest.domain.matchers import parse_definitions
 from ingest.domain.phrase_matching import (
     CompiledMatcher,
-    MatcherDefinition,
-    Role,
     compile_matchers,
     prepare,
     role_matches,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ingest.domain.phrase_matching import MatcherDefinition, PhraseRule, RuleGroup
+from ingest.domain.matcher_definition import MatcherDefinition, PhraseRule, RuleGroup
 
 ABSENT = "none"
 

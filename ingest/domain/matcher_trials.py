@@ -6,12 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ingest.domain.conversation import Transcription
-from ingest.domain.phrase_matching import (
-    CompiledMatcher,
-    PhraseHit,
-    prepare,
-    role_of_speaker,
-)
+from ingest.domain.phrase_matching import CompiledMatcher, PhraseHit, prepare, role_of_speaker
 
 
 @dataclass(frozen=True)

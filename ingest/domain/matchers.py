@@ -14,14 +14,14 @@ from enum import StrEnum
 from itertools import groupby
 
 from ingest.domain.fingerprint import json_sha256
-from ingest.domain.matcher_diff import FieldChange, RuleChange, field_changes, rule_changes
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
 )
+from ingest.domain.matcher_diff import FieldChange, RuleChange, field_changes, rule_changes
 from ingest.errors import InputError
 
 OWNERSHIP_MARKER = "conversation-coach"

@@ -18,8 +18,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from ingest.domain.matcher_definition import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
 from ingest.errors import InputError
 
 _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07"
@@ -35,58 +41,12 @@ _BEFORE = rf"(?<!{_WORD})(?<!(?:{_WORD})')"
 _AFTER = rf"(?!'?(?:{_WORD}))"
 
 
-class MatchType(StrEnum):
-    """How groups make a matcher and rules make a group."""
-
-    ALL_OF = "ALL_OF"
-    ANY_OF = "ANY_OF"
-
-
-class Role(StrEnum):
-    """Who speaks a segment, or whom a matcher listens to (ConversationParticipant.Role)."""
-
-    ROLE_UNSPECIFIED = "ROLE_UNSPECIFIED"
-    HUMAN_AGENT = "HUMAN_AGENT"
-    AUTOMATED_AGENT = "AUTOMATED_AGENT"
-    END_USER = "END_USER"
-    ANY_AGENT = "ANY_AGENT"
-
-
 _ROLE_OF_SPEAKER = {
     "AGENT": Role.HUMAN_AGENT,
     "AUTOMATED_AGENT": Role.AUTOMATED_AGENT,
     "CUSTOMER": Role.END_USER,
     "END_USER": Role.END_USER,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PhraseRule:
-    """One phrase; `negated` means it must be missing from the segment."""
-
-    query: str
-    negated: bool = False
-    case_sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RuleGroup:
-    """Rules that hold together (ALL_OF) or one by one (ANY_OF); no rules never hold."""
-
-    name: str
-    type: MatchType
-    rules: tuple[PhraseRule, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MatcherDefinition:
-    """What a phrase matcher looks for; no groups never match."""
-
-    display_name: str
-    type: MatchType
-    groups: tuple[RuleGroup, ...]
-    role_match: Role = Role.ROLE_UNSPECIFIED
-    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)

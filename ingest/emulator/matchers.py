@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
-    compile_matcher,
 )
+from ingest.domain.phrase_matching import compile_matcher
 from ingest.emulator import paging, protos
 from ingest.emulator.analysis.annotate import ActiveMatcher
 from ingest.emulator.core import Core

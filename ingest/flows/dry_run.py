@@ -12,8 +12,8 @@ from typing import Any
 
 from ingest.domain.annotators import Selector
 from ingest.domain.insights_format import CiSubmission
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
-from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.flows.outside import Outside
 from ingest.ports import (

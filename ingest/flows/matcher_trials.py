@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from ingest.domain.conversation import FileKind, Transcription
 from ingest.domain.fault import Fault
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matcher_trials import Difference, TurnMatch, differences, find_matches
 from ingest.domain.matchers import is_ours
-from ingest.domain.phrase_matching import MatcherDefinition, compile_matchers
+from ingest.domain.phrase_matching import compile_matchers
 from ingest.domain.raw_records import CONVERSATION_FILES, PIPELINE_EVENTS
 from ingest.domain.validation import parse_file
 from ingest.flows.attempts import Attempts

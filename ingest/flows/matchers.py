@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matchers import (
     ChangeKind,
     LiveMatcher,
@@ -16,7 +17,6 @@ from ingest.domain.matchers import (
     plan,
     version_tag,
 )
-from ingest.domain.phrase_matching import MatcherDefinition
 from ingest.domain.raw_records import PHRASE_MATCHERS, matcher_row
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts

@@ -16,7 +16,7 @@ from google.protobuf import field_mask_pb2
 
 from ingest.domain.annotators import Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
 from ingest.gcp.analysis_states import ci_analysis_state

@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 
 from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,

@@ -13,7 +13,7 @@ import orjson
 
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.phrase_matching import MatcherDefinition
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation, Page
 from tests.fakes.clock import ManualClock

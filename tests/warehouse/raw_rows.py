@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.fingerprint import json_sha256
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
-    compile_matcher,
-    role_of_speaker,
 )
+from ingest.domain.phrase_matching import compile_matcher, role_of_speaker
 
 Row = dict[str, Any]
 PARENT = "projects/123456789012/locations/us-central1"

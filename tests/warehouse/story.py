@@ -6,7 +6,13 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 from ingest.domain.fingerprint import json_sha256
-from ingest.domain.phrase_matching import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
+from ingest.domain.matcher_definition import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
 from tests.warehouse.raw_rows import (
     RawRows,
     Row,

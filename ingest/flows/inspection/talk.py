@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.domain.phrase_matching import (
-    CompiledMatcher,
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
 )
+from ingest.domain.phrase_matching import CompiledMatcher
 from ingest.errors import InputError
 from ingest.warehouse import ANY_PARTITION, Warehouse
 

@@ -10,14 +10,14 @@ from conftest_ports import Ports
 from ingest.domain.annotators import Selector
 from ingest.domain.conversation import ConversationId, Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
-from ingest.domain.matchers import content_sha256
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
 )
+from ingest.domain.matchers import content_sha256
 from ingest.errors import RemoteError
 from ingest.ports import CiConversation, CiMatcher, CiOperation
 from tests.fakes.folders import metadata, transcription

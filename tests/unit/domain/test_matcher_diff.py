@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.matcher_diff import FieldChange, field_changes, rule_changes
-from ingest.domain.matchers import content_sha256
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
 )
+from ingest.domain.matcher_diff import FieldChange, field_changes, rule_changes
+from ingest.domain.matchers import content_sha256
 
 BEFORE = MatcherDefinition(
     "empathy",

@@ -4,6 +4,13 @@ from typing import Any
 
 import pytest
 
+from ingest.domain.matcher_definition import (
+    MatcherDefinition,
+    MatchType,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
 from ingest.domain.matcher_diff import RuleChange
 from ingest.domain.matchers import (
     ChangeKind,
@@ -13,13 +20,6 @@ from ingest.domain.matchers import (
     parse_definitions,
     plan,
     version_tag,
-)
-from ingest.domain.phrase_matching import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
 )
 from ingest.errors import InputError
 

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
-    PhraseHit,
     PhraseRule,
     Role,
     RuleGroup,
+)
+from ingest.domain.phrase_matching import (
+    PhraseHit,
     compile_matcher,
     compile_matchers,
     find_in_segments,

@@ -8,15 +8,15 @@ import pytest
 
 from ingest.domain.conversation import FileKind
 from ingest.domain.fault import Fault
-from ingest.domain.matchers import ChangeKind, version_tag
-from ingest.domain.outcome import ItemState
-from ingest.domain.phrase_matching import (
+from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
 )
+from ingest.domain.matchers import ChangeKind, version_tag
+from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.bucket_source import parse_gs_uri
 from ingest.flows.matchers import (
