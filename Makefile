@@ -7,6 +7,8 @@ PEERS  := .local/bench-peers
 SCALE  ?= default
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Packages are installed without byte code; each module's is kept when it is first imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test properties lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform clean
 .DEFAULT_GOAL := help

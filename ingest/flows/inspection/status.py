@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.errors import RemoteError
 from ingest.flows.inspection.standing import judged_sql
 from ingest.warehouse import Warehouse
 
@@ -114,11 +115,14 @@ def read_status(
     parameters: dict[str, Any] = {"now": now}
     if batch_date is not None:
         parameters["batch_date"] = batch_date
-    has_registry = any(
-        table.name == REGISTRY for table in warehouse.tables(warehouse.marts_dataset)
-    )
-    sql = _sql(warehouse, is_one_date=batch_date is not None, has_registry=has_registry)
-    rows = warehouse.query(sql, parameters).rows
+    is_one_date, has_registry = batch_date is not None, True
+    try:
+        rows = warehouse.query(_sql(warehouse, is_one_date, has_registry), parameters).rows
+    except RemoteError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        has_registry = False
+        rows = warehouse.query(_sql(warehouse, is_one_date, has_registry), parameters).rows
     counts = [_status_count(row) for row in rows if row["fact"] == "conversation"]
     runs = [_run(row) for row in rows if row["fact"] == "run"]
     registered = {row["batch_date"]: row["item_count"] for row in rows if row["fact"] == "mart"}
@@ -225,7 +229,7 @@ def _run(row: Mapping[str, Any]) -> RunSummary:
     )
 
 
-def _sql(warehouse: Warehouse, *, is_one_date: bool, has_registry: bool) -> str:
+def _sql(warehouse: Warehouse, is_one_date: bool, has_registry: bool) -> str:
     of_date = "where batch_date = @batch_date" if is_one_date else ""
     registry = _registry_sql(warehouse) if has_registry else ""
     return f"""
