@@ -39,7 +39,7 @@ class Warehouse:
 
     def put(self, *rows: Mapping[str, Any] | str) -> str:
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-        blob = self.bucket.blob(f"_landing/test/{uuid.uuid4().hex}.json.gz")
+        blob = self.bucket.blob(f"batches/test/{uuid.uuid4().hex}.json.gz")
         blob.upload_from_string(gzip.compress("\n".join(lines).encode()), timeout=TIMEOUT_SEC)
         return f"gs://{self.bucket.name}/{blob.name}"
 
@@ -220,7 +220,7 @@ def test_a_load_never_makes_a_table_that_it_may_not_make(warehouse: Warehouse) -
 
 
 def test_a_missing_object_fails_the_load(warehouse: Warehouse, table: str) -> None:
-    uri = f"gs://{warehouse.bucket.name}/_landing/test/nobody-put-this.json.gz"
+    uri = f"gs://{warehouse.bucket.name}/batches/test/nobody-put-this.json.gz"
 
     with pytest.raises(exceptions.NotFound, match="Not found: URI"):
         warehouse.load(table, uri)
