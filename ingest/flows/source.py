@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,25 +134,28 @@ class LocalSource:
             yield fault
         for date, folder in dates:
             try:
-                names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone, no Path each
+                with os.scandir(folder) as entries:
+                    ordered = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
                 yield _unreadable(str(date), error.strerror or type(error).__name__)
                 continue
-            for name in names:
-                for found in _entry(date, folder, name):
+            for entry in ordered:
+                for found in _entry(date, folder, entry):
                     yield found
 
 
-def _entry(date: dt.date, folder: Path, name: str) -> Iterator[SourceConversation | Fault]:
-    path = folder / name
+def _entry(
+    date: dt.date, folder: Path, entry: os.DirEntry[str]
+) -> Iterator[SourceConversation | Fault]:
+    name, path = entry.name, folder / entry.name
     place = f"{date}/{name}"
     is_hidden = name.startswith(".") and not name.startswith("..")
-    if is_hidden or not path.is_dir():
-        if path.is_symlink() or not is_hidden:
+    if is_hidden or not entry.is_dir():
+        if entry.is_symlink() or not is_hidden:
             yield no_conversation(place)
     elif not CONVERSATION_ID_PATTERN.fullmatch(name):
         yield bad_id(place)
-    elif path.is_symlink() and not _is_within(path, folder):
+    elif entry.is_symlink() and not _is_within(path, folder):
         yield _link_out(place)
     else:
         yield LocalConversation(date, name, path)
@@ -163,14 +167,16 @@ def _is_within(path: Path, folder: Path) -> bool:
 
 def _read_within(path: Path, folder: Path) -> bytes | int:
     """Return the file's bytes, or its size when that is over the limit."""
-    if path.is_symlink() and not _is_within(path, folder):
-        raise OSError(0, "it is a link that leads out of the source")
-    if not path.is_file():
-        if path.exists() or path.is_symlink():
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        if not _is_within(path, folder):
+            raise OSError(0, "it is a link that leads out of the source")
+        if not path.exists():
             raise OSError(0, "it is no plain file")
-        raise FileNotFoundError(path)
-    size = path.stat().st_size
-    return size if size > MAX_FILE_BYTES else path.read_bytes()
+        found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(0, "it is no plain file")
+    return found.st_size if found.st_size > MAX_FILE_BYTES else path.read_bytes()
 
 
 def _link_out(place: str) -> Fault:
