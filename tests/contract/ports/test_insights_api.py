@@ -216,6 +216,7 @@ def test_a_listing_goes_on_at_its_page_token(ports: Ports) -> None:
         ports.run(ports.insights.create_conversation(made))
     filter_ = f'labels.batch_date="in-{ports.prefix}"'
     in_order = [held.conversation_id for held in ports.conversations(filter_)]
+    # The fake and the adapter have it; it is no part of the port.
     ports.insights.list_page_size = 2  # type: ignore[attr-defined]
 
     first = ports.run(ports.insights.list_conversations(filter_))

@@ -113,6 +113,7 @@ def test_a_listing_goes_on_at_its_page_token_and_keeps_to_its_range(ports: Ports
     for number in range(7):
         put(ports, f"{number}.json")
     names = [f"{ports.prefix}/{number}.json" for number in range(1, 6)]
+    # The fake and the adapter have it; it is no part of the port.
     ports.store.list_page_size = 2  # type: ignore[attr-defined]
     where = (f"{ports.prefix}/", names[0], f"{ports.prefix}/6")
 

@@ -71,6 +71,11 @@ class FakeWarehouse:
         return QueryResult((), tuple(self.drift), len(self.drift), 0)
 
 
+def fake_warehouse(drift: list[dict[str, Any]] | None) -> Any:
+    """Return the part of a warehouse that a comparison reads."""
+    return FakeWarehouse(drift)
+
+
 def plan(tables: dict[str, list[dict[str, str]]]) -> str:
     resources = [
         {
@@ -84,14 +89,14 @@ def plan(tables: dict[str, list[dict[str, str]]]) -> str:
 
 
 def test_tables_as_declared_differ_in_nothing_and_unread_fields_are_listed() -> None:
-    found = compare(FakeWarehouse([DRIFT]), None)  # type: ignore[arg-type]
+    found = compare(fake_warehouse([DRIFT]), None)
 
     assert found == SchemaDiff((), (UnreadField(**DRIFT),))
     assert found.is_clean
 
 
 def test_a_missing_table_a_changed_column_and_a_lost_filter_are_told() -> None:
-    warehouse = FakeWarehouse(None)
+    warehouse = fake_warehouse(None)
     files = warehouse.live["conversation_files"]
     del warehouse.live["phrase_matchers"]
     warehouse.live["conversation_files"] = replace(
@@ -101,7 +106,7 @@ def test_a_missing_table_a_changed_column_and_a_lost_filter_are_told() -> None:
         clustered_by=(),
     )
 
-    found = compare(warehouse, None)  # type: ignore[arg-type]
+    found = compare(warehouse, None)
 
     assert found == SchemaDiff(
         (
@@ -123,7 +128,7 @@ def test_a_plan_is_compared_table_by_table() -> None:
     tables["pipeline_events"] = tables["pipeline_events"][1:]
     del tables["ci_conversations"]
 
-    found = compare(FakeWarehouse([]), planned_tables(plan(tables)))  # type: ignore[arg-type]
+    found = compare(fake_warehouse([]), planned_tables(plan(tables)))
 
     assert sorted(found.tables, key=lambda diff: diff.table) == [
         TableDiff("ci_conversations", "terraform", ("the plan has no such table",), ()),

@@ -28,6 +28,9 @@ def test_a_proxy_and_certificates_of_the_environment_are_used(
         no_proxy="other.example",
         REQUESTS_CA_BUNDLE=bundle,
     )
+    # It is read once: what changes afterwards is not seen, and no request asks again.
+    monkeypatch.setenv("https_proxy", "http://later.example:3128")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 
     used = session.merge_environment_settings("https://storage.example/o", {}, False, None, None)  # type: ignore[attr-defined]
     assert used["proxies"]["https"] == "http://proxy.example:3128"
