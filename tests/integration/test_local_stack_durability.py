@@ -145,8 +145,10 @@ def kill_everything(layout: Layout) -> None:
     processes = processes_of(layout.data_dir)
     # The supervisor, three emulators, and the annotators of the one of CI.
     assert len(processes) == 5
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
+    # Held first: a child that hears of its parent's death would end in its own, kinder way.
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in reversed(processes):
+            os.kill(process.pid, signal_number)
     assert still_alive(processes, deadline_sec=10) == []
 
 
