@@ -1,7 +1,8 @@
 """Full refresh against increment on the BigQuery emulator: `make bench-dbt`.
 
-Lands conversation versions by SQL, each with files, events and an analysed CI state of 20 turns,
-builds all incremental models in full, lands 1 % more and builds the increment, at two sizes. Prints
+Lands conversation versions by SQL over 300 days, each with files, events and an analysed CI state
+of 20 turns, builds all incremental models in full, lands the next day's 1 % and builds the
+increment with the project's own overlap, at two sizes. Prints
 times and the two ratios that the project promises: increment / full refresh <= 10 %, and <= 20 %
 more for a doubled base.
 """
@@ -29,12 +30,14 @@ MODELS = ("--select", "config.materialized:incremental")
 TURNS = 20
 SHARE = 100
 """One in so many conversations is new in the increment."""
+DAYS = 300
+"""So many days the base took to land; the increment lands on the next."""
 
 FILES = """
 insert into coach_raw.conversation_files
 select
     format('bench-%08d', n) as conversation_id,
-    date_add(date '2025-01-01', interval mod(n, 300) day) as batch_date,
+    {day} as batch_date,
     kind,
     format('gs://bench/%08d/%s.json', n, kind) as uri,
     1000 + n as generation,
@@ -48,7 +51,7 @@ select
         json '{{"turns": [{{"text": "a"}}, {{"text": "b"}}]}}'
     ) as payload,
     '{run}' as _run_id,
-    timestamp '{landed}' as _landed_at
+    {landed} as _landed_at
 from unnest(generate_array({first}, {last})) as n
 cross join unnest(['metadata', 'transcription']) as kind
 """
@@ -64,7 +67,7 @@ insert into coach_raw.pipeline_events
 select
     format('bench-%08d', n) as conversation_id,
     to_hex(sha256(format('%d-%s', n, step))) as event_id,
-    date_add(date '2025-01-01', interval mod(n, 300) day) as batch_date,
+    {day} as batch_date,
     step,
     'succeeded' as outcome,
     cast(null as string) as reason,
@@ -74,10 +77,10 @@ select
     cast(null as string) as error_code,
     cast(null as string) as error_message,
     1 as attempt,
-    timestamp '{landed}' as started_at,
-    timestamp '{landed}' as ended_at,
+    {landed} as started_at,
+    {landed} as ended_at,
     '{run}' as _run_id,
-    timestamp '{landed}' as _landed_at
+    {landed} as _landed_at
 from unnest(generate_array({first}, {last})) as n
 cross join unnest(['upload', 'submit']) as step
 """
@@ -88,7 +91,7 @@ with numbered as (
     select
         n,
         format('bench-%08d', n) as conversation_id,
-        date_add(date '2025-01-01', interval mod(n, 300) day) as batch_date,
+        {day} as batch_date,
         to_hex(sha256(format('%d-metadata', n))) as metadata_sha256,
         to_hex(sha256(format('%d-transcription', n))) as transcript_sha256
     from unnest(generate_array({first}, {last})) as n
@@ -106,9 +109,9 @@ select
             'BENCH-ID', conversation_id), 'BATCH-DATE', cast(batch_date as string))
     ) as payload,
     to_hex(sha256(conversation_id)) as payload_sha256,
-    timestamp '{landed}' as ci_updated_at,
+    timestamp_add(timestamp(batch_date), interval 20 hour) as ci_updated_at,
     '{run}' as _run_id,
-    timestamp '{landed}' as _landed_at
+    timestamp_add(timestamp(batch_date), interval 20 hour) as _landed_at
 from numbered
 """
 
@@ -136,11 +139,11 @@ def _measure(versions: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder, _emulator(Path(folder)) as endpoint:
         client = client_for(endpoint)
         create_raw_tables(client)
-        project = DbtProject(Path(folder), endpoint, variables={"incremental_overlap_hours": 0})
-        _land(client, 1, versions, "2026-01-01 00:00:00+00", "base")
+        project = DbtProject(Path(folder), endpoint)
         project.run("build", "--exclude", "resource_type:test", "resource_type:unit_test")
+        _land(client, 1, versions, f"mod(n, {DAYS})", "base")
         full = _timed(project, "run", "--full-refresh", *MODELS)
-        _land(client, versions + 1, versions + versions // SHARE, "2026-01-02 00:00:00+00", "more")
+        _land(client, versions + 1, versions + versions // SHARE, str(DAYS), "more")
         return full, _timed(project, "run", *MODELS)
 
 
@@ -150,8 +153,11 @@ def _timed(project: DbtProject, *arguments: str) -> float:
     return time.perf_counter() - started
 
 
-def _land(client: bigquery.Client, first: int, last: int, landed: str, run: str) -> None:
-    values = {"first": first, "last": last, "landed": landed, "run": run, "payload": PAYLOAD}
+def _land(client: bigquery.Client, first: int, last: int, day_number: str, run: str) -> None:
+    day = f"date_add(date '2025-01-01', interval {day_number} day)"
+    landed = f"timestamp_add(timestamp({day}), interval 20 hour)"
+    values = {"first": first, "last": last, "day": day, "landed": landed}
+    values |= {"run": run, "payload": PAYLOAD}
     values |= {"parent": PARENT, "state": _state()}
     for statement in (FILES, EVENTS, STATES):
         client.query(statement.format(**values), retry=None, job_retry=None).result(timeout=600)

@@ -4,6 +4,8 @@ with
 source as (
     select
         *,
+        json_query(payload, '$.labels') as label_map,
+        json_query(payload, '$.qualityMetadata.agentInfo[0]') as agent,
         json_query_array(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments
     from {{ source('coach_raw', 'ci_conversations') }}
     where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
@@ -17,21 +19,21 @@ parsed as (
         ci_name,
         regexp_extract(analysis_name, r'([^/]+)$') as analysis_id,
         annotator_profile_sha256,
-        json_value(payload, '$.labels.metadata_sha256') as metadata_sha256,
-        json_value(payload, '$.labels.transcript_sha256') as transcript_sha256,
+        json_value(label_map, '$.metadata_sha256') as metadata_sha256,
+        json_value(label_map, '$.transcript_sha256') as transcript_sha256,
         json_value(payload, '$.dataSource.gcsSource.transcriptUri') as ci_transcript_uri,
         json_value(payload, '$.languageCode') as language_code,
         coalesce(json_value(payload, '$.medium'), 'PHONE_CALL') as medium,
         json_value(payload, '$.agentId') as agent_id,
-        json_value(payload, '$.qualityMetadata.agentInfo[0].displayName') as agent_name,
-        json_value(payload, '$.qualityMetadata.agentInfo[0].teams[0]') as agent_team,
-        json_value(payload, '$.qualityMetadata.agentInfo[0].location') as agent_site,
-        json_value(payload, '$.labels.direction') as direction,
-        json_value(payload, '$.labels.business_line') as business_line,
-        json_value(payload, '$.labels.queue') as queue,
-        json_value(payload, '$.labels.call_outcome') as call_outcome,
-        json_value(payload, '$.labels.portfolio_id') as portfolio_id,
-        json_value(payload, '$.labels.campaign_id') as campaign_id,
+        json_value(agent, '$.displayName') as agent_name,
+        json_value(agent, '$.teams[0]') as agent_team,
+        json_value(agent, '$.location') as agent_site,
+        json_value(label_map, '$.direction') as direction,
+        json_value(label_map, '$.business_line') as business_line,
+        json_value(label_map, '$.queue') as queue,
+        json_value(label_map, '$.call_outcome') as call_outcome,
+        json_value(label_map, '$.portfolio_id') as portfolio_id,
+        json_value(label_map, '$.campaign_id') as campaign_id,
         json_value(payload, '$.obfuscatedUserId') as obfuscated_user_id,
         _run_id as run_id,
         coalesce(safe_cast(json_value(payload, '$.turnCount') as int64), 0) as turn_count,
@@ -51,7 +53,7 @@ parsed as (
         ) as customer_sentiment_magnitude,
         safe_cast(regexp_extract(json_value(payload, '$.duration'), r'^([0-9.]+)s$') as float64) as duration_sec,
         coalesce(
-            safe_cast(json_value(payload, '$.labels.batch_date') as date),
+            safe_cast(json_value(label_map, '$.batch_date') as date),
             safe_cast(substr(json_value(payload, '$.createTime'), 1, 10) as date)
         ) as batch_date,
         safe_cast(json_value(payload, '$.startTime') as timestamp) as started_at,
@@ -64,8 +66,8 @@ parsed as (
         array(
             select as struct
                 label_key as key,
-                json_value(json_query(payload, '$.labels')[label_key]) as value
-            from unnest(json_keys(json_query(payload, '$.labels'), 1)) as label_key
+                json_value(label_map[label_key]) as value
+            from unnest(json_keys(label_map, 1)) as label_key
             order by label_key
         ) as labels
     from source

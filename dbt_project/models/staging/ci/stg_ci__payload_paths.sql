@@ -18,11 +18,12 @@ level_0 as (
         conversation_id,
         _landed_at,
         '' as path,
+        'object' as json_type,
         payload as value
     from source
 ),
 {% for level in range(1, levels + 1) %}
-    level_{{ level }} as (
+    children_{{ level }} as (
         select
             parent.conversation_id,
             parent._landed_at,
@@ -33,7 +34,7 @@ level_0 as (
             parent.value[member] as value
         from level_{{ level - 1 }} as parent
         cross join unnest(json_keys(parent.value, 1)) as member
-        where json_type(parent.value) = 'object'
+        where parent.json_type = 'object'
         union all
         select
             parent.conversation_id,
@@ -42,14 +43,24 @@ level_0 as (
             element as value
         from level_{{ level - 1 }} as parent
         cross join unnest(json_query_array(parent.value)) as element
-        where json_type(parent.value) = 'array' and not ends_with(parent.path, '.words')
+        where parent.json_type = 'array' and not ends_with(parent.path, '.words')
+    ),
+
+    level_{{ level }} as (
+        select
+            conversation_id,
+            _landed_at,
+            path,
+            json_type(value) as json_type,
+            value
+        from children_{{ level }}
     ),
 {% endfor %}
 paths as (
     {% for level in range(1, levels + 1) %}
         select
             path,
-            json_type(value) as json_type,
+            json_type,
             conversation_id,
             _landed_at as landed_at
         from level_{{ level }}
