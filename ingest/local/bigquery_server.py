@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ingest.local.bigquery_interrupted_jobs import close_interrupted_jobs
 
     install()
+    spill_into(options.data_dir / "spilled")
     closed = close_interrupted_jobs()
     if closed:
         logging.getLogger(__name__).warning("event=interrupted_jobs_closed count=%d", closed)
@@ -51,6 +52,13 @@ def configure(data_dir: Path, gcs_root: Path, project_id: str = LOCAL_PROJECT_ID
     settings.gcs_local_root = gcs_root.resolve()
     settings.storage_emulator_host = None
     settings.default_project_id = project_id
+
+
+def spill_into(folder: Path) -> None:
+    """Let queries that outgrow the memory write there instead of into the working directory."""
+    from local_bigquery.engine import database
+
+    database.execute("set temp_directory = $1", [str(folder.resolve())])
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -20,7 +20,7 @@ annotated as (
     inner join {{ ref('ci_conversations') }} as conversations
         on
             annotations.conversation_id = conversations.conversation_id
-            and annotations.payload_sha256 = conversations.payload_sha256
+            and annotations.analysis_id = conversations.analysis_id
     group by annotations.conversation_id, annotations.phrase_matcher_id, annotations.turn_index
 )
 

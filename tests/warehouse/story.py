@@ -120,17 +120,18 @@ class _Batch:
     def analysed(self, spoken: Talk, analysis_id: str, matchers: list[Row], **more: object) -> None:
         made = self.moment - dt.timedelta(seconds=20)
         analysis = analysis_of(spoken, analysis_id, made, matchers, [-0.5, 0.0])
-        self.rows.ci_conversations.append(
-            ci_row(
-                spoken,
-                made + dt.timedelta(seconds=1),
-                self.run_id,
-                analysis=analysis,
-                profile=str(more.get("profile", "profile-1")),
-                landed_at=self.moment,
-                summary="Wants time." if spoken is PLAIN else None,
-            )
+        state = ci_row(
+            spoken,
+            made + dt.timedelta(seconds=1),
+            self.run_id,
+            analysis=analysis,
+            profile=str(more.get("profile", "profile-1")),
+            landed_at=self.moment,
+            summary="Wants time." if spoken is PLAIN else None,
         )
+        if spoken is FORGOTTEN:
+            state["payload"]["seenNowhereElse"] = {"once": True}
+        self.rows.ci_conversations.append(state)
         self.event(spoken, "submit", "adopted")
         self.event(spoken, "analyse", resource_name=analysis["name"])
 

@@ -40,6 +40,7 @@ findings as (
         countif(annotations.annotation_type = 'entity_mention') as entity_mention_count,
         count(annotations.analysis_id) as annotation_count,
         date(states.analysed_at) as analysed_date,
+        states.analysis_requested_at,
         states.landed_at,
         array_agg(
             if(
@@ -52,14 +53,37 @@ findings as (
             )
             ignore nulls
             order by annotations.turn_index, annotations.phrase_matcher, annotations.highlight
-        ) as hits
+        ) as hits,
+        array_agg(
+            if(
+                annotations.annotation_type in ('phrase_match', 'intent'),
+                struct(
+                    annotations.annotation_type as annotation_type,
+                    annotations.phrase_matcher_name as phrase_matcher_name,
+                    annotations.phrase_matcher as phrase_matcher,
+                    annotations.intent_id as intent_id,
+                    annotations.highlight as highlight,
+                    annotations.turn_index as turn_index,
+                    annotations.start_word_index as start_word_index,
+                    annotations.end_word_index as end_word_index
+                ),
+                null
+            )
+            ignore nulls
+            order by annotations.turn_index, annotations.phrase_matcher_name, annotations.intent_id
+        ) as turn_annotations
     from states
     left join annotations
         on
             states.conversation_id = annotations.conversation_id
             and states.payload_sha256 = annotations.payload_sha256
             and states.landed_at = annotations.landed_at
-    group by states.analysis_id, states.conversation_id, date(states.analysed_at), states.landed_at
+    group by
+        states.analysis_id,
+        states.conversation_id,
+        date(states.analysed_at),
+        states.analysis_requested_at,
+        states.landed_at
 )
 
 select * from findings

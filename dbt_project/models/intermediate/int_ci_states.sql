@@ -10,12 +10,31 @@
 }}
 {# A landed state never changes, so only what landed since the watermark is read, and its JSON is opened
    once. A state landed twice keeps its first landing. #}
+{%- set landed_from = landed_from() %}
 with
 
 landed as (
-    select *
-    from {{ ref('stg_ci__conversations') }}
-    where landed_at >= {{ landed_from() }}
+    select
+        conversations.*,
+        if(
+            summaries.payload_sha256 is null,
+            null,
+            struct(
+                summaries.text as text,
+                summaries.answer_record as answer_record,
+                summaries.conversation_model as conversation_model,
+                summaries.confidence as confidence,
+                summaries.text_sections as text_sections
+            )
+        ) as summary
+    from {{ ref('stg_ci__conversations') }} as conversations
+    left join {{ ref('stg_ci__summaries') }} as summaries
+        on
+            conversations.conversation_id = summaries.conversation_id
+            and conversations.payload_sha256 = summaries.payload_sha256
+            and conversations.landed_at = summaries.landed_at
+            and summaries.landed_at >= {{ landed_from }}
+    where conversations.landed_at >= {{ landed_from }}
 ),
 
 known as (

@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+{# A table of a few rows, made once a build: a dozen models ask it which of their rows have to go. #}
 with
 
 events as (

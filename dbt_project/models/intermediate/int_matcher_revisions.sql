@@ -10,7 +10,8 @@ revisions as (
     select
         phrase_matcher_id,
         revision_id,
-        min(revised_at) as revised_at
+        min(revised_at) as revised_at,
+        min(landed_at) as landed_at
     from rules
     group by phrase_matcher_id, revision_id
 ),
@@ -22,7 +23,8 @@ ranges as (
         if(
             lag(revised_at) over in_order is null, timestamp '1970-01-01 00:00:00+00', revised_at
         ) as in_force_from,
-        coalesce(lead(revised_at) over in_order, timestamp '9999-12-31 00:00:00+00') as in_force_to
+        coalesce(lead(revised_at) over in_order, timestamp '9999-12-31 00:00:00+00') as in_force_to,
+        landed_at
     from revisions
     window in_order as (partition by phrase_matcher_id order by revised_at, revision_id)
 )

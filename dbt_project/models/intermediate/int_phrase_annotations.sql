@@ -4,30 +4,46 @@ with
 
 annotations as (
     select
-        *,
-        regexp_extract(phrase_matcher_name, r'/phraseMatchers/([^@/]+)') as phrase_matcher_id,
-        regexp_extract(phrase_matcher_name, r'@([^@/]+)$') as named_revision_id
-    from {{ ref('stg_ci__annotations') }}
-    where annotation_type = 'phrase_match'
+        findings.conversation_id,
+        findings.analysis_id,
+        findings.analysis_requested_at,
+        findings.landed_at,
+        regexp_extract(annotation.phrase_matcher_name, r'/phraseMatchers/([^@/]+)') as phrase_matcher_id,
+        regexp_extract(annotation.phrase_matcher_name, r'@([^@/]+)$') as named_revision_id,
+        annotation.phrase_matcher,
+        annotation.turn_index
+    from {{ ref('int_analysis_findings') }} as findings
+    cross join unnest(findings.turn_annotations) as annotation
+    where annotation.annotation_type = 'phrase_match'
 ),
 
 revised as (
     select
         annotations.conversation_id,
-        annotations.payload_sha256,
         annotations.analysis_id,
         annotations.phrase_matcher_id,
-        coalesce(annotations.named_revision_id, revisions.revision_id) as revision_id,
+        coalesce(annotations.named_revision_id, in_force.revision_id) as revision_id,
         annotations.phrase_matcher,
         annotations.turn_index,
         annotations.landed_at
     from annotations
-    left join {{ ref('int_matcher_revisions') }} as revisions
+    left join {{ ref('int_matcher_revisions') }} as in_force
         on
             annotations.named_revision_id is null
-            and annotations.phrase_matcher_id = revisions.phrase_matcher_id
-            and annotations.analysis_requested_at >= revisions.in_force_from
-            and annotations.analysis_requested_at < revisions.in_force_to
+            and annotations.phrase_matcher_id = in_force.phrase_matcher_id
+            and annotations.analysis_requested_at >= in_force.in_force_from
+            and annotations.analysis_requested_at < in_force.in_force_to
+),
+
+dated as (
+    select
+        revised.* except (landed_at),
+        greatest(revised.landed_at, coalesce(revisions.landed_at, revised.landed_at)) as landed_at
+    from revised
+    left join {{ ref('int_matcher_revisions') }} as revisions
+        on
+            revised.phrase_matcher_id = revisions.phrase_matcher_id
+            and revised.revision_id = revisions.revision_id
 )
 
-select * from revised
+select * from dated

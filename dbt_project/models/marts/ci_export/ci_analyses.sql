@@ -7,11 +7,12 @@
         post_hook="{{ delete_forgotten() }}"
     )
 }}
-{# A new analysis changes what the older ones are (superseded), so all of a conversation are read again. #}
+{# A new analysis changes what the older ones are (superseded), and an event that lands late says why an
+   analysis was made, so all of such a conversation are read again. #}
 with
 
 changed as (
-    {{ changed_conversations([ref('int_ci_states')], landed_from()) }}
+    {{ changed_conversations([ref('int_ci_states'), ref('stg_pipeline__events')], landed_from()) }}
 ),
 
 analyses as (

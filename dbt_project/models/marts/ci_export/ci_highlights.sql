@@ -7,19 +7,26 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
-{%- set landed_from = landed_from() %}
 with
 
 turns as (
     select *
     from {{ ref('ci_turns') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from() }}
 ),
 
 annotations as (
-    select *
-    from {{ ref('stg_ci__annotations') }}
-    where landed_at >= {{ landed_from }} and annotation_type = 'intent'
+    select
+        findings.conversation_id,
+        findings.analysis_id,
+        annotation.intent_id,
+        annotation.highlight,
+        annotation.turn_index,
+        annotation.start_word_index,
+        annotation.end_word_index
+    from {{ ref('int_analysis_findings') }} as findings
+    cross join unnest(findings.turn_annotations) as annotation
+    where annotation.annotation_type = 'intent'
 ),
 
 highlights as (
@@ -44,9 +51,8 @@ highlights as (
     inner join annotations
         on
             turns.conversation_id = annotations.conversation_id
-            and turns.payload_sha256 = annotations.payload_sha256
+            and turns.analysis_id = annotations.analysis_id
             and turns.turn_index = annotations.turn_index
-            and turns.landed_at = annotations.landed_at
     {{ latest_by('highlight_id', 'annotations.highlight') }}
 )
 

@@ -8,30 +8,34 @@
     )
 }}
 {# CI says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
-   phrase (negated rules alone, or a revision that isn't known) keeps one row, so no hit is lost. #}
-{%- set landed_from = landed_from() %}
+   phrase (negated rules, or an unknown revision) keeps one row; a revision that lands late brings it back. #}
 with
+
+changed as (
+    {{ changed_conversations([ref('ci_turns'), ref('int_phrase_annotations')], landed_from()) }}
+),
 
 hits as (
     select
         {{ surrogate_key(['turns.turn_id', 'annotations.phrase_matcher_id']) }} as hit_id,
-        turns.*,
+        turns.* except (landed_at),
         {{ plain_text('turns.text') }} as plain_text,
         annotations.phrase_matcher_id,
         annotations.revision_id,
-        annotations.phrase_matcher
-    from {{ ref('int_phrase_annotations') }} as annotations
-    inner join {{ ref('ci_turns') }} as turns
+        annotations.phrase_matcher,
+        greatest(turns.landed_at, annotations.landed_at) as landed_at
+    from {{ ref('ci_turns') }} as turns
+    inner join changed
+        on turns.conversation_id = changed.conversation_id
+    inner join {{ ref('int_phrase_annotations') }} as annotations
         on
-            annotations.conversation_id = turns.conversation_id
-            and annotations.payload_sha256 = turns.payload_sha256
-            and annotations.turn_index = turns.turn_index
-            and annotations.landed_at = turns.landed_at
-    where annotations.landed_at >= {{ landed_from }} and turns.landed_at >= {{ landed_from }}
+            turns.conversation_id = annotations.conversation_id
+            and turns.analysis_id = annotations.analysis_id
+            and turns.turn_index = annotations.turn_index
     {{ latest_by('hit_id', 'annotations.revision_id') }}
 ),
 
-found as (
+holding as (
     select
         hits.hit_id,
         rules.*,
@@ -41,15 +45,10 @@ found as (
         on
             hits.phrase_matcher_id = rules.phrase_matcher_id
             and hits.revision_id = rules.revision_id
-),
-
-holding as (
-    select *
-    from found
     qualify
-        logical_and((array_length(spans) > 0) != is_negated) over in_group
-        or (not is_all_of and logical_or((array_length(spans) > 0) != is_negated) over in_group)
-    window in_group as (partition by hit_id, group_number)
+        logical_and((array_length(spans) > 0) != rules.is_negated) over in_group
+        or (not rules.is_all_of and logical_or((array_length(spans) > 0) != rules.is_negated) over in_group)
+    window in_group as (partition by hits.hit_id, rules.group_number)
 ),
 
 phrases as (

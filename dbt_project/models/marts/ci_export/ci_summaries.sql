@@ -7,43 +7,48 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
-{%- set landed_from = landed_from() %}
+{# Few conversations may have a summary, so the watermark may be old: typed states are read, no payloads. #}
 with
 
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from() }}
 ),
 
 summaries as (
-    select *
-    from {{ ref('stg_ci__summaries') }}
-    where landed_at >= {{ landed_from }}
-),
-
-joined as (
     select
         conversations.conversation_id,
         conversations.conversation_version_id,
         conversations.payload_sha256,
-        summaries.text as summary,
-        summaries.situation,
-        summaries.action,
-        summaries.resolution,
-        summaries.answer_record,
-        summaries.conversation_model,
-        summaries.confidence,
+        states.summary.text as summary,
+        (
+            select any_value(section.value)
+            from unnest(states.summary.text_sections) as section
+            where section.key = 'situation'
+        ) as situation,
+        (
+            select any_value(section.value)
+            from unnest(states.summary.text_sections) as section
+            where section.key = 'action'
+        ) as action,
+        (
+            select any_value(section.value)
+            from unnest(states.summary.text_sections) as section
+            where section.key = 'resolution'
+        ) as resolution,
+        states.summary.answer_record,
+        states.summary.conversation_model,
+        states.summary.confidence,
         conversations.batch_date,
         conversations.landed_at,
-        summaries.text_sections
+        states.summary.text_sections
     from conversations
-    inner join summaries
+    inner join {{ ref('int_ci_states') }} as states
         on
-            conversations.conversation_id = summaries.conversation_id
-            and conversations.payload_sha256 = summaries.payload_sha256
-            and conversations.landed_at = summaries.landed_at
-    {{ latest_by('conversations.conversation_id', 'summaries.text') }}
+            conversations.conversation_id = states.conversation_id
+            and conversations.payload_sha256 = states.payload_sha256
+    where states.summary is not null
 )
 
-select * from joined
+select * from summaries

@@ -2,7 +2,7 @@ with
 
 paths as (
     select *
-    from {{ ref('int_ci_payload_paths') }}
+    from {{ ref('stg_ci__payload_paths') }}
 ),
 
 summed as (
