@@ -124,7 +124,7 @@ def test_every_read_of_a_raw_table_has_a_literal_filter() -> None:
 
     assert len(reads) >= 8
     literals = (
-        "_landed_at >= timestamp '{{ var(\"raw_start_date\") }}",
+        '_landed_at >= timestamp \'{{ var("raw_start_date") }}',
         "_landed_at >= timestamp_trunc({{ landed_from() }}, day)",
     )
     assert [text for text in reads if not any(each in text for each in literals)] == []
