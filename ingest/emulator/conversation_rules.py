@@ -105,6 +105,10 @@ def _checked_paths(current: protos.Pb, given: protos.Pb, paths: Sequence[str]) -
             raise invalid(
                 f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
             )
+        if path.startswith("data_source.") and not _applies(current, given, path):
+            raise invalid(
+                f"Invalid update_mask path '{path}': the conversation has another data source."
+            )
     return [_ALIASES.get(path, path) for path in paths]
 
 

@@ -145,6 +145,19 @@ def test_a_transcript_uri_never_changes(service: Service) -> None:
         )
 
 
+@pytest.mark.fact("documented", "ConversationDataSource is a oneof; status assumed")
+def test_the_audio_of_another_source_is_refused_and_the_transcript_stays(service: Service) -> None:
+    name = service.talk(*TALK).name
+    before = service.client.get_conversation(name=name)
+    audio = insights.DialogflowSource(audio_uri="gs://some-bucket/a.wav")
+    with pytest.raises(exceptions.InvalidArgument):
+        service.client.update_conversation(
+            conversation=insights.Conversation(name=name, data_source={"dialogflow_source": audio}),
+            update_mask=field_mask_pb2.FieldMask(paths=["data_source.dialogflow_source.audio_uri"]),
+        )
+    assert service.client.get_conversation(name=name) == before
+
+
 @pytest.mark.fact("documented", "DeleteConversationRequest.force; status assumed")
 def test_a_conversation_with_analyses_is_deleted_only_by_force(service: Service) -> None:
     name = service.talk(*TALK).name
