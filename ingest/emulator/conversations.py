@@ -42,11 +42,12 @@ class ConversationMethods:
         return stored.basic() + wire.field(protos.Conversation, "transcript", transcript)
 
     async def create(
-        self, parent: str, given: protos.Pb, conversation_id: str
+        self, parent: str, given: protos.Pb, conversation_id: str, operation_id: str = ""
     ) -> tuple[StoredConversation, bytes]:
         """Return a new conversation and its transcript; raise ALREADY_EXISTS when the id is taken.
 
-        Both are as the store keeps them, so that a reply needs no reading.
+        Both are as the store keeps them, so that a reply needs no reading. `operation_id` is that
+        of an ingestion.
         """
         if conversation_id:
             names.checked_conversation_id(conversation_id)
@@ -67,6 +68,8 @@ class ConversationMethods:
             seq = self._core.conversations.insert(parent_id, body, now, transcript.serialized)
             if seq is None:
                 raise already_exists(name)
+            if operation_id:
+                self._core.conversations.mark_made_by(seq, operation_id)
         stored = StoredConversation(
             seq, conversation_id, now, body.SerializeToString(), b"", latest_analysis=None
         )

@@ -51,7 +51,8 @@ class IngestMethods:
     async def _ingest(self, running: Running) -> Outcome:
         """Ingest in the order of object names; skip URIs that a conversation has already.
 
-        A sample takes the first objects (which ones is assumed). No conversation is analysed:
+        A sample takes the first objects (which ones is assumed). What an earlier process ingested
+        for this operation counts as its success, not as a duplicate. No conversation is analysed:
         only analysis rules would do that (documented), and there are none here.
         """
         request, stats = running.request, running.metadata.ingest_conversations_stats
@@ -65,9 +66,13 @@ class IngestMethods:
             )
         parent_id = self._core.database.parent_id(running.parent)
         known = self._core.conversations.transcript_uris(parent_id)
+        own = self._core.conversations.made_by(parent_id, running.operation_id)
         for count, name in enumerate(names, start=1):
             uri = GcsUri(source.bucket, name)
             stats.processed_object_count += 1
+            if str(uri) in own:
+                stats.successful_ingest_count += 1
+                continue
             if str(uri) in known:
                 stats.duplicates_skipped_count += 1
                 continue
@@ -83,7 +88,7 @@ class IngestMethods:
             if fault is not None:
                 raise fault.error()
             conversation = await self._conversation(uri, running.request)
-            await self._conversations.create(running.parent, conversation, "")
+            await self._conversations.create(running.parent, conversation, "", running.operation_id)
             stats.successful_ingest_count += 1
         except ApiError as error:
             status = error.status()

@@ -159,6 +159,20 @@ class ConversationStore:
         sql = "select distinct transcript_uri from conversations where parent_id = ?"
         return {str(row[0]) for row in self._rows(sql, (parent_id,))}
 
+    def mark_made_by(self, seq: int, operation_id: str) -> None:
+        """Keep which operation has ingested the conversation."""
+        self._db.execute(
+            "update conversations set operation_id = ? where seq = ?", (operation_id, seq)
+        )
+
+    def made_by(self, parent_id: int, operation_id: str) -> set[str]:
+        """Return the transcript URIs of what this operation has ingested.
+
+        Asked only when an ingestion is taken up again, so no index is kept for it.
+        """
+        sql = "select transcript_uri from conversations where parent_id = ? and operation_id = ?"
+        return {str(row[0]) for row in self._rows(sql, (parent_id, operation_id))}
+
     def touch(self, seq: int, update_us: int) -> None:
         """Move the update time."""
         self._db.execute("update conversations set update_us = ? where seq = ?", (update_us, seq))

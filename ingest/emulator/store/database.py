@@ -19,7 +19,7 @@ from typing import Any
 
 from ingest.errors import SettingsError
 
-FORMAT = 1
+FORMAT = 2
 _CACHE_KIB = 32 * 1024
 _CHECKPOINT_PAGES = 4000
 _SCHEMA = """
@@ -34,6 +34,7 @@ create table conversations (
     latest_us integer not null default 0, latest_analysis_seq integer, expire_us integer,
     medium integer not null, language_code text not null, agent_id text not null,
     transcript_uri text not null, audio_uri text not null, agents text not null,
+    operation_id text not null default '',
     intents text not null default '{}', phrase_matchers text not null default '{}',
     unique (parent_id, conversation_id)
 ) strict;
@@ -70,10 +71,18 @@ create table operations (
     parent_id integer not null, operation_id text not null unique, kind text not null,
     conversation_id text not null, create_us integer not null, due_us integer not null,
     is_done integer not null, status_code integer not null, analysis_seq integer,
-    metadata blob not null, request blob not null, response blob not null, error blob not null
+    metadata blob not null, request blob not null, response blob not null, error blob not null,
+    done_count integer not null default 0
 ) strict;
 create index operations_open on operations (due_us) where is_done = 0;
 """
+_UPGRADES = {
+    1: """
+alter table conversations add column operation_id text not null default '';
+alter table operations add column done_count integer not null default 0;
+"""
+}
+"""What makes a store of an earlier format one of the next."""
 
 
 class Database:
@@ -153,11 +162,15 @@ class Database:
             self.execute(f"pragma {pragma}")
         found = self.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self.connection.executescript(
-                f"begin; {_SCHEMA} pragma user_version = {FORMAT}; commit;"
-            )
-        elif found != FORMAT:
+            self._change(_SCHEMA, FORMAT)
+        while found in _UPGRADES:
+            self._change(_UPGRADES[found], found + 1)
+            found += 1
+        if found not in (0, FORMAT):
             raise SettingsError(
                 f"{path} has store format {found}, this emulator writes {FORMAT}",
                 "remove the data folder of the CI emulator, or give another --data-dir",
             )
+
+    def _change(self, script: str, to_format: int) -> None:
+        self.connection.executescript(f"begin; {script} pragma user_version = {to_format}; commit;")

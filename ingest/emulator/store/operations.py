@@ -66,6 +66,20 @@ class OperationStore:
             ),
         )
 
+    def count_done(self, operation_id: str) -> None:
+        """Count one more item that the operation is done with, in the item's own transaction."""
+        self._db.execute(
+            "update operations set done_count = done_count + 1 where operation_id = ?",
+            (operation_id,),
+        )
+
+    def done_count(self, operation_id: str) -> int:
+        """Return how many items were done, by earlier processes too."""
+        row = self._db.execute(
+            "select done_count from operations where operation_id = ?", (operation_id,)
+        ).fetchone()
+        return int(row[0])
+
     def find(self, parent_id: int, operation_id: str) -> StoredOperation | None:
         """Return the operation, or None."""
         found = self._select("where parent_id = ? and operation_id = ?", (parent_id, operation_id))
