@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from importlib.resources import files
 from typing import IO, Any
 
@@ -15,6 +14,8 @@ from google.cloud import bigquery
 from ingest.emulator.problems import failed_precondition, invalid, unavailable
 
 _TIMEOUT_SEC = 120.0
+_RETRIES = 0
+"""A BigQuery on the same machine that drops a connection has ended; waiting doesn't help."""
 
 
 class TableLoader:
@@ -36,12 +37,13 @@ class TableLoader:
             raise invalid(
                 f"BigQuery table '{self._table}' was not found; create it first."
             ) from error
-        except (exceptions.GoogleAPICallError, OSError) as error:
+        except (exceptions.GoogleAPIError, OSError) as error:
             raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
 
     def load(self, rows: IO[bytes], append: bool) -> None:
         """Load newline-delimited JSON; truncating replaces the table's schema too (documented).
 
+        `rows` is read part by part from where it stands, never as a whole.
         A table without a schema holds nothing to append to, and gets the export's schema.
         """
         keeps_rows = append and bool(self.check_table().schema)
@@ -54,11 +56,17 @@ class TableLoader:
             config.schema_update_options = [bigquery.SchemaUpdateOption.ALLOW_FIELD_ADDITION]
         try:
             job = self._client.load_table_from_file(
-                io.BytesIO(rows.read()), self._table, job_config=config, timeout=_TIMEOUT_SEC
+                rows,
+                self._table,
+                job_config=config,
+                timeout=_TIMEOUT_SEC,
+                num_retries=_RETRIES,
             )
-            job.result(timeout=_TIMEOUT_SEC)
+            job.result(retry=None, timeout=_TIMEOUT_SEC)
         except exceptions.GoogleAPICallError as error:
             raise failed_precondition(f"BigQuery refused the load: {error.message}") from error
+        except (exceptions.GoogleAPIError, OSError) as error:
+            raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
 
 
 def export_schema() -> list[bigquery.SchemaField]:

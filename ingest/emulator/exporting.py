@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 KIND = "ExportInsightsData"
 _APPEND = 2
 _CHUNK = 20
-_IN_MEMORY_BYTES = 16 * 2**20
 _Request = protos.message_class("ExportInsightsDataRequest")
 _Metadata = protos.message_class("ExportInsightsDataMetadata")
 _Response = protos.message_class("ExportInsightsDataResponse")
@@ -65,7 +64,7 @@ class ExportMethods:
 
     async def _export(self, running: Running) -> Outcome:
         request = running.request
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as rows:
+        with tempfile.TemporaryFile() as rows:
             await self._write_rows(running, rows)
             rows.seek(0)
             append = request.write_disposition == _APPEND
@@ -83,7 +82,7 @@ class ExportMethods:
         )
 
     async def _write_rows(self, running: Running, rows: IO[bytes]) -> None:
-        """Write the rows of a large export to disk, not into memory."""
+        """Write the rows to disk, so that a large export needs no memory."""
         condition = compile_filter(running.request.filter, CONVERSATION_FIELDS)
         parent_id = self._core.database.parent_id(running.parent)
         seqs = self._core.conversations.matching(parent_id, condition.sql, condition.parameters)
