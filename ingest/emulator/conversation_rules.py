@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from ingest.emulator import protos
 from ingest.emulator.problems import invalid, unimplemented
+from ingest.emulator.times import LAST_MICROS, check_duration, check_timestamp, check_ttl
 
 MAX_LABELS = 100
 MAX_LABEL_CHARS = 256
 """For key and value alike; the documents don't say which of the two they mean."""
 
+_MEDIA = frozenset(int(medium) for medium in protos.Medium)
 _OUTPUT_ONLY = (
     "name", "create_time", "update_time", "transcript", "duration", "turn_count",
     "latest_analysis", "latest_summary", "runtime_annotations", "dialogflow_intents",
@@ -39,10 +41,17 @@ def prepared(given: protos.Pb, name: str, now: int, default_ttl_us: int) -> prot
     if not body.data_source.gcs_source.transcript_uri:
         raise invalid("GCS source not provided.")
     body.name = name
-    body.medium = body.medium or int(protos.Medium.PHONE_CALL)
+    body.medium = checked_medium(body.medium) or int(protos.Medium.PHONE_CALL)
     body.create_time.CopyFrom(protos.timestamp(now))
     _set_expiry(body, now, default_ttl_us)
     return checked(body)
+
+
+def checked_medium(medium: int) -> int:
+    """Return the medium, or raise INVALID_ARGUMENT for a number that stands for none."""
+    if medium not in _MEDIA:
+        raise invalid(f"Invalid medium {medium}: use PHONE_CALL or CHAT.")
+    return medium
 
 
 def updated(current: protos.Pb, given: protos.Pb, paths: Sequence[str], now: int) -> protos.Pb:
@@ -69,6 +78,11 @@ def checked(body: protos.Pb) -> protos.Pb:
             raise invalid(
                 f"Invalid label '{key[:40]}': key and value may have {MAX_LABEL_CHARS} characters."
             )
+    for field in ("start_time", "expire_time"):
+        if body.HasField(field):
+            check_timestamp(getattr(body, field), field)
+    if body.quality_metadata.HasField("wait_duration"):
+        check_duration(body.quality_metadata.wait_duration, "quality_metadata.wait_duration")
     _fill_agent(body)
     return body
 
@@ -87,14 +101,15 @@ def _fill_agent(body: protos.Pb) -> None:
 
 
 def _set_expiry(body: protos.Pb, now: int, default_ttl_us: int) -> None:
-    ttl_us = protos.duration_micros(body.ttl) if body.HasField("ttl") else default_ttl_us
     if body.HasField("expire_time"):
         return
-    body.ClearField("ttl")
-    if ttl_us < 0:
-        raise invalid("Invalid ttl: it must not be negative.")
+    ttl_us = default_ttl_us
+    if body.HasField("ttl"):
+        check_ttl(body.ttl, now, "ttl")
+        ttl_us = protos.duration_micros(body.ttl)
+        body.ClearField("ttl")
     if ttl_us:
-        body.expire_time.CopyFrom(protos.timestamp(now + ttl_us))
+        body.expire_time.CopyFrom(protos.timestamp(min(now + ttl_us, LAST_MICROS)))
 
 
 def _checked_paths(current: protos.Pb, given: protos.Pb, paths: Sequence[str]) -> list[str]:

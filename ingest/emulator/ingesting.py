@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ingest.emulator import protos
+from ingest.emulator.conversation_rules import checked_medium
 from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
 from ingest.emulator.gcs import GcsUri, parse_bucket_uri
@@ -146,6 +147,7 @@ def _check(request: protos.Pb) -> None:
         raise unimplemented("Speech-to-Text of audio files")
     if not request.transcript_object_config.medium:
         raise invalid("transcript_object_config.medium is required.")
+    checked_medium(request.transcript_object_config.medium)
     same = source.HasField("metadata_bucket_uri") and (
         parse_bucket_uri(source.metadata_bucket_uri).bucket == bucket.bucket
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingest.emulator import protos
 from ingest.emulator.core import Core
 from ingest.emulator.problems import invalid
+from ingest.emulator.times import check_ttl
 
 _UPDATABLE = (
     "language_code", "conversation_ttl", "pubsub_notification_settings", "analysis_config",
@@ -49,6 +50,8 @@ class SettingsMethods:
         settings = self._core.settings(parent)
         mask.MergeMessage(request.settings, settings, True, True)
         _check(settings)
+        if settings.HasField("conversation_ttl"):
+            check_ttl(settings.conversation_ttl, self._core.clock.now(), "conversation_ttl")
         now = protos.timestamp(self._core.clock.now())
         if not settings.HasField("create_time"):
             settings.create_time.CopyFrom(now)
@@ -74,5 +77,3 @@ def _check(settings: protos.Pb) -> None:
     ):
         if not 0 <= getattr(config, name) <= 100:
             raise invalid(f"Invalid analysis_config.{name}: use 0 to 100.")
-    if protos.duration_micros(settings.conversation_ttl) < 0:
-        raise invalid("Invalid conversation_ttl: it must not be negative.")

@@ -17,6 +17,7 @@ import orjson
 
 from ingest.emulator import protos, wire
 from ingest.emulator.problems import ApiError, invalid
+from ingest.emulator.times import LAST_MICROS
 
 CUSTOMER_CHANNEL = 1
 AGENT_CHANNEL = 2
@@ -122,8 +123,11 @@ def _check_info(info: Any) -> None:
 
 def _micros(entry: dict[str, Any], index: int) -> int:
     micros = _int64(entry.get("start_timestamp_usec"))
-    if micros is None or micros < 0:
-        raise _failed(f"entries[{index}]: start_timestamp_usec must be microseconds since 1970")
+    if micros is None or not 0 <= micros <= LAST_MICROS:
+        raise _failed(
+            f"entries[{index}]: start_timestamp_usec must be microseconds since 1970, up to the"
+            " year 9999"
+        )
     return micros
 
 
