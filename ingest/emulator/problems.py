@@ -8,16 +8,23 @@ import grpc
 
 from ingest.emulator import protos
 
+_MOST_BYTES = 1_500
+_HEAD_BYTES, _TAIL_BYTES = 1_000, 400
+"""A message travels twice in a trailer, each byte as up to three, and gRPC takes 8 KB."""
+
 
 class ApiError(Exception):
-    """A call that ends with a status; `details` travel as google.rpc.Status details."""
+    """A call that ends with a status; `details` travel as google.rpc.Status details.
+
+    A long message keeps its beginning and its end: what is between them is a caller's own text.
+    """
 
     def __init__(
         self, code: grpc.StatusCode, message: str, details: Sequence[protos.Pb] = ()
     ) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = _shortened(message)
         self.details = tuple(details)
 
     @property
@@ -30,6 +37,15 @@ class ApiError(Exception):
         status = protos.Status(code=self.number, message=self.message)
         status.details.extend(protos.packed(detail) for detail in self.details)
         return status
+
+
+def _shortened(message: str) -> str:
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= _MOST_BYTES:
+        return message
+    head = encoded[:_HEAD_BYTES].decode(errors="ignore")
+    tail = encoded[-_TAIL_BYTES:].decode(errors="ignore")
+    return f"{head} … {tail}"
 
 
 def invalid(message: str) -> ApiError:
