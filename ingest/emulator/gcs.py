@@ -72,9 +72,8 @@ class ObjectReader:
             status, content = await self._get(path)
             if status != _OK:
                 raise _refusal(folder, status)
-            page = orjson.loads(content)
-            names.extend(str(item["name"]) for item in page.get("items", ()))
-            token = page.get("nextPageToken") or None
+            found, token = _parse_page(content)
+            names.extend(found)
         return sorted(names)
 
     def close(self) -> None:
@@ -88,6 +87,17 @@ class ObjectReader:
             raise unavailable(
                 f"Cloud Storage at {self._endpoint} doesn't answer ({type(error).__name__})."
             ) from error
+
+
+def _parse_page(content: bytes) -> tuple[list[str], str | None]:
+    """Return the object names of a page and the token of the next one."""
+    try:
+        page = orjson.loads(content)
+        names = [str(item["name"]) for item in page.get("items", ())]
+        token = page.get("nextPageToken")
+    except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError) as error:
+        raise unavailable("Cloud Storage's list of objects can't be read.") from error
+    return names, str(token) if token else None
 
 
 def _refusal(uri: GcsUri, status: int) -> ApiError:

@@ -43,12 +43,7 @@ class HttpReader:
             )
             try:
                 return await self._exchange(connection, path)
-            except (
-                asyncio.IncompleteReadError,
-                asyncio.LimitOverrunError,
-                LookupError,
-                ValueError,
-            ) as error:
+            except asyncio.IncompleteReadError as error:
                 raise BadReplyError(type(error).__name__) from error
 
     def close(self) -> None:
@@ -64,6 +59,9 @@ class HttpReader:
             head = await reader.readuntil(b"\r\n\r\n")
             status, headers = _parse_head(head)
             content, is_whole = await _read_content(reader, headers)
+        except (asyncio.LimitOverrunError, LookupError, ValueError) as error:
+            writer.close()
+            raise BadReplyError(type(error).__name__) from error
         except BaseException:
             writer.close()
             raise

@@ -15,6 +15,14 @@ CHUNKED = (
     b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n"
 )
 UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\n\r\nok"
+JUNK = [
+    b"nonsense\r\n\r\n",
+    b"HTTP/1.1 two OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"x" * 100_000 + b"\r\n\r\n",
+]
 
 
 def exchange(
@@ -33,7 +41,7 @@ def exchange(
             while await reader.readline() not in (b"\r\n", b""):
                 pass
             writer.write(answer)
-            if answer in (CLOSING, UNTIL_CLOSED) or not answer.startswith(b"HTTP/1.1 "):
+            if answer in (CLOSING, UNTIL_CLOSED, *JUNK) or not answer.startswith(b"HTTP/1.1 "):
                 break
         writer.close()
 
@@ -71,3 +79,12 @@ def test_what_is_no_answer_is_said_so(answer: bytes) -> None:
 
     with pytest.raises(BadReplyError):
         exchange([answer], once)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+def test_junk_on_a_connection_that_is_used_again_is_said_so(junk: bytes) -> None:
+    async def twice(http: HttpReader) -> list[tuple[int, bytes]]:
+        return [await http.get("/") for _ in range(2)]
+
+    with pytest.raises(BadReplyError):
+        exchange([PLAIN, junk], twice)

@@ -117,6 +117,18 @@ def test_a_bucket_that_can_not_be_read_fails_the_operation(
         ingest(ci_emulator)
 
 
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"items": [{}]}', b'{"items": 7}'])
+def test_a_list_of_objects_that_can_not_be_read_is_unavailable(
+    ci_emulator: RunningEmulator,
+    ci_objects: ObjectServer,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+) -> None:
+    monkeypatch.setattr(ci_objects, "answer", lambda path: (200, content))
+    with pytest.raises(exceptions.ServiceUnavailable, match="list of objects"):
+        ingest(ci_emulator)
+
+
 def test_more_objects_than_one_import_may_hold_fail_the_operation(
     ci_emulator: RunningEmulator, ci_objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
