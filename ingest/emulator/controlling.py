@@ -18,10 +18,13 @@ from ingest.emulator.behaviour.quotas import Quotas
 from ingest.emulator.core import Core
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import invalid
+from ingest.emulator.times import LAST_MICROS
 from ingest.errors import InputError
 
 CONTROL_SERVICE = "conversationcoach.emulator.v1.Control"
 _SECOND = 1_000_000
+_YEAR_US = 366 * 86_400 * _SECOND
+_MOST_SECONDS = LAST_MICROS // _SECOND
 
 
 class ControlMethods:
@@ -85,9 +88,12 @@ class ControlMethods:
         """
         clock = self._core.clock
         if request.get("freeze"):
-            clock.freeze(int(request["at_micros"]) if "at_micros" in request else None)
+            at = int(request["at_micros"]) if "at_micros" in request else clock.now()
+            clock.freeze(_checked_moment(at))
         if "seconds" in request:
-            clock.advance(_micros(request["seconds"]))
+            micros = _micros(request["seconds"])
+            _checked_moment(clock.now() + micros)
+            clock.advance(micros)
         if request.get("resume"):
             clock.resume()
         await self._operations.settle()
@@ -109,9 +115,16 @@ class ControlMethods:
 
 
 def _micros(seconds: float) -> int:
-    if seconds < 0:
-        raise invalid("Seconds must not be negative.")
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise invalid(f"Seconds must not be negative, nor more than {_MOST_SECONDS}.")
     return round(float(seconds) * _SECOND)
+
+
+def _checked_moment(micros: int) -> int:
+    """Return the moment; the last year of the calendar is left for what is yet to come."""
+    if not 0 <= micros <= LAST_MICROS - _YEAR_US:
+        raise invalid("The clock can stand in the years 1970 to 9998 only.")
+    return micros
 
 
 def _wrapped(
@@ -122,7 +135,7 @@ def _wrapped(
             reply = await method(json_format.MessageToDict(request))
         except InputError as error:
             raise invalid(f"{error.message} {error.hint}".strip()) from error
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise invalid(f"Bad control request ({type(error).__name__}).") from error
         message = struct_pb2.Struct()
         message.update(reply)

@@ -15,8 +15,9 @@ import orjson
 from ingest.emulator import protos
 from ingest.emulator.filters import Condition, FieldRule, Vocabulary
 
-_DURATION = re.compile(r"(\d+(?:\.\d{1,6})?)s")
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)s")
+"""As many digits as the longest Duration has."""
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _ORDERED = {"=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MENTIONED = "instr(c.agents, ?) > 0"
 """A quick look into the JSON text; opening every conversation's JSON takes ten times longer."""
@@ -158,17 +159,15 @@ def _done(key: str, comparator: str, value: str) -> Condition:
 
 
 def _status(key: str, comparator: str, value: str) -> Condition:
-    numbers = {code.name: code.value[0] for code in grpc.StatusCode}
-    if value.isdigit():
-        number = int(value)
-    elif value in numbers:
-        number = numbers[value]
-    else:
+    if value not in _STATUS_NUMBERS:
         raise ValueError(f"takes a status code by name or number, not {value!r}")
-    condition = _compare("status_code", comparator, _EQUAL, number)
+    condition = _compare("status_code", comparator, _EQUAL, _STATUS_NUMBERS[value])
     return Condition(f"is_done and {condition.sql}", condition.parameters)
 
 
+_STATUS_NUMBERS = {
+    name: int(code.value[0]) for code in grpc.StatusCode for name in (code.name, str(code.value[0]))
+}
 _AGENT_INFO = "quality_metadata.agent_info"
 
 CONVERSATION_FIELDS = Vocabulary(

@@ -36,13 +36,17 @@ def decode_token(query: tuple[object, ...], token: str, length: int) -> tuple[in
     try:
         padded = token + "=" * (-len(token) % 4)
         fingerprint, *position = json.loads(base64.b64decode(padded, b"-_", validate=True))
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         raise invalid("Invalid page_token.") from None
     if fingerprint != _fingerprint(query):
         raise invalid("Invalid page_token: it belongs to a request with other parameters.")
-    if len(position) != length or not all(isinstance(part, int) for part in position):
+    if len(position) != length or not all(map(_is_int64, position)):
         raise invalid("Invalid page_token.")
     return tuple(position)
+
+
+def _is_int64(part: object) -> bool:
+    return type(part) is int and -(2**63) <= part < 2**63
 
 
 def _fingerprint(query: tuple[object, ...]) -> str:
