@@ -18,6 +18,8 @@ from ingest.emulator.controlling import CONTROL_SERVICE
 from ingest.errors import InputError, RemoteError
 
 _TIMEOUT_SEC = 10.0
+_WORK_TIMEOUT_SEC = 900.0
+"""For a move of the clock, which waits for all that falls due: many thousand analyses perhaps."""
 
 
 class Control:
@@ -92,8 +94,9 @@ class Control:
             request_serializer=struct_pb2.Struct.SerializeToString,
             response_deserializer=struct_pb2.Struct.FromString,
         )
+        timeout = _WORK_TIMEOUT_SEC if method == "MoveClock" else _TIMEOUT_SEC
         try:
-            reply = call(message, timeout=_TIMEOUT_SEC)
+            reply = call(message, timeout=timeout)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise InputError(error.details()) from error

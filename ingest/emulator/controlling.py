@@ -96,7 +96,7 @@ class ControlMethods:
             clock.advance(micros)
         if request.get("resume"):
             clock.resume()
-        await self._operations.settle()
+        await self._operations.finish_due()
         return {"now_micros": str(clock.now())}
 
     async def reset(self, request: dict[str, Any]) -> dict[str, Any]:

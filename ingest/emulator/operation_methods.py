@@ -28,8 +28,8 @@ class OperationMethods:
 
     async def get_operation(self, request: protos.Pb) -> protos.Pb:
         """Return an operation with its metadata."""
-        await self._engine.settle()
         parent, operation_id = self._core.names.child(request.name, "operations")
+        await self._engine.settle(self._engine.find(parent, operation_id))
         return self._engine.reply(self._engine.find(parent, operation_id))
 
     async def list_operations(self, request: protos.Pb) -> protos.Pb:
@@ -52,8 +52,8 @@ class OperationMethods:
 
     async def cancel_operation(self, request: protos.Pb) -> protos.Pb:
         """End an open operation with CANCELLED."""
-        await self._engine.settle()
         parent, operation_id = self._core.names.child(request.name, "operations")
+        await self._engine.settle(self._engine.find(parent, operation_id))
         self._engine.cancel(self._engine.find(parent, operation_id))
         return protos.Empty()
 
@@ -63,7 +63,7 @@ class OperationMethods:
         limit = None
         if request.HasField("timeout"):
             limit = self._core.clock.now() + protos.duration_micros(request.timeout)
-        await self._engine.settle()
+        await self._engine.settle(self._engine.find(parent, operation_id))
         while not (operation := self._engine.find(parent, operation_id)).is_done:
             ended = self._engine.ended
             if limit is None:

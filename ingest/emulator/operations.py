@@ -8,24 +8,23 @@ is taken up again by the next process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 import grpc
 
 from ingest.emulator import protos
 from ingest.emulator.core import Core
-from ingest.emulator.operation_kinds import Kind, Outcome, Running
-from ingest.emulator.problems import ApiError, failed_precondition, internal, not_found
+from ingest.emulator.operation_kinds import Kind, Running
+from ingest.emulator.operation_work import OperationWork
+from ingest.emulator.problems import ApiError, not_found
 from ingest.emulator.store.operations import OperationStore, StoredOperation
 
-logger = logging.getLogger(__name__)
-
-_ANALYSIS_TYPE = f"type.googleapis.com/{protos.PACKAGE}.Analysis"
 _PATIENCE_SEC = 0.5
 """How long a reply waits for background work that has no latency."""
+_AT_A_TIME = 4
+"""Due operations worked on between two chances for calls; more wait for their turn."""
 
 
 class OperationEngine:
@@ -34,10 +33,11 @@ class OperationEngine:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._store = OperationStore(core.database)
-        self._kinds: dict[str, Kind] = {}
+        self._work = OperationWork(core)
         self._due: list[tuple[int, int]] = []
         self._waiting: dict[int, StoredOperation] = {}
-        self._working: dict[int, tuple[Running, asyncio.Task[None]]] = {}
+        self._working: dict[int, tuple[StoredOperation, Running | None, asyncio.Task[None]]] = {}
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
         self._changed = asyncio.Event()
         self._left_open: set[int] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -45,7 +45,7 @@ class OperationEngine:
 
     def register(self, kind: Kind) -> None:
         """Make a kind of operation known; before `open`."""
-        self._kinds[kind.name] = kind
+        self._work.register(kind)
 
     def open(self) -> None:
         """Take up what an earlier process left open, and run what falls due from now on."""
@@ -56,7 +56,7 @@ class OperationEngine:
 
     async def close(self) -> None:
         """Stop working; open operations stay open in the store."""
-        tasks = [task for _, task in self._working.values()]
+        tasks = self._tasks()
         if self._loop is not None:
             tasks.append(self._loop)
         for task in tasks:
@@ -85,33 +85,46 @@ class OperationEngine:
             metadata=protos.packed(metadata).SerializeToString(),
             request=request.SerializeToString(),
         )
-        known = self._kinds[kind]
+        known = self._work.kind(kind)
         if operation.due_us <= now and known.at_once is not None:
-            running = self._running(operation, request=request, metadata=metadata)
+            running = self._work.running(operation, request, metadata)
             if known.beforehand is not None:
                 running.prepared = await known.beforehand(running)
-            with self._core.database.transaction():
-                return self.reply(self._store.insert(self._work(operation, known.at_once, running)))
+            return self.reply(self._done_at_once(operation, running))
         with self._core.database.transaction():
             operation = self._store.insert(operation)
         self._wait(operation)
-        await self.settle()
+        await self.settle(operation)
         return self.reply(self._current(operation))
 
     def check_bulk(self, parent: str, kind: str) -> None:
         """Raise RESOURCE_EXHAUSTED while another bulk operation of the kind runs in the region."""
         parent_id = self._core.database.parent_id(parent)
-        waiting = [each.parent_id for each in self._waiting.values() if each.kind == kind]
-        working = [each.parent for each, _ in self._working.values() if each.kind == kind]
-        under_way = waiting.count(parent_id) + working.count(parent)
-        self._core.switches.quotas.check_bulk(kind, under_way)
+        working = [operation for operation, _, _ in self._working.values()]
+        under_way = [
+            each.due_us
+            for each in (*self._waiting.values(), *working)
+            if (each.kind, each.parent_id) == (kind, parent_id)
+        ]
+        left = min(under_way, default=0) - self._core.clock.now()
+        self._core.switches.quotas.check_bulk(kind, len(under_way), left)
 
-    async def settle(self) -> None:
-        """Finish what is due; background work gets half a second, then goes on by itself."""
+    async def settle(self, operation: StoredOperation | None = None) -> None:
+        """Begin what is due; wait half a second for one operation that works, or for all."""
         self._run_due()
-        tasks = [task for _, task in self._working.values()]
+        if operation is None:
+            tasks = self._tasks()
+        else:
+            tasks = [self._working[operation.seq][2]] if operation.seq in self._working else []
         if tasks:
             await asyncio.wait(tasks, timeout=_PATIENCE_SEC)
+
+    async def finish_due(self) -> None:
+        """Return when everything that is due now has ended."""
+        self._run_due()
+        tasks = self._tasks()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def find(self, parent: str, operation_id: str) -> StoredOperation:
         """Return an operation, or raise NOT_FOUND."""
@@ -130,8 +143,8 @@ class OperationEngine:
         if operation.status_code:
             message.error.ParseFromString(operation.error)
         elif operation.analysis_seq is not None:
-            message.response.type_url = _ANALYSIS_TYPE
-            message.response.value = self._core.analyses.body(operation.analysis_seq) or b""
+            message.response.type_url = protos.ANALYSIS_TYPE_URL
+            message.response.value = self._core.analyses.body(operation.analysis_seq)
         elif operation.is_done:
             message.response.ParseFromString(operation.response)
         return message
@@ -143,23 +156,26 @@ class OperationEngine:
         self._waiting.pop(operation.seq, None)
         working = self._working.pop(operation.seq, None)
         if working is not None:
-            working[1].cancel()
+            working[2].cancel()
         error = ApiError(grpc.StatusCode.CANCELLED, "The operation was cancelled.")
-        self._keep(self._failed(operation, error))
+        self._keep(self._work.failed(operation, error))
 
     def forget(self) -> None:
         """Drop every open operation."""
-        for _, task in self._working.values():
+        for task in self._tasks():
             task.cancel()
         self._working.clear()
         self._waiting.clear()
         self._due.clear()
 
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for _, _, task in self._working.values()]
+
     def _current(self, operation: StoredOperation) -> StoredOperation:
         """Return the operation with the progress of work that is going on."""
         working = self._working.get(operation.seq)
-        if working is not None:
-            metadata = protos.packed(working[0].metadata).SerializeToString()
+        if working is not None and working[1] is not None:
+            metadata = protos.packed(working[1].metadata).SerializeToString()
             return replace(operation, metadata=metadata)
         parent_id, operation_id = operation.parent_id, operation.operation_id
         return self._store.find(parent_id, operation_id) or operation
@@ -179,111 +195,55 @@ class OperationEngine:
             self._run_due()
 
     def _run_due(self) -> None:
+        """Give everything that is due to a task of its own."""
         now = self._core.clock.now()
         while self._due and self._due[0][0] <= now:
             _, seq = heapq.heappop(self._due)
             operation = self._waiting.pop(seq, None)
             if operation is not None:
-                self._run(operation)
+                task = asyncio.create_task(self._run(operation))
+                self._working[seq] = (operation, None, task)
 
-    def _run(self, operation: StoredOperation) -> None:
-        kind = self._kinds.get(operation.kind)
-        if kind is None:
-            self._keep(self._failed(operation, failed_precondition("Unknown operation kind.")))
+    async def _run(self, operation: StoredOperation) -> None:
+        try:
+            running = self._work.running(operation, resumed=operation.seq in self._left_open)
+            kind = self._work.kind(operation.kind)
+        except ApiError as error:
+            self._finish(self._work.failed(operation, error))
             return
-        running = self._running(operation, resumed=operation.seq in self._left_open)
-        if kind.at_once is not None:
-            with self._core.database.transaction():
-                self._store.update(self._work(operation, kind.at_once, running))
+        except Exception:  # noqa: BLE001 (logged by `broken`)
+            self._finish(self._work.broken(operation))
+            return
+        self._working[operation.seq] = (operation, running, self._working[operation.seq][2])
+        if kind.in_background is not None:
+            self._finish(await self._work.in_background(operation, running))
+            return
+        async with self._turns:
+            await asyncio.sleep(0)
+            if kind.beforehand is not None:
+                # What goes wrong here goes wrong again in the work itself, which says so.
+                with contextlib.suppress(Exception):
+                    running.prepared = await kind.beforehand(running)
+            self._done_at_once(operation, running)
+            self._working.pop(operation.seq, None)
             self._announce()
-        elif kind.in_background is not None:
-            task = asyncio.create_task(self._run_background(operation, kind, running))
-            self._working[operation.seq] = (running, task)
 
-    async def _run_background(
-        self, operation: StoredOperation, kind: Kind, running: Running
-    ) -> None:
-        assert kind.in_background is not None  # noqa: S101 (only called for such kinds)
-        fault = self._core.switches.faults.draw("operation", kind.name)
+    def _done_at_once(self, operation: StoredOperation, running: Running) -> StoredOperation:
+        """Do the work and store it together with the operation's end, new operations too."""
+        keep = self._store.update if operation.seq else self._store.insert
         try:
-            if fault is not None and fault.when == "before":
-                raise fault.error()
-            outcome = await kind.in_background(running)
-            if fault is not None:
-                raise fault.error()
-        except ApiError as error:
-            ended = self._failed(operation, error, running.metadata)
-        except Exception:
-            logger.exception("operation=%s kind=%s broke", operation.operation_id, kind.name)
-            ended = self._failed(operation, internal(), running.metadata)
-        else:
-            ended = self._succeeded(operation, outcome, running.metadata)
+            with self._core.database.transaction():
+                ended = self._work.at_once(operation, running)
+                stored = keep(ended) or ended
+        except Exception:  # noqa: BLE001 (logged by `broken`)
+            ended = self._work.broken(operation, running.metadata)
+            with self._core.database.transaction():
+                stored = keep(ended) or ended
+        return stored
+
+    def _finish(self, operation: StoredOperation) -> None:
         self._working.pop(operation.seq, None)
-        self._keep(ended)
-
-    def _work(
-        self, operation: StoredOperation, work: Callable[[Running], Outcome], running: Running
-    ) -> StoredOperation:
-        fault = self._core.switches.faults.draw("operation", operation.kind)
-        try:
-            if fault is not None and fault.when == "before":
-                raise fault.error()
-            outcome = work(running)
-            if fault is not None:
-                raise fault.error()
-            return self._succeeded(operation, outcome, running.metadata)
-        except ApiError as error:
-            return self._failed(operation, error, running.metadata)
-
-    def _running(
-        self,
-        operation: StoredOperation,
-        request: protos.Pb | None = None,
-        metadata: protos.Pb | None = None,
-        resumed: bool = False,
-    ) -> Running:
-        kind = self._kinds[operation.kind]
-        if metadata is None:
-            metadata = kind.metadata()
-            protos.Any_.FromString(operation.metadata).Unpack(metadata)
-        return Running(
-            operation.kind,
-            operation.operation_id,
-            self._core.database.parent(operation.parent_id),
-            operation.conversation_id,
-            operation.create_us,
-            kind.request.FromString(operation.request) if request is None else request,
-            metadata,
-            resumed,
-        )
-
-    def _succeeded(
-        self, operation: StoredOperation, outcome: Outcome, metadata: protos.Pb
-    ) -> StoredOperation:
-        response = b""
-        if outcome.response is not None:
-            response = protos.packed(outcome.response).SerializeToString()
-        return replace(
-            operation,
-            is_done=True,
-            analysis_seq=outcome.analysis_seq,
-            response=response,
-            metadata=self._end(metadata),
-        )
-
-    def _failed(
-        self, operation: StoredOperation, error: ApiError, metadata: protos.Pb | None = None
-    ) -> StoredOperation:
-        ended = operation.metadata if metadata is None else self._end(metadata)
-        status = error.status().SerializeToString()
-        return replace(
-            operation, is_done=True, status_code=error.number, error=status, metadata=ended
-        )
-
-    def _end(self, metadata: protos.Pb) -> bytes:
-        metadata.end_time.CopyFrom(protos.timestamp(self._core.clock.now()))
-        serialized: bytes = protos.packed(metadata).SerializeToString()
-        return serialized
+        self._keep(operation)
 
     def _keep(self, operation: StoredOperation) -> None:
         with self._core.database.transaction():

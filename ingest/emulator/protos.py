@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 PACKAGE = "google.cloud.contactcenterinsights.v1"
 SERVICE = f"{PACKAGE}.ContactCenterInsights"
+ANALYSIS_TYPE_URL = f"type.googleapis.com/{PACKAGE}.Analysis"
 OPERATIONS_SERVICE = "google.longrunning.Operations"
 
 Pb = Any

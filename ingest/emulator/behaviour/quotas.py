@@ -21,6 +21,7 @@ REAL: Mapping[str, int] = {
 NONE: Mapping[str, int] = {BULK: 1}
 """No limit of calls; one bulk operation of a kind a region stays the rule."""
 _MINUTE = 60_000_000
+_SECOND = 1_000_000
 
 
 class Quotas:
@@ -54,8 +55,14 @@ class Quotas:
         for key in (method, EVERY):
             self._used[key] = self._used.get(key, 0) + 1
 
-    def check_bulk(self, kind: str, under_way: int) -> None:
-        """Raise RESOURCE_EXHAUSTED while a bulk operation of this kind runs; 0 lifts the limit."""
+    def check_bulk(self, kind: str, under_way: int, left_us: int) -> None:
+        """Raise RESOURCE_EXHAUSTED while a bulk operation of this kind runs; 0 lifts the limit.
+
+        `left_us` says when the first of them begins its work; a caller comes back then, at least
+        a second later (assumed).
+        """
         limit = self.limits.get(BULK, 0)
         if limit and under_way >= limit:
-            raise exhausted(f"Another {kind} operation is running in this region.")
+            raise exhausted(
+                f"Another {kind} operation is running in this region.", max(left_us, _SECOND)
+            )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from ingest.emulator import protos
 from ingest.emulator.store.database import Database
 
 
@@ -84,10 +85,10 @@ class AnalysisStore:
         ).fetchone()
         return None if row is None else StoredAnalysis(*row)
 
-    def body(self, seq: int) -> bytes | None:
-        """Return the serialized analysis, or None when it was deleted."""
+    def body(self, seq: int) -> bytes:
+        """Return the serialized analysis of an operation that points at it."""
         row = self._db.execute("select body from analyses where seq = ?", (seq,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return bytes(row[0])
 
     def page(
         self, conversation_seq: int, limit: int, after: tuple[int, int] | None
@@ -122,6 +123,7 @@ class AnalysisStore:
 
     def delete(self, conversation_seq: int, analysis: StoredAnalysis, matches: Matches) -> None:
         """Forget one analysis; the newest that is left becomes the latest."""
+        keep_as_responses(self._db, "a.seq = ?", analysis.seq)
         self._db.execute("delete from analyses where seq = ?", (analysis.seq,))
         newest = self.page(conversation_seq, 1, None)
         seq, moment = (newest[0].seq, newest[0].create_us) if newest else (None, 0)
@@ -135,6 +137,24 @@ class AnalysisStore:
                 _json(matches.phrase_matchers),
                 conversation_seq,
             ),
+        )
+
+
+def keep_as_responses(database: Database, condition: str, value: int) -> None:
+    """Give operations their own copy of analyses that are about to be deleted.
+
+    What an operation has answered once it answers for ever (assumed). `condition` is over `a`.
+    """
+    rows = database.execute(
+        "select o.seq, a.body from analyses a join operations o"
+        f" on o.operation_id = a.operation_id and o.analysis_seq = a.seq where {condition}",
+        (value,),
+    )
+    for seq, body in rows.fetchall():
+        response = protos.Any_(type_url=protos.ANALYSIS_TYPE_URL, value=body)
+        database.execute(
+            "update operations set response = ?, analysis_seq = null where seq = ?",
+            (response.SerializeToString(), seq),
         )
 
 

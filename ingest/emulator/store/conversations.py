@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from ingest.emulator import protos, wire
+from ingest.emulator.store.analyses import keep_as_responses
 from ingest.emulator.store.database import Database
 
 _SEARCHED = (
@@ -185,6 +186,7 @@ class ConversationStore:
 
     def delete(self, seq: int) -> None:
         """Forget the conversation and its analyses."""
+        keep_as_responses(self._db, "a.conversation_seq = ?", seq)
         self._db.execute("delete from analyses where conversation_seq = ?", (seq,))
         for table in ("conversations", "bodies", "labels"):
             self._db.execute(f"delete from {table} where seq = ?", (seq,))

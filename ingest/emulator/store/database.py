@@ -80,9 +80,14 @@ _UPGRADES = {
     1: """
 alter table conversations add column operation_id text not null default '';
 alter table operations add column done_count integer not null default 0;
+update operations set analysis_seq = null, status_code = 5, error = x'0805'
+where analysis_seq is not null and analysis_seq not in (select seq from analyses);
 """
 }
-"""What makes a store of an earlier format one of the next."""
+"""What makes a store of an earlier format one of the next.
+
+Format 1 lost the response of an operation with its analysis; such a one ends as NOT_FOUND now.
+"""
 
 
 class Database:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,7 +49,7 @@ def bigquery(drops: str = "") -> Iterator[tuple[str, list[bytes]]]:
         def do_PUT(self) -> None:
             self.reply(JOB)
 
-        def reply(self, content: dict[str, object], location: str = "") -> None:
+        def reply(self, content: Mapping[str, object], location: str = "") -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.command == drops:
                 self.close_connection = True

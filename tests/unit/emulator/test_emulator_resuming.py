@@ -11,6 +11,7 @@ import pytest
 from emulator_cases import BUCKET, TALK, create, own_emulator
 from google.cloud import contact_center_insights_v1 as insights
 from google.longrunning import operations_pb2
+from google.rpc import code_pb2
 
 from ingest.emulator.bulk_delete import BulkDeleteMethods
 from ingest.emulator.ingesting import IngestMethods
@@ -104,16 +105,25 @@ def test_a_store_of_the_first_format_becomes_one_of_today(
     tmp_path: Path, ci_objects: ObjectServer
 ) -> None:
     with own_emulator(tmp_path, ci_objects) as emulator:
-        create(emulator, ci_objects, "first-one")
+        name = create(emulator, ci_objects, "first-one").name
+        lost, kept = (
+            emulator.client.create_analysis(parent=name, analysis=insights.Analysis()).operation
+            for _ in range(2)
+        )
     path = tmp_path / "insights.sqlite3"
     with sqlite3.connect(path) as connection:
         connection.execute("alter table conversations drop column operation_id")
         connection.execute("alter table operations drop column done_count")
+        connection.execute("delete from analyses where seq = 1")
         connection.execute("pragma user_version = 1")
     connection.close()
     with own_emulator(tmp_path, ci_objects) as emulator:
         assert names(emulator) == ["first-one"]
-        request = insights.BulkDeleteConversationsRequest(parent=PARENT, max_delete_count=1)
+        assert get(emulator, lost.name).error.code == code_pb2.NOT_FOUND
+        assert get(emulator, kept.name) == kept
+        request = insights.BulkDeleteConversationsRequest(
+            parent=PARENT, max_delete_count=1, force=True
+        )
         emulator.client.bulk_delete_conversations(request).result(timeout=10)
         assert names(emulator) == []
     database = Database(path)
