@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,11 @@ from typing import Any
 import grpc
 import pytest
 from emulator_cases import create, own_emulator
+from google.api_core import exceptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.emulator import paging
 from ingest.emulator.filter_fields import CONVERSATION_FIELDS, OPERATION_FIELDS
 from ingest.emulator.filters import compile_filter
 from ingest.emulator.problems import ApiError
@@ -20,6 +25,12 @@ from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator
 from ingest.emulator.serving import message_class
 from ingest.emulator.surface import ALL_METHODS, Coverage
 from ingest.emulator.testing.object_server import ObjectServer
+
+
+def token(content: str) -> str:
+    """Return the page token of this content."""
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
 
 PARENT = f"projects/{PROJECT_NUMBER}/locations/us-central1"
 METHODS = [
@@ -33,11 +44,30 @@ TEXTS = [
     f"{PARENT}/conversations/known-one/analyses/1", f"{PARENT}/phraseMatchers/1@2",
     f"{PARENT}/operations/1", "gs://test-bucket/known-one.json", "known-one", "*", "labels",
     'labels.a="b"', '-latest_analysis:"*"', "turn_count desc", "\x00", "a" * 300, "ü\u2028",
+    "ü" * 20_000, "9" * 5_000,
 ]  # fmt: skip
+KNOWN = f"{PARENT}/conversations/known-one"
+FITTING = {
+    "parent": [PARENT, PARENT, KNOWN],
+    "location": [PARENT],
+    "name": [KNOWN, f"{PARENT}/settings", PARENT, f"{PARENT}/operations/1"],
+    "transcript_uri": ["gs://test-bucket/known-one.json"],
+    "filter": [
+        "", 'duration<="99999999999999999999s"', f'duration<="{"9" * 400}s"',
+        f'status_code="{"9" * 20}"', 'status_code="²"', 'turn_count="999999999999999"',
+    ],
+    "page_token": ["", token("[" * 100_000), token("[1]"), token("{}")],
+    "paths": ["*", "ttl", "expire_time", "start_time", "conversation_ttl", "labels"],
+    "order_by": ["", "turn_count desc"],
+}  # fmt: skip
+"""Values that lead further than most, by field name; they are drawn three times out of four."""
 NUMBERS = [0, 1, -1, 2, 100, 100_000, 2**31 - 1, -(2**31)]
+LARGE_NUMBERS = [*NUMBERS, 2**63 - 1, -(2**63), 2**62, 253_402_300_800, 315_576_000_001]
+ENUM_NUMBERS = [0, 1, 2, 3, 4, 5, 99, -1, 2**31 - 1]
 WORDS = [
     "AND", "OR", "NOT", "-", "(", ")", '"a"', '"', ":", "=", ">", "<=", "!=",
-    '"2025-01-01T00:00:00Z"', '"20s"', '"1"', '"*"', "\x00", "é",
+    '"2025-01-01T00:00:00Z"', '"20s"', '"1"', '"*"', "\x00", "é", f'"{"9" * 20}s"', '"²"',
+    f'"{"9" * 400}"', f'"-{"9" * 15}.{"9" * 6}"', '"0001-01-01T00:00:00+23:59"', "status_code",
     *CONVERSATION_FIELDS.fields, "labels.x",
 ]  # fmt: skip
 
@@ -76,16 +106,19 @@ def _fill(draw: st.DrawFn, message: Any, field: Any, depth: int) -> None:
 
 def _scalar(draw: st.DrawFn, field: Any) -> Any:
     if field.type == field.TYPE_STRING:
+        if field.name in FITTING and draw(st.integers(0, 3)):
+            return draw(st.sampled_from(FITTING[field.name]))
         return draw(st.sampled_from(TEXTS))
     if field.type == field.TYPE_BYTES:
         return b"\xff"
     if field.type == field.TYPE_BOOL:
         return draw(st.booleans())
     if field.type == field.TYPE_ENUM:
-        return draw(st.integers(0, 5))
+        return draw(st.sampled_from(ENUM_NUMBERS))
     if field.type in (field.TYPE_FLOAT, field.TYPE_DOUBLE):
         return draw(st.sampled_from([0.0, 1.0, -1.0, 50.0, float("nan"), float("inf")]))
-    number = draw(st.sampled_from(NUMBERS))
+    large = field.type in (field.TYPE_INT64, field.TYPE_SINT64, field.TYPE_UINT64)
+    number = draw(st.sampled_from(LARGE_NUMBERS if large else NUMBERS))
     unsigned = field.type in (field.TYPE_UINT32, field.TYPE_UINT64)
     return abs(number) if unsigned else number
 
@@ -98,7 +131,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningEm
         yield emulator, folder / "insights.sqlite3"
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 @given(data=st.data())
 def test_random_messages_get_an_answer_and_leave_the_store_whole(
@@ -127,6 +160,39 @@ def test_random_messages_get_an_answer_and_leave_the_store_whole(
         known = connection.execute("select group_concat(seq) from conversations").fetchone()
         assert kept == known
     connection.close()
+
+
+INTEGERS = st.sampled_from([*LARGE_NUMBERS, 2**63, -(2**63) - 1, 10**5_000])
+PARTS = st.one_of(
+    INTEGERS,
+    st.booleans(), st.none(), st.text(max_size=3), st.floats(),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    position=st.lists(INTEGERS, min_size=2, max_size=2) | st.lists(PARTS, max_size=3),
+    edits=st.just([])
+    | st.lists(st.tuples(st.integers(0, 60), st.characters(max_codepoint=300)), max_size=2),
+)
+def test_mutated_page_tokens_are_answered_or_refused(
+    fuzzed: tuple[RunningEmulator, Path],
+    position: list[object],
+    edits: list[tuple[int, str]],
+) -> None:
+    emulator, _ = fuzzed
+    request = {"parent": PARENT, "page_size": 1}
+    true = paging.encode_token((PARENT, "", ""), ())
+    fingerprint = json.loads(base64.urlsafe_b64decode(true + "=" * (-len(true) % 4)))[0]
+    sys.set_int_max_str_digits(0)
+    mutated = token(json.dumps([fingerprint, *position]))
+    sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
+    for place, character in edits:
+        mutated = mutated[:place] + character + mutated[place + 1 :]
+    try:
+        list(emulator.client.list_conversations({**request, "page_token": mutated}).pages)
+    except exceptions.InvalidArgument as error:
+        assert "page_token" in error.message  # noqa: PT017 (both ends are right)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12), st.sampled_from(["", " "]))
