@@ -7,17 +7,19 @@ client for Python.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
 from ingest.emulator import protos
 from ingest.emulator.behaviour.faults import FaultPlan
+from ingest.emulator.behaviour.known_names import check_name, checked_seconds
 from ingest.emulator.behaviour.quotas import Quotas
 from ingest.emulator.core import Core
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import invalid
+from ingest.emulator.surface import METHOD_NAMES, OPERATION_KINDS
 from ingest.emulator.times import LAST_MICROS
 from ingest.errors import InputError
 
@@ -37,15 +39,14 @@ class ControlMethods:
 
     def handlers(self) -> dict[str, Callable[[protos.Pb], Awaitable[protos.Pb]]]:
         """Return the gRPC methods."""
-        methods = {
-            "GetState": self.get_state,
-            "SetFaults": self.set_faults,
-            "SetLatency": self.set_latency,
-            "SetQuotas": self.set_quotas,
-            "MoveClock": self.move_clock,
-            "Reset": self.reset,
+        return {
+            "GetState": _wrapped(self.get_state),
+            "SetFaults": _wrapped(self.set_faults, "plan"),
+            "SetLatency": _wrapped(self.set_latency, "calls", "operations"),
+            "SetQuotas": _wrapped(self.set_quotas, "name", "limits"),
+            "MoveClock": _wrapped(self.move_clock, "freeze", "at_micros", "seconds", "resume"),
+            "Reset": _wrapped(self.reset, "data"),
         }
-        return {name: _wrapped(method) for name, method in methods.items()}
 
     async def get_state(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return counters, clock and quotas."""
@@ -63,22 +64,20 @@ class ControlMethods:
 
     async def set_latency(self, request: dict[str, Any]) -> dict[str, Any]:
         """Set seconds by RPC (`calls`) and by kind of operation (`operations`)."""
-        for key, target in (
-            ("calls", self._switches.call_latency),
-            ("operations", self._switches.operation_latency),
-        ):
-            target.update(
-                {name: _micros(seconds) for name, seconds in request.get(key, {}).items()}
-            )
+        calls = _latencies(request.get("calls", {}), METHOD_NAMES, "method")
+        operations = _latencies(request.get("operations", {}), OPERATION_KINDS, "operation")
+        self._switches.call_latency.update(calls)
+        self._switches.operation_latency.update(operations)
         return {}
 
     async def set_quotas(self, request: dict[str, Any]) -> dict[str, Any]:
         """Set quotas by `name` (real, none) or by `limits`."""
+        if len(request) != 1:
+            raise InputError("quotas are set by one of name and limits")
         if "limits" in request:
-            limits = {key: int(value) for key, value in request["limits"].items()}
-            self._switches.quotas = Quotas(limits)
+            self._switches.quotas = Quotas.limited(request["limits"])
         else:
-            self._switches.quotas = Quotas.named(str(request.get("name", "")))
+            self._switches.quotas = Quotas.named(str(request["name"]))
         return {}
 
     async def move_clock(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +86,8 @@ class ControlMethods:
         Operations that fall due are finished when the call returns.
         """
         clock = self._core.clock
+        if "at_micros" in request and not request.get("freeze"):
+            raise InputError("at_micros is where to freeze", "set freeze as well")
         if request.get("freeze"):
             at = int(request["at_micros"]) if "at_micros" in request else clock.now()
             clock.freeze(_checked_moment(at))
@@ -114,10 +115,14 @@ class ControlMethods:
         return {}
 
 
-def _micros(seconds: float) -> int:
-    if not 0 <= seconds <= _MOST_SECONDS:
-        raise invalid(f"Seconds must not be negative, nor more than {_MOST_SECONDS}.")
-    return round(float(seconds) * _SECOND)
+def _micros(seconds: object) -> int:
+    return round(checked_seconds(seconds, _MOST_SECONDS) * _SECOND)
+
+
+def _latencies(given: dict[str, Any], known: Collection[str], what: str) -> dict[str, int]:
+    for name in given:
+        check_name(name, known, what)
+    return {name: _micros(seconds) for name, seconds in given.items()}
 
 
 def _checked_moment(micros: int) -> int:
@@ -128,11 +133,14 @@ def _checked_moment(micros: int) -> int:
 
 
 def _wrapped(
-    method: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
+    method: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], *keys: str
 ) -> Callable[[protos.Pb], Awaitable[protos.Pb]]:
     async def answer(request: protos.Pb) -> protos.Pb:
         try:
-            reply = await method(json_format.MessageToDict(request))
+            given = json_format.MessageToDict(request)
+            for key in given.keys() - set(keys):
+                raise InputError(f"there is no key {key!r} here", f"known are: {', '.join(keys)}")
+            reply = await method(given)
         except InputError as error:
             raise invalid(f"{error.message} {error.hint}".strip()) from error
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:

@@ -31,7 +31,7 @@ from ingest.emulator.operation_methods import OperationMethods
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.reflecting import enable_reflection
-from ingest.emulator.serving import Gate, Handler, control_entries
+from ingest.emulator.serving import Gate, Handler, UnknownCalls, control_entries
 from ingest.emulator.settings_methods import SettingsMethods
 from ingest.emulator.statistics import StatisticsMethods
 from ingest.emulator.store.analyses import AnalysisStore
@@ -58,6 +58,9 @@ class Emulator:
         self._options = options
         self._annotators = annotators or LocalAnnotators()
         self.port = 0
+        switches = _switches(options)
+        self._recorder = None if options.record is None else Recorder(options.record)
+        self._replay = None if options.replay is None else Replay(options.replay)
         database = Database(options.data_dir / "insights.sqlite3")
         self.core = Core(
             names=Names(options.project_number, options.project_id),
@@ -68,12 +71,10 @@ class Emulator:
             conversations=ConversationStore(database),
             analyses=AnalysisStore(database),
             matchers=MatcherStore(database),
-            switches=_switches(options),
+            switches=switches,
         )
         self.operations = OperationEngine(self.core)
         self.control = ControlMethods(self.core, self.operations)
-        self._recorder = None if options.record is None else Recorder(options.record)
-        self._replay = None if options.replay is None else Replay(options.replay)
         self._server: Any = None
 
     async def start(self) -> None:
@@ -89,6 +90,7 @@ class Emulator:
         self._serve(CONTROL_SERVICE, control_entries(self.control.handlers()))
         await self._serve_health()
         enable_reflection(self._server, list(self.control.handlers()))
+        self._server.add_generic_rpc_handlers((UnknownCalls(self.core),))
         try:
             self.port = self._server.add_insecure_port(f"{HOST}:{self._options.port}")
         except RuntimeError as error:
@@ -154,7 +156,7 @@ def _switches(options: EmulatorOptions) -> Switches:
     if options.fault_plan is not None:
         try:
             faults = FaultPlan.parse(options.fault_plan.read_text(encoding="utf-8"))
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"the fault plan {options.fault_plan} can't be read") from error
     return Switches(
         call_latency=dict(options.call_latency),

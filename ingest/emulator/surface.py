@@ -141,3 +141,15 @@ OPERATIONS_METHODS = tuple(
 )
 
 ALL_METHODS = INSIGHTS_METHODS + OPERATIONS_METHODS
+
+METHOD_NAMES = frozenset(method.name for method in ALL_METHODS)
+UNIMPLEMENTED_NAMES = frozenset(
+    method.name for method in ALL_METHODS if method.coverage is Coverage.UNIMPLEMENTED
+)
+OPERATION_KINDS = (
+    frozenset(method.name for method in INSIGHTS_METHODS if method.response == _LRO)
+    - UNIMPLEMENTED_NAMES
+)
+"""Operations are called by the method that starts them."""
+BULK_KINDS = OPERATION_KINDS - {"CreateAnalysis", "UploadConversation"}
+"""Operations of many items, of which one may fail."""

@@ -28,13 +28,17 @@ from pydantic import (
 
 from ingest.emulator import protos
 from ingest.emulator.behaviour.durations import parse_duration
+from ingest.emulator.behaviour.known_names import EVERY, check_name
 from ingest.emulator.problems import ApiError
-from ingest.emulator.surface import ALL_METHODS
+from ingest.emulator.surface import (
+    BULK_KINDS,
+    METHOD_NAMES,
+    OPERATION_KINDS,
+    UNIMPLEMENTED_NAMES,
+)
 from ingest.errors import InputError
 
 Target = Literal["method", "operation", "partial"]
-EVERY = "*"
-_KINDS = frozenset(method.name for method in ALL_METHODS)
 _CODES = {code.name: code for code in grpc.StatusCode if code is not grpc.StatusCode.OK}
 
 
@@ -74,13 +78,25 @@ class Fault(BaseModel):
         named = [name for name in (self.method, self.operation, self.partial) if name is not None]
         if len(named) != 1:
             raise ValueError("name exactly one of method, operation, partial")
-        if named[0] != EVERY and named[0] not in _KINDS:
-            raise ValueError(f"unknown method {named[0]!r}")
+        self._check_target()
         if bool(self.nth) == bool(self.probability):
             raise ValueError("give exactly one of nth and probability")
         if self.retry_after is not None:
             parse_duration(self.retry_after)
         return self
+
+    def _check_target(self) -> None:
+        """Refuse what can never strike."""
+        target, name = self.target()
+        known = {"method": METHOD_NAMES, "operation": OPERATION_KINDS, "partial": BULK_KINDS}
+        try:
+            check_name(name, known[target], target)
+        except InputError as error:
+            raise ValueError(f"{error.message}: {error.hint}") from error
+        if self.when == "after" and target == "partial":
+            raise ValueError("an item fails before its effect only: leave out 'when: after'")
+        if self.when == "after" and name in UNIMPLEMENTED_NAMES:
+            raise ValueError(f"{name} has no effect here: leave out 'when: after'")
 
     def target(self) -> tuple[Target, str]:
         """Return what fails."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ingest.emulator.behaviour.known_names import EVERY, check_name
 from ingest.emulator.problems import exhausted
+from ingest.emulator.surface import METHOD_NAMES
 from ingest.errors import InputError
 
-EVERY = "*"
 BULK = "bulk_operations"
 REAL: Mapping[str, int] = {
     EVERY: 3000,
@@ -30,7 +31,7 @@ class Quotas:
     def __init__(self, limits: Mapping[str, int] = NONE) -> None:
         self.limits = dict(limits)
         self._minute = -1
-        self._used: dict[str, int] = {}
+        self._used: dict[tuple[str, str], int] = {}
 
     @classmethod
     def named(cls, name: str) -> Quotas:
@@ -40,20 +41,40 @@ class Quotas:
             raise InputError(f"no quotas are called {name!r}", "use real or none")
         return cls(known[name])
 
-    def take(self, method: str, now: int) -> None:
-        """Count one call, or raise RESOURCE_EXHAUSTED with the time to the next minute."""
+    @classmethod
+    def limited(cls, limits: Mapping[str, object]) -> Quotas:
+        """Return quotas of these limits; raise InputError for a name or number that is none."""
+        checked: dict[str, int] = {}
+        for name, limit in limits.items():
+            if name != BULK:
+                check_name(name, METHOD_NAMES, "method")
+            if isinstance(limit, bool) or not isinstance(limit, int | float):
+                raise InputError(f"the limit of {name!r} is no number", "give calls a minute")
+            if limit < 0 or limit != int(limit):
+                raise InputError(f"the limit of {name!r} is {limit}", "give a whole number from 0")
+            checked[name] = int(limit)
+        return cls(checked)
+
+    @property
+    def counts_calls(self) -> bool:
+        """False when no call can be refused, so that none needs to be counted."""
+        return any(name != BULK for name in self.limits)
+
+    def take(self, method: str, project: str, now: int) -> None:
+        """Count one call of a project, or raise RESOURCE_EXHAUSTED with the time to the next
+        minute."""
         minute = now // _MINUTE
         if minute != self._minute:
             self._minute, self._used = minute, {}
         for key in (method, EVERY):
-            if key in self.limits and self._used.get(key, 0) >= self.limits[key]:
+            if key in self.limits and self._used.get((project, key), 0) >= self.limits[key]:
                 name = "requests" if key == EVERY else f"{key} requests"
                 raise exhausted(
                     f"Quota exceeded for quota metric '{name}' and limit '{name} per minute'.",
                     (minute + 1) * _MINUTE - now,
                 )
         for key in (method, EVERY):
-            self._used[key] = self._used.get(key, 0) + 1
+            self._used[project, key] = self._used.get((project, key), 0) + 1
 
     def check_bulk(self, kind: str, under_way: int, left_us: int) -> None:
         """Raise RESOURCE_EXHAUSTED while a bulk operation of this kind runs; 0 lifts the limit.

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ingest.emulator.behaviour.faults import FaultPlan
+from ingest.emulator.behaviour.known_names import EVERY
 from ingest.emulator.behaviour.quotas import Quotas
 
-EVERY = "*"
 ANALYSES = ("CreateAnalysis", "BulkAnalyzeConversations")
 
 

@@ -1,0 +1,28 @@
+"""Names that switches take, checked: a misspelt one would switch nothing and say nothing."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection
+
+from ingest.errors import InputError
+
+EVERY = "*"
+
+
+def check_name(name: str, known: Collection[str], what: str) -> None:
+    """Raise InputError unless `name` is known or `*`; the hint is the likeliest name."""
+    if name == EVERY or name in known:
+        return
+    close = difflib.get_close_matches(name, sorted(known), 1)
+    hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(sorted(known))} or *"
+    raise InputError(f"there is no {what} {name!r}", hint)
+
+
+def checked_seconds(seconds: object, most: int) -> float:
+    """Return seconds from 0 to `most`; raise InputError for anything else."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or math.isnan(seconds) or not 0 <= seconds <= most:  # type: ignore[arg-type,operator]
+        raise InputError(f"{seconds!r} are no seconds", f"give a number from 0 to {most}")
+    return float(seconds)  # type: ignore[arg-type]
