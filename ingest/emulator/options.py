@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ingest.emulator.behaviour.durations import parse_duration
+from ingest.emulator.behaviour.known_names import check_name
 from ingest.emulator.behaviour.switches import ANALYSES
+from ingest.emulator.surface import METHOD_NAMES, OPERATION_KINDS
 from ingest.errors import InputError
+
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +65,27 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ingest.emulator", description="Emulates Conversational Insights over gRPC."
     )
     where = parser.add_argument_group("where")
-    where.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks one")
+    where.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 picks one")
     where.add_argument("--data-dir", type=Path, required=True, help="folder that keeps the data")
-    where.add_argument("--gcs-endpoint", required=True, help="Cloud Storage, http://host:port")
-    where.add_argument("--bigquery-endpoint", help="BigQuery for exports, http://host:port")
-    where.add_argument("--project-number", help="number that replies carry for a project id")
+    where.add_argument(
+        "--gcs-endpoint", type=_endpoint, required=True, help="Cloud Storage, http://host:port"
+    )
+    where.add_argument(
+        "--bigquery-endpoint", type=_endpoint, help="BigQuery for exports, http://host:port"
+    )
+    where.add_argument(
+        "--project-number", type=_project_number, help="number that replies carry for a project id"
+    )
     where.add_argument("--project-id", help="the only project id that is let in")
     how = parser.add_argument_group("behaviour")
     how.add_argument("--analysis-latency", type=_duration, help="how long an analysis runs")
     how.add_argument(
-        "--operation-latency", type=_pair, action="append", default=[], metavar="KIND=DURATION",
+        "--operation-latency", type=_operation_latency, action="append", default=[],
+        metavar="KIND=DURATION",
         help="how long operations run, by the RPC that starts them or *",
     )  # fmt: skip
     how.add_argument(
-        "--latency", type=_pair, action="append", default=[], metavar="METHOD=DURATION",
+        "--latency", type=_call_latency, action="append", default=[], metavar="METHOD=DURATION",
         help="how long a call takes at least, by RPC or *",
     )  # fmt: skip
     how.add_argument("--quotas", choices=("none", "real"), default="none", help="calls a minute")
@@ -90,8 +103,43 @@ def _duration(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{error.message}; {error.hint}") from error
 
 
-def _pair(text: str) -> tuple[str, int]:
+def _call_latency(text: str) -> tuple[str, int]:
+    return _latency(text, METHOD_NAMES, "method")
+
+
+def _operation_latency(text: str) -> tuple[str, int]:
+    return _latency(text, OPERATION_KINDS, "operation")
+
+
+def _latency(text: str, known: Collection[str], what: str) -> tuple[str, int]:
     name, separator, duration = text.partition("=")
     if not separator or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DURATION")
+    try:
+        check_name(name, known, what)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}; {error.hint}") from error
     return name, _duration(duration)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:6]) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to {_LAST_PORT}")
+    return int(text)
+
+
+def _endpoint(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        is_whole = bool(url.scheme == "http" and url.hostname and url.port != 0)
+    except ValueError:
+        is_whole = False
+    if not is_whole or text.rstrip("/") != f"http://{url.netloc}" or "@" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not http://host:port (no TLS, no path)")
+    return text.rstrip("/")
+
+
+def _project_number(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no project number: use digits")
+    return text

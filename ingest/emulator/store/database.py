@@ -11,11 +11,12 @@ the row doesn't touch it.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ingest.errors import SettingsError
 
@@ -90,15 +91,43 @@ Format 1 lost the response of an operation with its analysis; such a one ends as
 """
 
 
+def locked(path: Path) -> IO[bytes]:
+    """Return the open file, locked until it is closed; raise BlockingIOError when another has it.
+
+    The lock ends with the process, however it ends.
+    """
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 class Database:
-    """One connection; closing it checkpoints the WAL."""
+    """One connection; closing it checkpoints the WAL.
+
+    Only one process at a time has the file: two would not see each other's operations. Raises
+    SettingsError when another has it, and when it can't be read or written.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         self._depth = 0
         self._parents: dict[str, int] = {}
-        self._open(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = locked(path.with_suffix(".lock"))
+            self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+            self._open(path)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"another CI emulator uses {path.parent}", "end it, or give another --data-dir"
+            ) from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise SettingsError(
+                f"the store {path} can't be used ({error})", "give another --data-dir"
+            ) from error
 
     def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Run one statement."""
@@ -154,6 +183,7 @@ class Database:
     def close(self) -> None:
         """Give the file back."""
         self.connection.close()
+        self._lock.close()
 
     def _open(self, path: Path) -> None:
         for pragma in (
