@@ -31,8 +31,9 @@
 {%- endmacro %}
 
 {% macro touched_rows(target, source, unique_key, column) -%}
+    {%- set read = ['conversation_id', column, unique_key] | unique | join(', ') -%}
     {%- set query -%}
-        with merged as (select conversation_id, {{ column }}, {{ unique_key }} from {{ source }}),
+        with merged as (select {{ read }} from {{ source }}),
 
         held as (
             select {{ column }}, {{ unique_key }}

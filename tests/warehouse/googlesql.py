@@ -7,6 +7,7 @@ judged here as well. ZetaSQL has features that BigQuery lacks; only BigQuery's a
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ NOT_IN_BIGQUERY = (
 )  # fmt: skip
 STATEMENTS = (
     "RESOLVED_QUERY_STMT",
+    "RESOLVED_CREATE_SCHEMA_STMT",
     "RESOLVED_CREATE_TABLE_AS_SELECT_STMT",
     "RESOLVED_CREATE_VIEW_STMT",
     "RESOLVED_MERGE_STMT",
@@ -96,6 +98,25 @@ class GoogleSql:
     def check(self, statement: str) -> None:
         """Raise SqlError where BigQuery would refuse the statement."""
         self._analyze(statement)
+
+    def execute(self, statement: str) -> None:
+        """Check the statement; a table or view that it creates can be read from then on."""
+        create = self._analyze(statement).resolved_create_statement_node
+        table = (
+            create.resolved_create_table_stmt_base_node.resolved_create_table_as_select_stmt_node
+        )
+        view = create.resolved_create_view_base_node.resolved_create_view_stmt_node
+        if table.parent.parent.name_path:
+            made = [Column(c.name, c.type) for c in table.parent.column_definition_list]
+            self.add_table(table.parent.parent.name_path, made)
+        elif view.parent.parent.name_path:
+            made = [Column(c.name, c.column.type) for c in view.parent.output_column_list]
+            self.add_table(view.parent.parent.name_path, made)
+
+    def add_table(self, place: Sequence[str], columns: list[Column]) -> None:
+        """Let statements read the table at (project, dataset, name)."""
+        project, dataset, name = place
+        self.tables[project, dataset, name] = columns
 
     def types_of(self, data_types: dict[str, str]) -> list[Column]:
         """Return columns of the given GoogleSQL types, as a table's declaration has them."""

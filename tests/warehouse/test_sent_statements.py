@@ -1,0 +1,56 @@
+"""Every statement that dbt really sends is GoogleSQL that BigQuery would take."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.warehouse.conftest import Warehouse
+from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.raw_loading import create_raw_tables, land
+from tests.warehouse.sent_statements import recording, refused
+from tests.warehouse.story import ERASURE, batches
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    return DbtProject(tmp_path_factory.mktemp("sent"), warehouse.endpoint, dataset="sent")
+
+
+@pytest.fixture(scope="module")
+def sent(warehouse: Warehouse, project: DbtProject) -> tuple[list[str], list[str]]:
+    """Return what a first build sent, and what the next build sent after the story went on."""
+    create_raw_tables(warehouse.client)
+    first, second, third = batches()
+    land(warehouse.client, first)
+    project.run("seed")
+    with recording() as at_first:
+        project.run("run")
+    land(warehouse.client, second.extend(third))
+    for statement in ERASURE:
+        warehouse.rows(statement)
+    with recording() as again:
+        project.run("run")
+    return at_first, again
+
+
+def test_every_statement_of_a_first_and_an_incremental_build_is_valid_googlesql(
+    project: DbtProject, sent: tuple[list[str], list[str]]
+) -> None:
+    at_first, again = sent
+
+    assert refused(at_first + again, project.manifest(), ROOT) == []
+
+
+def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]]) -> None:
+    at_first, again = ("\n".join(statements) for statements in sent)
+
+    assert "primary key" in at_first
+    assert "merge into" in again
+    assert "as stale_count" in again
+    assert "as landed_from" in again
+    assert "delete from" in again
+    assert "not in (select turn_id from" in again
+    assert "mart.landed_at <= forgotten.forgotten_at" in again
+    assert "current_state.payload_sha256 = mart.payload_sha256" in again
