@@ -24,6 +24,8 @@ from zetasql.wasi._pb2.zetasql.public import function_pb2 as public_function_pb2
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options_pb2
 from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2
 
+from tests.warehouse.outer_joins import loose_outer_joins
+
 FEATURES_FILE = Path(__file__).with_name("googlesql_features.txt")
 NOT_IN_BIGQUERY = (
     "array_transform", "array_filter", "array_includes", "array_includes_any",
@@ -133,6 +135,8 @@ class GoogleSql:
             )
         except ServerError as error:
             raise SqlError(str(error)) from error
+        if loose_outer_joins(response.resolved_statement):
+            raise SqlError("an outer join without an equality of fields from both sides")
         return response.resolved_statement
 
     def _catalog(self, sql: str) -> Any:

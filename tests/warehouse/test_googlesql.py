@@ -12,6 +12,8 @@ from tests.warehouse.googlesql import GoogleSql, SqlError
 from tests.warehouse.manifest_walk import walk
 
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
+_ROWS = "(select 'a' as a, 1 as b)"
+_JOINED = f"from {_ROWS} as x {{}} join {_ROWS} as y on"
 FAULTS = {
     "unknown column": "select no_such_column from (select 1 as a)",
     "types of case branches": "select case when true then 1 else 'a' end as a",
@@ -26,6 +28,13 @@ FAULTS = {
     "grouping by json": "select count(*) as n from (select json '1' as j) group by j",
     "columns of a union": "select 1 as a union all select 'x' as a",
     "column without a name": "select 1 + 1",
+    "left join by a prefix": f"select x.a {_JOINED.format('left')} starts_with(x.a, y.a)",
+    "right join by one of two": f"select x.a {_JOINED.format('right')} x.a = y.a or x.b = y.b",
+    "full join by an order": f"select x.a {_JOINED.format('full outer')} x.b < y.b and x.b = 1",
+    "left join by one side": f"select x.a {_JOINED.format('left')} y.a = 'a' and x.b = x.b",
+    "left join in a subquery": (
+        f"select (select count(*) {_JOINED.format('left')} x.b > y.b) as n from unnest([1])"
+    ),
     "table that is not there": "select 1 as a from `p`.`d`.`t`",
 }
 
@@ -84,6 +93,19 @@ def test_a_fault_in_a_model_is_found(
 def test_the_analyzer_refuses_what_bigquery_refuses(analyzer: GoogleSql, fault: str) -> None:
     with pytest.raises(SqlError):
         analyzer.columns_of(FAULTS[fault])
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["x.a = y.a and x.b > y.b", "concat(y.a, 'c') = x.a", "x.b < 1 and (y.b > 1 and x.b = y.b)"],
+)
+def test_the_analyzer_takes_an_outer_join_with_an_equality(
+    analyzer: GoogleSql, condition: str
+) -> None:
+    for kind in ("left", "right", "full outer"):
+        analyzer.columns_of(f"select x.a {_JOINED.format(kind)} {condition}")
+    analyzer.columns_of(f"select x.a {_JOINED.format('inner')} starts_with(x.a, y.a)")
+    analyzer.columns_of(f"select a from {_ROWS} left join {_ROWS} using (a)")
 
 
 def test_the_analyzer_takes_what_the_project_uses(analyzer: GoogleSql) -> None:

@@ -17,15 +17,23 @@ summed as (
     group by path
 ),
 
+read_too as (
+    select summed.path
+    from summed
+    cross join {{ ref('ci_read_paths') }} as read_paths
+    where
+        summed.path = read_paths.path
+        or starts_with(read_paths.path, concat(summed.path, '.'))
+        or starts_with(read_paths.path, concat(summed.path, '[]'))
+    group by summed.path
+),
+
 unread as (
     select summed.*
     from summed
-    left join {{ ref('ci_read_paths') }} as read_paths
-        on
-            summed.path = read_paths.path
-            or starts_with(read_paths.path, concat(summed.path, '.'))
-            or starts_with(read_paths.path, concat(summed.path, '[]'))
-    where read_paths.path is null
+    left join read_too
+        on summed.path = read_too.path
+    where read_too.path is null
 )
 
 select * from unread
