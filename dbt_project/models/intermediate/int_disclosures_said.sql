@@ -15,7 +15,7 @@ with
 agent_turns as (
     select
         *,
-        {{ plain_text('text') }} as plain_text
+        {{ marked_text(plain_text('text')) }} as marked_text
     from {{ ref('ci_turns') }}
     where landed_at >= {{ landed_from() }} and speaker != 'CUSTOMER'
 ),
@@ -39,7 +39,7 @@ said as (
         agent_turns.landed_at
     from agent_turns
     cross join rules
-    where array_length({{ phrase_spans('agent_turns.plain_text', 'rules.pattern') }}) > 0
+    where regexp_contains(agent_turns.marked_text, rules.pattern)
     group by
         agent_turns.conversation_id,
         agent_turns.payload_sha256,
