@@ -1,32 +1,23 @@
-{# Law: nothing that landed before a conversation was forgotten is left of it in any mart.
+{# Law: nothing that landed before a conversation was forgotten is left of it in any table above raw.
    It is the promise made to the person; a row left behind breaks it. #}
 with
 
 kept as (
+    {% for table in [
+        'int_conversation_files', 'int_ci_states', 'int_analysis_findings', 'int_conversation_versions',
+        'int_version_steps', 'int_disclosures_said', 'ci_conversations', 'ci_turns', 'ci_entities',
+        'ci_highlights', 'ci_phrase_matches', 'ci_summaries', 'ci_analyses', 'missing_disclosures'
+    ] %}
+        select
+            conversation_id,
+            landed_at
+        from {{ ref(table) }}
+        union all
+    {% endfor %}
     select
         conversation_id,
         landed_at
     from {{ ref('conversation_registry', v=2) }}
-    union all
-    select
-        conversation_id,
-        landed_at
-    from {{ ref('ci_conversations') }}
-    union all
-    select
-        conversation_id,
-        landed_at
-    from {{ ref('ci_turns') }}
-    union all
-    select
-        conversation_id,
-        landed_at
-    from {{ ref('ci_phrase_matches') }}
-    union all
-    select
-        conversation_id,
-        landed_at
-    from {{ ref('ci_analyses') }}
 )
 
 select kept.conversation_id

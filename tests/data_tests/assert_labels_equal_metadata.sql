@@ -1,14 +1,81 @@
-{# Law: what CI's labels say about a version is what its metadata says.
-   Filters in CI's console and in the warehouse must find the same calls. #}
-select conversations.conversation_id
-from {{ ref('ci_conversations') }} as conversations
-inner join {{ ref('conversation_registry', v=2) }} as versions
-    on conversations.conversation_version_id = versions.conversation_version_id
-where
-    conversations.direction is distinct from versions.direction
-    or conversations.business_line is distinct from versions.business_line
-    or conversations.medium is distinct from versions.medium
-    or conversations.queue is distinct from versions.queue
-    or conversations.agent_id is distinct from versions.agent_id
-    or conversations.call_outcome is distinct from versions.call_outcome
-    or conversations.started_at is distinct from versions.started_at
+{# Law: what CI's labels and fields say about a version is what its metadata says.
+   Filters in CI's console and in the warehouse must find the same calls. A label holds 256 characters. #}
+with
+
+conversations as (
+    select conversations.*
+    from {{ ref('ci_conversations') }} as conversations
+    inner join {{ ref('conversation_registry', v=2) }} as versions
+        on conversations.conversation_version_id = versions.conversation_version_id
+),
+
+labelled as (
+    select
+        conversations.conversation_version_id,
+        label.key as label,
+        label.value as label_value
+    from conversations
+    cross join unnest(conversations.labels) as label
+    where
+        label.key in (
+            'schema_version', 'direction', 'business_line', 'medium', 'queue', 'agent_team', 'agent_site',
+            'call_outcome', 'portfolio_id', 'campaign_id'
+        )
+),
+
+stated as (
+    select
+        versions.conversation_version_id,
+        statement.label,
+        substr(statement.label_value, 1, 256) as label_value
+    from {{ ref('conversation_registry', v=2) }} as versions
+    inner join conversations
+        on versions.conversation_version_id = conversations.conversation_version_id
+    cross join
+        unnest([
+            struct('schema_version' as label, versions.schema_version as label_value),
+            struct('direction' as label, versions.direction as label_value),
+            struct('business_line' as label, versions.business_line as label_value),
+            struct('medium' as label, versions.medium as label_value),
+            struct('queue' as label, versions.queue as label_value),
+            struct('agent_team' as label, versions.agent_team as label_value),
+            struct('agent_site' as label, versions.agent_site as label_value),
+            struct('call_outcome' as label, versions.call_outcome as label_value),
+            struct('portfolio_id' as label, versions.portfolio_id as label_value),
+            struct('campaign_id' as label, versions.campaign_id as label_value)
+        ]) as statement
+    where statement.label_value is not null
+),
+
+wrong_labels as (
+    select coalesce(labelled.conversation_version_id, stated.conversation_version_id) as conversation_version_id
+    from labelled
+    full outer join stated
+        on
+            labelled.conversation_version_id = stated.conversation_version_id
+            and labelled.label = stated.label
+    where labelled.label_value is distinct from stated.label_value
+),
+
+wrong_fields as (
+    select versions.conversation_version_id
+    from conversations
+    inner join {{ ref('conversation_registry', v=2) }} as versions
+        on conversations.conversation_version_id = versions.conversation_version_id
+    where
+        conversations.direction is distinct from versions.direction
+        or conversations.business_line is distinct from versions.business_line
+        or conversations.medium is distinct from versions.medium
+        or conversations.queue is distinct from substr(versions.queue, 1, 256)
+        or conversations.agent_id is distinct from versions.agent_id
+        or conversations.agent_team is distinct from versions.agent_team
+        or conversations.agent_site is distinct from versions.agent_site
+        or conversations.call_outcome is distinct from versions.call_outcome
+        or conversations.portfolio_id is distinct from substr(versions.portfolio_id, 1, 256)
+        or conversations.campaign_id is distinct from substr(versions.campaign_id, 1, 256)
+        or conversations.started_at is distinct from versions.started_at
+)
+
+select conversation_version_id from wrong_labels
+union distinct
+select conversation_version_id from wrong_fields
