@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -179,6 +180,7 @@ class Laws:
 
     warehouse: Warehouse
     laws: tuple[Law, ...]
+    staging_keys: dict[str, str]
 
     def broken(self, table: str | None = None) -> set[object]:
         """Return the laws that don't hold; with a table, only those that read it are asked."""
@@ -188,6 +190,10 @@ class Laws:
             if table is None or table in law.tables
         ]
         return {row["law"] for row in self.warehouse.rows(" union all ".join(parts))}
+
+    def broken_keys(self) -> set[str]:
+        """Return the staging models whose key is null or there twice."""
+        return {name for name, sql in self.staging_keys.items() if self.warehouse.rows(sql)}
 
     @contextmanager
     def breach(self, table: str, statement: str) -> Iterator[None]:
@@ -217,15 +223,17 @@ def laws(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Laws
     project = DbtProject(folder, warehouse.endpoint, DATASET, is_lean=True)
     project.run("seed")
     project.run("run", "--full-refresh")
-    project.run("compile", "--select", "test_type:singular")
+    project.run("test", "--select", "test_type:data")
     manifest = project.manifest()
+    keys = (node for node in manifest["nodes"].values() if node["name"].startswith("key_stg_"))
+    laws = (node for node in manifest["nodes"].values() if node["name"].startswith("assert_"))
     return Laws(
         warehouse,
         tuple(
             Law(node["name"].removeprefix("assert_"), node["compiled_code"], _read(manifest, node))
-            for node in manifest["nodes"].values()
-            if node["name"].startswith("assert_")
+            for node in laws
         ),
+        {node["attached_node"].split(".")[-1]: node["compiled_code"] for node in keys},
     )
 
 
@@ -243,6 +251,30 @@ def test_a_breach_is_found_by_its_law_alone(laws: Laws, breach: str) -> None:
 
     with laws.breach(table, statement):
         assert laws.broken(table) == {law}
+
+
+def test_a_state_and_a_file_that_landed_twice_at_once_break_the_keys_of_staging(laws: Laws) -> None:
+    broken = laws.broken_keys()
+    now = dt.datetime.now(dt.UTC).isoformat()
+
+    for table in ("ci_conversations", "conversation_files"):
+        landed = f"""
+            insert into coach_raw.{table}
+            select landed.* replace (timestamp '{now}' as _landed_at)
+            from coach_raw.{table} as landed cross join unnest([1, 2]) as copy
+            where conversation_id = 'c-plain'
+            and _landed_at >= timestamp '2020-01-01 00:00:00+00'
+        """
+        with laws.breach(f"coach_raw.{table}", landed):
+            broken |= laws.broken_keys()
+
+    assert broken == {
+        "stg_ci__conversations",
+        "stg_ci__entities",
+        "stg_ci__summaries",
+        "stg_ci__turns",
+        "stg_files__conversation_files",
+    }
 
 
 def _read(manifest: dict[str, Any], node: dict[str, Any]) -> frozenset[str]:

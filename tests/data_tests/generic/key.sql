@@ -1,10 +1,10 @@
-{# Law: the column is the key of the model: never null, never twice.
+{# Law: the column, or the columns together, are the key of the model: never null, never twice.
    MERGE and every join depend on it; one query instead of the two of `not_null` and `unique`. #}
-{% test key(model, column_name) %}
+{% test key(model, column_name=none, columns=none) %}
     select
-        {{ column_name }},
+        {{ (columns or [column_name]) | join(', ') }},
         count(*) as row_count
     from {{ model }}
-    group by {{ column_name }}
-    having {{ column_name }} is null or count(*) > 1
+    group by {{ (columns or [column_name]) | join(', ') }}
+    having count(*) > 1 or {{ (columns or [column_name]) | join(' is null or ') }} is null
 {% endtest %}
