@@ -2,9 +2,9 @@
 
 Without settings an emulator is started. To test the real service, set
 INSIGHTS_CONTRACT_PROJECT, INSIGHTS_CONTRACT_LOCATION and INSIGHTS_CONTRACT_BUCKET and sign in with
-application default credentials; every resource that a case makes is deleted again, analyses are
-billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT and INSIGHTS_CONTRACT_GCS_ENDPOINT
-as well.
+application default credentials; every resource and object that a case makes is deleted again,
+analyses are billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT and
+INSIGHTS_CONTRACT_GCS_ENDPOINT as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
         emulator = request.getfixturevalue("ci_emulator")
         objects = request.getfixturevalue("ci_objects")
         service = Service(
-            emulator.client, emulator.parent, lambda name, body: objects.put("contract", name, body)
+            emulator.client,
+            emulator.parent,
+            lambda name, body: objects.put("contract", name, body),
+            lambda name: objects.objects.pop(("contract", name)),
         )
     yield service
     service.clean()
@@ -63,4 +66,9 @@ def _configured(project: str) -> Service:
         bucket.blob(name).upload_from_string(body, content_type="application/json")
         return f"gs://{bucket_name}/{name}"
 
-    return Service(client, f"projects/{project}/locations/{location}", upload)
+    return Service(
+        client,
+        f"projects/{project}/locations/{location}",
+        upload,
+        lambda name: bucket.blob(name).delete(),
+    )

@@ -23,7 +23,11 @@ class Service:
 
     client: insights.ContactCenterInsightsClient
     parent: str
-    upload: Callable[[str, bytes], str]
+    put: Callable[[str, bytes], str]
+    """Stores an object and returns its URI."""
+    remove: Callable[[str], object]
+    """Deletes an object."""
+    uploaded: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
 
     def transcript(self, *turns: tuple[str, str]) -> str:
@@ -34,6 +38,12 @@ class Service:
     def transcript_file(self, content: Any) -> str:
         """Upload a JSON value as a transcript file; return its URI."""
         return self.upload(f"contract/{uuid.uuid4()}.json", json.dumps(content).encode())
+
+    def upload(self, name: str, content: bytes) -> str:
+        """Store an object; return its URI."""
+        uri = self.put(name, content)
+        self.uploaded.append(name)
+        return uri
 
     def create(self, uri: str, conversation_id: str = "", **fields: Any) -> insights.Conversation:
         """Create a conversation of the transcript at `uri`."""
@@ -75,7 +85,12 @@ class Service:
         return created
 
     def clean(self) -> None:
-        """Delete what was made."""
+        """Delete what was made, the objects last."""
+        self._delete_resources()
+        for name in dict.fromkeys(self.uploaded):
+            self.remove(name)
+
+    def _delete_resources(self) -> None:
         for name in self.made:
             try:
                 if "/phraseMatchers/" in name:

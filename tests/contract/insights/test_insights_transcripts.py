@@ -118,3 +118,25 @@ def test_a_missing_object_is_refused(service: Service) -> None:
     uri = service.transcript(("AGENT", "Hi.")).replace(".json", "-missing.json")
     with pytest.raises(exceptions.InvalidArgument):
         service.create(uri)
+
+
+@pytest.mark.fact("assumed", "a case leaves a bucket as it found it")
+def test_what_a_case_makes_is_deleted_again(service: Service) -> None:
+    removed: list[str] = []
+    stored: list[str] = []
+
+    def put(name: str, content: bytes) -> str:
+        stored.append(name)
+        return service.put(name, content)
+
+    case = Service(
+        service.client,
+        service.parent,
+        put,
+        lambda name: (removed.append(name), service.remove(name)),
+    )
+    created = case.talk(("AGENT", "Hello."))
+    case.clean()
+    assert removed == stored != []
+    with pytest.raises(exceptions.NotFound):
+        service.client.get_conversation(name=created.name)
