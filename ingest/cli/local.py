@@ -30,7 +30,8 @@ def up(
         int | None, typer.Option(help="First of four ports; 9040 unless a stack remembers one.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Start only this service (gcs, bigquery, ci).")
+        list[str] | None,
+        typer.Option(help="Start only this service (gcs, bigquery, ci); ci brings gcs along."),
     ] = None,
     data_dir: DataDir = _DATA_DIR,
     as_json: AsJson = False,
@@ -142,7 +143,9 @@ def _services(names: Sequence[str]) -> list[Service]:
         raise InputError(
             f'there is no service "{unknown[0]}"', f"choose from {', '.join(_SERVICES)}"
         )
-    return [Service(name) for name in _SERVICES if name in names]
+    # CI reads every transcript from Cloud Storage.
+    wanted = {*names, "gcs"} if "ci" in names else set(names)
+    return [Service(name) for name in _SERVICES if name in wanted]
 
 
 def endpoints_text(layout: Layout, state: StackState) -> str:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import app
 from ingest.cli.local import endpoints_text
+from ingest.errors import InputError
 from ingest.local.layout import Layout, Service
 from ingest.local.state import StackState, write_state
 
@@ -39,6 +40,30 @@ def test_an_unknown_service_is_a_usage_error_that_lists_the_known_ones(
     assert result.exit_code == 2
     assert result.stderr.startswith('error: there is no service "s3"\nhint:  choose')
     assert "gcs, bigquery, ci" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("only", "started"),
+    [
+        (["ci"], [Service.GCS, Service.CI]),
+        (["bigquery"], [Service.BIGQUERY]),
+        (["ci", "bigquery"], [Service.GCS, Service.BIGQUERY, Service.CI]),
+        ([], [Service.GCS, Service.BIGQUERY, Service.CI]),
+    ],
+)
+def test_ci_is_never_started_without_the_storage_that_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: list[str], started: list[Service]
+) -> None:
+    asked: list[list[Service]] = []
+
+    def up(layout: Layout, wanted: list[Service], say: object) -> None:
+        asked.append(wanted)
+        raise InputError("enough")
+
+    monkeypatch.setattr("ingest.local.stack.up", up)
+    given = [part for name in only for part in ("--only", name)]
+    run("up", *given, "--data-dir", str(tmp_path))
+    assert asked == [started]
 
 
 def test_status_of_a_stack_that_was_never_started(tmp_path: Path) -> None:
