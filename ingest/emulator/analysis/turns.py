@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,6 +12,8 @@ from typing import NamedTuple
 from ingest.domain.matcher_definition import Role
 from ingest.emulator import protos, wire
 from ingest.emulator.analysis.tokens import TOKENS, Token
+
+_WORD = re.compile(r"\S+")
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +26,8 @@ class Turn:
     channel: int
     tokens: Sequence[Token] = field(init=False)
     """What the annotators know about each of its words."""
+    _starts: list[int] = field(init=False, default_factory=list)
+    """Where each word begins, looked up when first asked for."""
 
     def __post_init__(self) -> None:
         self.tokens = [TOKENS[word] for word in self.text.split()]
@@ -33,7 +39,9 @@ class Turn:
 
     def word_at(self, char: int) -> int:
         """Return the 0-based index of the word that holds this character."""
-        return max(len(self.text[: char + 1].split()) - 1, 0)
+        if not self._starts:
+            self._starts.extend(word.start() for word in _WORD.finditer(self.text))
+        return max(bisect_right(self._starts, char) - 1, 0)
 
     @property
     def last_word(self) -> int:
