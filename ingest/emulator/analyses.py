@@ -14,6 +14,7 @@ from ingest.emulator.conversations import ConversationMethods
 from ingest.emulator.core import Core
 from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import Condition, compile_filter
+from ingest.emulator.names import check_selector
 from ingest.emulator.operation_kinds import Kind, Outcome, Running
 from ingest.emulator.operations import OperationEngine
 from ingest.emulator.problems import ApiError, invalid, not_found
@@ -60,6 +61,7 @@ class AnalysisMethods:
         """Start an analysis; each call makes another one."""
         parent, conversation_id = self._core.names.child(request.parent, "conversations", "parent")
         self._seq(parent, conversation_id)
+        check_selector(self._core.names, request.analysis.annotator_selector)
         metadata = _CreateMetadata(
             conversation=f"{parent}/conversations/{conversation_id}",
             annotator_selector=effective_selector(request.analysis),
@@ -105,6 +107,7 @@ class AnalysisMethods:
         parent = self._core.names.location(request.parent)
         if not 0 <= request.analysis_percentage <= 100:
             raise invalid("Invalid analysis_percentage: use 0 to 100.")
+        check_selector(self._core.names, request.annotator_selector)
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         self._operations.check_bulk(parent, "BulkAnalyzeConversations")
         seqs = self._targets(parent, condition, request.analysis_percentage)

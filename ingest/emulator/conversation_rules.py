@@ -64,6 +64,8 @@ def updated(current: protos.Pb, given: protos.Pb, paths: Sequence[str], now: int
     body.CopyFrom(current)
     for path in _checked_paths(current, given, paths):
         _copy_field(body, given, path)
+    if "ttl" in paths and "expire_time" not in paths and not given.HasField("ttl"):
+        body.ClearField("expire_time")
     if any(path in ("ttl", "*") for path in paths) or not paths:
         _set_expiry(body, now, 0)
     return checked(body)

@@ -16,13 +16,13 @@ from ingest.emulator.filter_fields import CONVERSATION_FIELDS
 from ingest.emulator.filters import compile_filter
 from ingest.emulator.operation_kinds import Kind, Outcome, Running
 from ingest.emulator.operations import OperationEngine
-from ingest.emulator.problems import ApiError, failed_precondition, invalid
+from ingest.emulator.problems import ApiError, failed_precondition, invalid, unimplemented
 
 if TYPE_CHECKING:
     from ingest.emulator.export_loading import TableLoader
 
 KIND = "ExportInsightsData"
-_APPEND = 2
+_TRUNCATE, _APPEND = 1, 2
 _CHUNK = 20
 _Request = protos.message_class("ExportInsightsDataRequest")
 _Metadata = protos.message_class("ExportInsightsDataMetadata")
@@ -55,6 +55,10 @@ class ExportMethods:
         destination = request.big_query_destination
         if not destination.dataset or not destination.table:
             raise invalid("big_query_destination needs dataset and table.")
+        if request.write_disposition not in (0, _TRUNCATE, _APPEND):
+            raise invalid("Invalid write_disposition: use WRITE_TRUNCATE or WRITE_APPEND.")
+        if request.kms_key:
+            raise unimplemented("An export with a kms_key")
         if self._endpoint is None:
             raise failed_precondition(
                 "The CI emulator was started without --bigquery-endpoint; it can't export."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from contextlib import suppress
 
 import grpc
 import orjson
@@ -18,6 +19,10 @@ from ingest.emulator.filters import Condition, FieldRule, Vocabulary
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)s")
 """As many digits as the longest Duration has."""
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _ORDERED = {"=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MENTIONED = "instr(c.agents, ?) > 0"
 """A quick look into the JSON text; opening every conversation's JSON takes ten times longer."""
@@ -33,11 +38,11 @@ def _compare(sql: str, comparator: str, allowed: dict[str, str], value: object) 
 
 def _micros(text: str) -> int:
     """Return the microseconds of an RFC 3339 time; without an offset it is refused."""
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None or "T" not in text:
+    moment = None
+    if _RFC_3339.fullmatch(text):
+        with suppress(ValueError):
+            moment = dt.datetime.fromisoformat(text.upper())
+    if moment is None:
         raise ValueError(f"takes a time like 2025-12-28T09:30:00Z, not {text!r}")
     delta = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return delta // dt.timedelta(microseconds=1)
@@ -117,6 +122,8 @@ def _agent(path: str) -> FieldRule:
         source = f"json_each(c.agents) a, json_each(a.value, '$.{path}') v"
         if path != "teams":
             source = f"json_each(c.agents) a, json_each(json_array(a.value ->> '$.{path}')) v"
+        if comparator == ":" and value == "*":
+            return Condition(f"exists (select 1 from {source} where v.value not in ('', 0))")
         if path == "agent_type":
             found = f"exists (select 1 from {source} where v.value = ?)"
             parameters: tuple[object, ...] = (_agent_type(value),)

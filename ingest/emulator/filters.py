@@ -67,6 +67,9 @@ def compile_filter(text: str, vocabulary: Vocabulary) -> Condition:
         raise invalid(f"Invalid filter: more than {MAX_TERMS} terms or {MAX_CHARS} characters.")
     if _VALUE.sub("", text).count("(") > MAX_PARENTHESES:
         raise invalid(f"Invalid filter: more than {MAX_PARENTHESES} parentheses.")
+    for value in _VALUE.finditer(text):
+        if text[value.end() : value.end() + 1].strip(" \t\f\r\n)"):
+            raise invalid(f"Invalid filter at position {value.end() + 1}: terms must not touch.")
     try:
         tree = _parser().parse(text)
         condition: Condition = _ToSql(vocabulary).transform(tree)

@@ -36,11 +36,15 @@ def parse_uri(uri: str) -> GcsUri:
 
 
 def parse_bucket_uri(uri: str) -> GcsUri:
-    """Return bucket and folder of `gs://bucket[/folder]`, or raise INVALID_ARGUMENT."""
+    """Return bucket and folder of `gs://bucket[/folder]`, or raise INVALID_ARGUMENT.
+
+    A folder ends with a slash, given or not, so that `calls` never holds what is in `calls-old`.
+    """
     found = _BUCKET_URI.fullmatch(uri)
     if not found:
         raise invalid(f"Invalid Cloud Storage URI '{uri}': use gs://bucket/folder/.")
-    return GcsUri(found[1], found[2] or "")
+    folder = (found[2] or "").rstrip("/")
+    return GcsUri(found[1], f"{folder}/" if folder else "")
 
 
 class ObjectReader:

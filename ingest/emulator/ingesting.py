@@ -115,8 +115,7 @@ class IngestMethods:
         bucket's folder."""
         folder = parse_bucket_uri(request.gcs_source.metadata_bucket_uri)
         stem = PurePosixPath(uri.name).stem
-        prefix = f"{folder.name.rstrip('/')}/" if folder.name else ""
-        content = await self._core.objects.read(GcsUri(folder.bucket, f"{prefix}{stem}.json"))
+        content = await self._core.objects.read(GcsUri(folder.bucket, f"{folder.name}{stem}.json"))
         try:
             metadata = orjson.loads(content)
         except orjson.JSONDecodeError as error:

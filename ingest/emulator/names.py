@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ingest.emulator import protos
 from ingest.emulator.problems import invalid, permission_denied
 
 _PROJECT = r"[a-z0-9](?:[a-z0-9.:-]{0,61}[a-z0-9])?"
@@ -61,6 +62,19 @@ class Names:
         if self.project_number is not None and project.isdigit():
             raise permission_denied(f"Permission denied on resource project {project}.")
         return self.project_number or project
+
+
+def check_selector(names: Names, selector: protos.Pb) -> None:
+    """Raise unless an AnnotatorSelector names phrase matchers and issue models as they are named.
+
+    One that doesn't exist finds nothing (assumed).
+    """
+    for field, collection in (
+        ("phrase_matchers", "phraseMatchers"),
+        ("issue_models", "issueModels"),
+    ):
+        for name in getattr(selector, field):
+            names.child(name, collection, f"annotator_selector.{field}")
 
 
 def checked_conversation_id(conversation_id: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from ingest.emulator import protos
-from ingest.emulator.core import Core
+from ingest.emulator.core import DEFAULT_LANGUAGE, Core
+from ingest.emulator.names import check_selector
 from ingest.emulator.problems import invalid
 from ingest.emulator.times import check_ttl
 
@@ -16,6 +19,12 @@ _EVENTS = frozenset(
     | {"ingest-conversations", "update-conversation", "upload-conversation"}
 )
 _SUFFIX = "/settings"
+_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
+_TEMPLATES = {
+    f"{kind}_template": re.compile(rf"projects/[^/]+/(?:locations/[^/]+/)?{kind}Templates/[^/]+")
+    for kind in ("deidentify", "inspect")
+}
+"""The documents show one with a location and one without; both take either (assumed)."""
 
 
 class SettingsMethods:
@@ -49,7 +58,9 @@ class SettingsMethods:
             raise invalid(f"Invalid update_mask '{','.join(mask.paths)}'.")
         settings = self._core.settings(parent)
         mask.MergeMessage(request.settings, settings, True, True)
+        settings.language_code = settings.language_code or DEFAULT_LANGUAGE
         _check(settings)
+        check_selector(self._core.names, settings.analysis_config.annotator_selector)
         if settings.HasField("conversation_ttl"):
             check_ttl(settings.conversation_ttl, self._core.clock.now(), "conversation_ttl")
         now = protos.timestamp(self._core.clock.now())
@@ -70,6 +81,13 @@ def _check(settings: protos.Pb) -> None:
     unknown = sorted(set(settings.pubsub_notification_settings) - _EVENTS)
     if unknown:
         raise invalid(f"Invalid pubsub_notification_settings key '{unknown[0]}'.")
+    for topic in settings.pubsub_notification_settings.values():
+        if not _TOPIC.fullmatch(topic):
+            raise invalid(f"Invalid topic '{topic}': use projects/{{project}}/topics/{{topic}}.")
+    for field, pattern in _TEMPLATES.items():
+        template = getattr(settings.redaction_config, field)
+        if template and not pattern.fullmatch(template):
+            raise invalid(f"Invalid redaction_config.{field} '{template}'.")
     config = settings.analysis_config
     for name in (
         "runtime_integration_analysis_percentage",
