@@ -80,6 +80,25 @@ def test_every_model_and_seed_has_a_tested_key(manifest: dict[str, Any]) -> None
     assert keyless == WITHOUT_IDENTITY
 
 
+def test_every_rule_with_a_case_or_a_window_has_unit_tests_of_both_runs(
+    manifest: dict[str, Any],
+) -> None:
+    runs: dict[str, set[bool | None]] = {}
+    for test in manifest["unit_tests"].values():
+        override = (test["overrides"] or {}).get("macros", {}).get("is_incremental")
+        for node in test["depends_on"]["nodes"]:
+            runs.setdefault(node, set()).add(override)
+    untested = {
+        model["name"]
+        for model in _models(manifest)
+        if re.search(r"\bcase\b|\bover\b|latest_by\(", _without_comments(model["raw_code"]))
+        and not runs.get(model["unique_id"], set())
+        >= ({True, False} if model["config"]["materialized"] == "incremental" else {None})
+    }
+
+    assert untested == set()
+
+
 def test_lists_of_accepted_values_are_those_of_the_sidecar() -> None:
     columns = {
         column["name"]: test["accepted_values"]["arguments"]["values"]
@@ -211,6 +230,10 @@ def test_paths_that_models_read_are_in_the_staging_sql() -> None:
     }
 
     assert {leaf for leaf in leaves if leaf not in text} == set()
+
+
+def _without_comments(sql: str) -> str:
+    return re.sub(r"\{#.*?#\}", "", sql, flags=re.DOTALL)
 
 
 def _type(field: dict[str, Any]) -> str:
