@@ -30,19 +30,50 @@ analyses as (
     select
         conversation_id,
         max(ci_name) as ci_conversation_name,
-        max(regexp_extract(analysis_name, r'([^/]+)$')) as ci_analysis_id
+        max(regexp_extract(analysis_name, r'([^/]+)$')) as ci_analysis_id,
+        max(ci_updated_at) as last_update_at
     from coach_raw.ci_conversations
+    where _landed_at >= timestamp '2020-01-01 00:00:00+00'
+    group by conversation_id
+),
+
+events as (
+    select
+        conversation_id,
+        countif(outcome = 'failed') as retry_count,
+        max(if(outcome = 'failed', error_message, null)) as last_error,
+        max_by(outcome, ended_at) = 'failed' as is_failed,
+        max(ended_at) as last_event_at
+    from coach_raw.pipeline_events
     where _landed_at >= timestamp '2020-01-01 00:00:00+00'
     group by conversation_id
 )
 
-select files.*, analyses.ci_conversation_name, analyses.ci_analysis_id
-from files left join analyses on files.conversation_id = analyses.conversation_id
+select
+    files.conversation_id,
+    files.transcript_uri_raw,
+    files.metadata_uri_raw,
+    files.has_transcript,
+    files.has_metadata,
+    case
+        when analyses.ci_analysis_id is not null then 'ENRICHED'
+        when events.is_failed then 'FAILED'
+        when analyses.ci_conversation_name is not null then 'INGESTED'
+        else 'NEW'
+    end as status,
+    analyses.ci_conversation_name,
+    analyses.ci_analysis_id,
+    events.retry_count,
+    events.last_error,
+    files.created_at,
+    greatest(
+        files.created_at, events.last_event_at, coalesce(analyses.last_update_at, files.created_at)
+    ) as updated_at
+from files
+inner join events on files.conversation_id = events.conversation_id
+left join analyses on files.conversation_id = analyses.conversation_id
 """
-COLUMNS = (
-    "conversation_id, transcript_uri_raw, metadata_uri_raw, has_transcript, has_metadata, "
-    "ci_conversation_name, ci_analysis_id, created_at"
-)
+QUESTION = "select * from coach.conversation_registry_v1 order by conversation_id"
 
 
 def test_upgrading_from_version_1_keeps_every_conversation(
@@ -54,15 +85,21 @@ def test_upgrading_from_version_1_keeps_every_conversation(
         warehouse.client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
         warehouse.client.create_dataset(dataset, timeout=60)
     warehouse.rows(VERSION_1)
-    question = f"select {COLUMNS} from coach.conversation_registry_v1 order by conversation_id"
-    before = warehouse.rows(question)
+    before = warehouse.rows(QUESTION)
 
     project = DbtProject(tmp_path_factory.mktemp("upgrade"), warehouse.endpoint)
     project.run("run", "--full-refresh", "--select", "+conversation_registry")
 
     table = warehouse.client.get_table("coach.conversation_registry_v1", timeout=60)
     versions = warehouse.rows("select count(*) as n from coach.conversation_registry")
-    assert len(before) == 7
-    assert warehouse.rows(question) == before
+    contract = project.manifest()["nodes"]["model.conversation_coach.conversation_registry.v1"]
+    statuses = {row["conversation_id"]: row["status"] for row in before}
+    assert [list(row) for row in before] == [list(contract["columns"])] * 7
+    assert (statuses["c-plain"], statuses["c-late"], statuses["c-fail"]) == (
+        "ENRICHED",
+        "NEW",
+        "FAILED",
+    )
+    assert warehouse.rows(QUESTION) == before
     assert table.table_type == "VIEW"
     assert versions == [{"n": 7}]
