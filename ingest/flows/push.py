@@ -20,7 +20,7 @@ from ingest.choices import Mode
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.raw_records import RawRow
 from ingest.domain.sharding import Shard
-from ingest.errors import RemoteError
+from ingest.errors import InputError, RemoteError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.bulk import analyse_in_bulk
@@ -41,13 +41,25 @@ BULK_THRESHOLD = 1000
 
 @dataclass(frozen=True)
 class PushOptions:
-    """What one push does."""
+    """What one push does; a bulk run that ends before the analysis raises InputError."""
 
     run_id: str
     until: Step = Step.LAND
     mode: Mode = Mode.AUTO
     shard: Shard = field(default_factory=Shard)
     summarization: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode is Mode.BULK and not self.reaches_analysis:
+            raise InputError(
+                f"--mode bulk analyses, and --until {self.until} ends before that",
+                "leave out --mode, or give --until analyse or land",
+            )
+
+    @property
+    def reaches_analysis(self) -> bool:
+        """Whether anything is analysed."""
+        return self.until in (Step.ANALYSE, Step.LAND)
 
 
 class Push:
@@ -143,8 +155,8 @@ class Push:
         if self._options.mode is not Mode.AUTO:
             return self._options.mode is Mode.BULK
         is_alone = self._options.shard.count == 1
-        reaches_analysis = self._options.until in (Step.ANALYSE, Step.LAND)
-        return is_alone and reaches_analysis and (count or 0) >= BULK_THRESHOLD
+        is_big = (count or 0) >= BULK_THRESHOLD
+        return is_alone and self._options.reaches_analysis and is_big
 
     async def _analyse_in_bulk(
         self, services: Services, date: dt.date, items: Sequence[SourceConversation]
