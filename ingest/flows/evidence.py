@@ -1,7 +1,8 @@
-"""What the systems say has been done for a range of conversations: objects, raw rows, tombstones.
+"""What the systems say has been done for a chunk of conversations: objects, raw rows, tombstones.
 
 One parametrised query and one listing a chunk, so a second push of unchanged conversations
-makes no call to CI at all.
+makes no call to CI at all. What is kept is of the chunk's own ids, so it doesn't grow with what
+others have landed between them.
 """
 
 from __future__ import annotations
@@ -84,11 +85,7 @@ class EvidenceReader:
         """Return the evidence of these conversations of one date, in whatever order they are."""
         evidence = Evidence()
         evidence.objects_by_name = await self._objects(batch_date, conversation_ids)
-        rows = (
-            await self._attempts.run(
-                lambda: self._rows(min(conversation_ids), max(conversation_ids))
-            )
-        ).value
+        rows = (await self._attempts.run(lambda: self._rows(conversation_ids))).value
         for row in rows:
             if row["fact"] == "file":
                 evidence.add_landed_file(row)
@@ -113,15 +110,24 @@ class EvidenceReader:
         found = every_item(
             self._attempts, lambda token: self._store.list(f"{batch_date}/", first, end, token)
         )
-        return {stored.name: stored async for stored in found}
+        own = set(conversation_ids)
+        return {
+            stored.name: stored async for stored in found if stored.name.split("/", 2)[1] in own
+        }
 
-    async def _rows(self, first_id: str, last_id: str) -> list[dict[str, Any]]:
-        rows = await self._sink.query(self.sql(), {"first_id": first_id, "last_id": last_id})
-        return [dict(row) for row in rows]
+    async def _rows(self, conversation_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        ids = sorted(conversation_ids)
+        return await self._sink.query(
+            self.sql(), {"ids": ids, "first_id": ids[0], "last_id": ids[-1]}
+        )
 
     def sql(self) -> str:
-        """Return the query; its parameters are `first_id` and `last_id`."""
-        in_range = f"{_ANY_PARTITION} and conversation_id between @first_id and @last_id"
+        """Return the query; its parameters are `ids`, and `first_id` and `last_id` of them."""
+        # The range prunes clusters, which a membership in an array doesn't.
+        in_range = (
+            f"{_ANY_PARTITION} and conversation_id between @first_id and @last_id "
+            "and conversation_id in unnest(@ids)"
+        )
         return f"""
             select
                 'file' as fact, conversation_id, kind, uri, generation, batch_date,

@@ -48,7 +48,9 @@ def answer(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]
 def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     def in_range(table: str) -> list[Row]:
         first, last = parameters["first_id"], parameters["last_id"]
-        return [row for row in sink.rows[table] if first <= row["conversation_id"] <= last]
+        ids = set(parameters["ids"])
+        assert (first, last) == (min(ids), max(ids))
+        return [row for row in sink.rows[table] if row["conversation_id"] in ids]
 
     return [
         *(_fact("file", row) for row in in_range(CONVERSATION_FILES)),

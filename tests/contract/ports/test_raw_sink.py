@@ -216,6 +216,31 @@ def test_evidence_keeps_to_its_ids_and_finds_those_that_begin_alike(ports: Ports
     assert sorted(two.objects_by_name) == sorted(f"{DAY}/{id_}/metadata.json" for id_ in ids[:2])
 
 
+def test_evidence_holds_nothing_of_those_that_lie_between_its_ids(ports: Ports) -> None:
+    first, between, last = ids = [f"{ports.prefix}-{name}" for name in "abc"]
+    load(ports, "ci_conversations", "states", *(stamped(a_state(id_, 1, None)) for id_ in ids))
+    load(ports, "conversation_files", "files", *(stamped(a_file(ports, id_, 1)) for id_ in ids))
+    load(ports, "pipeline_events", "events", *(stamped(an_event(id_, Step.FORGET)) for id_ in ids))
+    for id_ in ids:
+        ports.run(
+            ports.store.put(
+                f"{DAY}/{id_}/metadata.json",
+                b"{}",
+                content_type="application/json",
+                content_sha256="ab" * 32,
+                if_generation_match=0,
+            )
+        )
+
+    found = evidence(ports, last, first)
+
+    assert between not in found.landed_state_by_id
+    assert found.forgotten_ids == {first, last}
+    assert sorted(found.landed_state_by_id) == [first, last]
+    assert sorted(found.newest_file_by_id) == [(first, "metadata"), (last, "metadata")]
+    assert sorted(found.objects_by_name) == [f"{DAY}/{i}/metadata.json" for i in (first, last)]
+
+
 def test_revisions_that_are_landed_are_told_once(ports: Ports) -> None:
     row = matcher_row(
         matcher_id=ports.prefix,
