@@ -29,7 +29,20 @@ def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitC
         echo_json([_as_dict(check) for check in checks])
     else:
         _print(checks)
-    return ExitCode.SOME_FAILED if any(check.mismatches for check in checks) else ExitCode.OK
+    if not _compared(checks):
+        say("error: nothing was compared: no place holds anything")
+        say("hint:  name another date, or see `ingest doctor` for bucket and datasets")
+    return exit_code(checks)
+
+
+def exit_code(checks: Sequence[DateCheck]) -> ExitCode:
+    """Return success only when something was compared and nothing differs."""
+    is_equal = not any(check.mismatches for check in checks)
+    return ExitCode.OK if is_equal and _compared(checks) else ExitCode.SOME_FAILED
+
+
+def _compared(checks: Sequence[DateCheck]) -> list[DateCheck]:
+    return [check for check in checks if check.mismatches or not check.is_empty]
 
 
 async def _verify(

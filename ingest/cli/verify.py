@@ -21,7 +21,8 @@ def verify(
 ) -> None:
     """Compare files, bucket, CI, raw tables and marts by content hash, date by date.
 
-    Exits with 1 when anything differs, so it serves as a nightly check.
+    Exits with 1 when anything differs or nothing was there to compare, so it serves as a nightly
+    check. Without a source, dates are those that bucket, raw tables or marts know.
 
     Example: ingest verify seeds/conversations/2025-12-28
     """

@@ -1,36 +1,25 @@
 """Verify: files = bucket = CI = raw tables = marts, conversation by conversation, for one date.
 
-Compared are content hashes, not counts alone, and each place is asked itself: nothing is taken
-from what a run has reported.
+Compared are content hashes, not counts alone, and checksums of the bytes between bucket and raw
+tables, since a hash is only what whoever wrote the object has said of it. Each place is asked
+itself: nothing is taken from what a run has reported.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
-import orjson
-
-from ingest.domain.conversation import FileKind
-from ingest.domain.fault import Fault
-from ingest.domain.fingerprint import json_sha256
-from ingest.domain.object_paths import parse_batch_date
-from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
-from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.outside import Outside
-from ingest.flows.pages import every_item
 from ingest.flows.source import Source
+from ingest.flows.verify_places import Files, Hashes, Places
 
 PLACES = ("files", "bucket", "ci", "raw_files", "raw_ci", "marts")
 _PLACES_OF_NEWEST = ("ci", "raw_ci", "marts")
 """Places that know a conversation by the date folder of its newest files only."""
-Hashes = tuple[str | None, str | None]
-"""SHA-256 of metadata and of transcript."""
 
 
 @dataclass(frozen=True)
@@ -50,34 +39,43 @@ class DateCheck:
     counts: Counter[str] = field(default_factory=Counter)
     mismatches: list[Mismatch] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no place holds anything, so that nothing was compared."""
+        return not any(self.counts.values())
+
 
 class Verify:
     """Compares the places."""
 
     def __init__(self, outside: Outside, attempts: Attempts) -> None:
-        self._outside = outside
-        self._attempts = attempts
+        self._places = Places(outside, attempts)
 
     async def dates(self) -> list[dt.date]:
-        """Return the date folders of the bucket."""
-        folders = (await self._attempts.run(lambda: self._outside.store.folders(""))).value
-        found = (parse_batch_date(folder.rstrip("/")) for folder in folders)
-        return [date for date in found if date is not None]
+        """Return the dates that any place but CI knows, in order."""
+        return await self._places.dates()
 
     async def check(self, date: dt.date, source: Source | None) -> DateCheck:
         """Return counts and differences of one date; `source` adds the files as a place."""
         check = DateCheck(date)
-        forgotten = await self._forgotten()
-        moved_on = await self._delivered_later(date)
+        asked = self._places
+        forgotten = await asked.forgotten()
+        moved_on = await asked.delivered_later(date)
+        bucket, raw_files = await asked.bucket(date), await asked.raw_files(date)
+        marts = await asked.marts(date)
+        if marts is None:
+            check.mismatches.append(
+                Mismatch("", "marts", "conversation_registry_current is missing: run `dbt build`")
+            )
         places: dict[str, Mapping[str, Hashes]] = {
-            "bucket": await self._bucket(date),
-            "ci": await self._ci(date),
-            "raw_files": await self._raw_files(date),
-            "raw_ci": await self._raw_ci(date),
-            "marts": await self._marts(date, check),
+            "bucket": bucket.hashes,
+            "ci": await asked.ci(date),
+            "raw_files": raw_files.hashes,
+            "raw_ci": await asked.raw_ci(date),
+            "marts": marts or {},
         }
         if source is not None:
-            places = {"files": await self._files(source, date), **places}
+            places = {"files": await asked.files(source, date), **places}
         for place, held in places.items():
             check.counts[place] = len(held.keys() - forgotten)
         first_place, expected = next(iter(places.items()))
@@ -86,145 +84,8 @@ class Verify:
             if place in _PLACES_OF_NEWEST:
                 wanted = {id_: hashes for id_, hashes in expected.items() if id_ not in moved_on}
             check.mismatches += _compare(first_place, wanted, place, held, forgotten)
+        check.mismatches += _other_bytes(bucket, raw_files, forgotten)
         return check
-
-    async def _files(self, source: Source, date: dt.date) -> dict[str, Hashes]:
-        found: dict[str, dict[FileKind, str | None]] = {}
-        async for entry in source.walk():
-            if isinstance(entry, Fault) or entry.batch_date != date:
-                continue
-            contents, _ = (await self._attempts.run(entry.read)).value
-            for kind, content in contents.items():
-                kinds = found.setdefault(entry.conversation_id, {})
-                try:
-                    kinds[kind] = json_sha256(orjson.loads(content))
-                except orjson.JSONDecodeError:
-                    kinds[kind] = "not JSON"
-        return _hashes_by_id(found)
-
-    async def _bucket(self, date: dt.date) -> dict[str, Hashes]:
-        found: dict[str, dict[FileKind, str | None]] = {}
-        store = self._outside.store
-        async for stored in every_item(
-            self._attempts, lambda token: store.list(f"{date}/", page_token=token)
-        ):
-            parts = stored.name.split("/")
-            kind = _KIND_BY_NAME.get(parts[-1])
-            if len(parts) == 3 and kind is not None:
-                sha256 = stored.content_sha256
-                if sha256 is None:
-                    content = await self._attempts.run(partial(store.read, stored.name))
-                    sha256 = json_sha256(orjson.loads(content.value))
-                found.setdefault(parts[1], {})[kind] = sha256
-        return _hashes_by_id(found)
-
-    async def _ci(self, date: dt.date) -> dict[str, Hashes]:
-        found: dict[str, Hashes] = {}
-        filter_ = f'labels.batch_date="{date}"'
-        list_ = self._outside.insights.list_conversations
-        async for held in every_item(self._attempts, lambda token: list_(filter_, token)):
-            labels = held.labels
-            found[held.conversation_id] = (
-                labels.get("metadata_sha256"),
-                labels.get("transcript_sha256"),
-            )
-        return found
-
-    async def _raw_files(self, date: dt.date) -> dict[str, Hashes]:
-        rows = await self._query(
-            f"""
-            select conversation_id, kind, content_sha256
-            from {self._outside.sink.table(CONVERSATION_FILES)}
-            where _landed_at >= timestamp('2000-01-01') and batch_date = @date
-            qualify row_number() over (
-                partition by conversation_id, kind order by generation desc
-            ) = 1
-            """,
-            {"date": date},
-        )
-        found: dict[str, dict[FileKind, str | None]] = {}
-        for row in rows:
-            kinds = found.setdefault(row["conversation_id"], {})
-            kinds[FileKind(row["kind"])] = row["content_sha256"]
-        return _hashes_by_id(found)
-
-    async def _raw_ci(self, date: dt.date) -> dict[str, Hashes]:
-        rows = await self._query(
-            f"""
-            select conversation_id, metadata_sha256, transcript_sha256
-            from (
-                select
-                    conversation_id, metadata_sha256, transcript_sha256,
-                    json_value(payload, '$.labels.batch_date') as batch_date,
-                    row_number() over (
-                        partition by conversation_id order by ci_updated_at desc, _landed_at desc
-                    ) as recency
-                from {self._outside.sink.table(CI_CONVERSATIONS)}
-                where _landed_at >= timestamp('2000-01-01')
-            ) as states
-            where recency = 1 and batch_date = @date
-            """,
-            {"date": date.isoformat()},
-        )
-        return {row["conversation_id"]: _both(row) for row in rows}
-
-    async def _marts(self, date: dt.date, check: DateCheck) -> dict[str, Hashes]:
-        sink = self._outside.sink
-        try:
-            rows = await self._query(
-                f"""
-                select conversation_id, metadata_sha256, transcript_sha256
-                from {sink.mart("conversation_registry_current")}
-                where batch_date = @date
-                """,
-                {"date": date},
-            )
-        except RemoteError as error:
-            if error.code != "NOT_FOUND":
-                raise
-            check.mismatches.append(
-                Mismatch("", "marts", "conversation_registry_current is missing: run `dbt build`")
-            )
-            return {}
-        return {row["conversation_id"]: _both(row) for row in rows}
-
-    async def _forgotten(self) -> set[str]:
-        rows = await self._query(
-            f"""
-            select distinct conversation_id
-            from {self._outside.sink.table(PIPELINE_EVENTS)}
-            where _landed_at >= timestamp('2000-01-01') and step = 'forget'
-                and outcome = 'succeeded'
-            """,
-            {},
-        )
-        return {row["conversation_id"] for row in rows}
-
-    async def _delivered_later(self, date: dt.date) -> set[str]:
-        """Return the conversations of the date whose newest version came in a later folder."""
-        rows = await self._query(
-            f"""
-            select conversation_id
-            from (
-                select conversation_id, batch_date, row_number() over (
-                    partition by conversation_id, kind order by generation desc
-                ) as recency
-                from {self._outside.sink.table(CONVERSATION_FILES)}
-                where _landed_at >= timestamp('2000-01-01')
-            ) as files
-            where recency = 1
-            group by conversation_id
-            having max(batch_date) > @date
-            """,
-            {"date": date},
-        )
-        return {row["conversation_id"] for row in rows}
-
-    async def _query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        return (await self._attempts.run(lambda: self._outside.sink.query(sql, parameters))).value
-
-
-_KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
 
 
 def _compare(
@@ -257,12 +118,15 @@ def _agree(want: Hashes, have: Hashes) -> bool:
     return all(w is None or w == h for w, h in zip(want, have, strict=True))
 
 
-def _hashes_by_id(found: Mapping[str, Mapping[FileKind, str | None]]) -> dict[str, Hashes]:
-    return {
-        conversation_id: (kinds.get(FileKind.METADATA), kinds.get(FileKind.TRANSCRIPTION))
-        for conversation_id, kinds in found.items()
+def _other_bytes(bucket: Files, raw_files: Files, forgotten: set[str]) -> list[Mismatch]:
+    """Return the conversations of equal hashes whose bytes differ."""
+    different = {
+        key[0]
+        for key, checksum in bucket.checksums.items()
+        if raw_files.checksums.get(key, checksum) != checksum
     }
-
-
-def _both(row: Mapping[str, Any]) -> Hashes:
-    return row["metadata_sha256"], row["transcript_sha256"]
+    return [
+        Mismatch(conversation_id, "raw_files", "checksum differs from bucket")
+        for conversation_id in sorted(different - forgotten)
+        if bucket.hashes[conversation_id] == raw_files.hashes[conversation_id]
+    ]

@@ -145,7 +145,17 @@ def _states_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> 
 def _registry(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     if sink.registry is None:
         raise RemoteError("fake: no mart", code="NOT_FOUND")
+    if "distinct batch_date" in sql:
+        return _dates(sink.registry)
     return [row for row in sink.registry if row["batch_date"] == parameters["date"]]
+
+
+def _file_dates(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    return _dates(sink.rows[CONVERSATION_FILES])
+
+
+def _dates(rows: list[Row]) -> list[Row]:
+    return [{"batch_date": date} for date in sorted({row["batch_date"] for row in rows})]
 
 
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
@@ -158,4 +168,5 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "conversation_id, kind, content_sha256": _files_of_date,
     "'$.labels.batch_date'": _states_of_date,
     "conversation_registry_current": _registry,
+    "select distinct batch_date": _file_dates,
 }

@@ -150,6 +150,10 @@ class World:
         flow = Verify(self.outside(), self.attempts())
         return await flow.check(dt.date.fromisoformat(date), source)
 
+    async def verified_dates(self) -> list[str]:
+        """Return the dates that a plain verify would check."""
+        return [str(date) for date in await Verify(self.outside(), self.attempts()).dates()]
+
     async def forget(self, conversation_id: str) -> Forgotten:
         """Forget a conversation, a second after the run before."""
         self.clock.advance(1)

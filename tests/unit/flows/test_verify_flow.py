@@ -158,6 +158,73 @@ def test_an_object_without_our_hash_is_read(tmp_path: Path) -> None:
     assert world.store.trouble.calls["read"] == 3
 
 
+def test_a_date_folder_that_has_gone_from_the_bucket_is_still_a_date(tmp_path: Path) -> None:
+    world, ids = pushed(tmp_path, 1)
+    for kind in ("metadata", "transcription"):
+        world.store.hide(f"{DATE}/{ids[0]}/{kind}.json")
+
+    dates = asyncio.run(world.verified_dates())
+    found = check(world)
+
+    assert dates == [DATE]
+    assert found.mismatches == [
+        Mismatch(ids[0], place, "not in bucket") for place in ("ci", "raw_files", "raw_ci", "marts")
+    ]
+
+
+@pytest.mark.parametrize("known_by", ["bucket", "raw", "marts"])
+def test_dates_are_those_that_any_place_knows(tmp_path: Path, known_by: str) -> None:
+    world, _ = pushed(tmp_path, 1)
+    if known_by != "bucket":
+        for name in world.store.live_names:
+            world.store.hide(name)
+    if known_by != "raw":
+        world.sink.rows["conversation_files"] = []
+    if known_by != "marts":
+        world.sink.registry = None
+
+    assert asyncio.run(world.verified_dates()) == [DATE]
+
+
+def test_a_date_of_which_no_place_holds_anything_is_empty(tmp_path: Path) -> None:
+    world, _ = pushed(tmp_path, 1)
+
+    assert [check(world, date).is_empty for date in (DATE, LATER_DATE)] == [False, True]
+
+
+def test_an_object_that_is_no_json_differs(tmp_path: Path) -> None:
+    world, ids = pushed(tmp_path, 1)
+    replace_object(world, f"{DATE}/{ids[0]}/metadata.json", b"{", content_sha256=None)
+
+    places = ("ci", "raw_files", "raw_ci", "marts")
+    assert check(world).mismatches == [
+        Mismatch(ids[0], place, "differs from bucket") for place in places
+    ]
+
+
+def test_other_bytes_under_the_hash_of_the_old_ones_differ(tmp_path: Path) -> None:
+    world, ids = pushed(tmp_path, 2)
+    name = f"{DATE}/{ids[0]}/metadata.json"
+    replace_object(world, name, b"{}", world.store._live[name].content_sha256)
+
+    assert check(world).mismatches == [
+        Mismatch(ids[0], "raw_files", "checksum differs from bucket")
+    ]
+
+
+def replace_object(world: World, name: str, content: bytes, content_sha256: str | None) -> None:
+    """Write it as somebody else does, past the pipeline."""
+    asyncio.run(
+        world.store.put(
+            name,
+            content,
+            content_type="application/json",
+            content_sha256=content_sha256,
+            if_generation_match=world.store._live[name].generation,
+        )
+    )
+
+
 FAULTS: list[tuple[str, str, int]] = [
     ("store", "list", 1),
     ("store", "list", 3),
