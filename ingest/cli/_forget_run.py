@@ -41,7 +41,9 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
         say("hint:  run the same command again; if it stays, look at holds and retention")
         return ExitCode.SOME_FAILED
     say("run `dbt build` to remove it from the marts")
-    return ExitCode.OK
+    for failure in forgotten.failures:
+        say(f"failed: batch: {failure.step.value}: {failure.code}: {failure.message}")
+    return ExitCode.SOME_FAILED if forgotten.failures else ExitCode.OK
 
 
 async def _traces(settings: Settings, conversation_id: ConversationId) -> Traces:

@@ -85,7 +85,6 @@ async def _reanalyze(
     run_id = new_run_id()
     async with outside(settings, progress) as real:
         attempts, landing = landing_of(real, settings, run_id)
-        await landing.recover()
         flow = Reanalyze(real, settings, attempts, landing, run_id, because)
         stop_on_signals(flow.stop)
         return await flow.run(selected, await flow.profile())

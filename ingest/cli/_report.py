@@ -29,7 +29,7 @@ def show_failures(report: BatchReport) -> None:
     """Print one line a conversation that failed."""
     for failure in report.failures[:_FAILURE_LINES]:
         say(
-            f"failed: {failure.conversation_id}: {failure.step.value}: "
+            f"failed: {failure.conversation_id or 'batch'}: {failure.step.value}: "
             f"{failure.code}: {printable(failure.message)}"
         )
     if len(report.failures) > _FAILURE_LINES:

@@ -2,7 +2,8 @@
 
 `<batch_date>/<conversation_id>/<kind>.json` holds the source files,
 `ci-transcripts/<batch_date>/<conversation_id>/<sha256>.json` the content-addressed transcripts
-that CI reads, `_landing/<table>/<sha256>.json.gz` the batches that BigQuery loads.
+that CI reads, `_landing/<table>/<sha256>.json.gz` the batches that BigQuery loads, and
+`_landing_failed/` those that it refuses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ingest.errors import InputError
 
 CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
 LANDING_PREFIX = "_landing/"
+LANDING_FAILED_PREFIX = "_landing_failed/"
 PULL_WATERMARK_OBJECT = "_pull/complete_until.json"
 _DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -47,7 +47,7 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One conversation that did not get through."""
+    """One conversation that did not get through; a batch of rows has no `conversation_id`."""
 
     conversation_id: str
     step: Step
@@ -74,9 +74,13 @@ class BatchReport:
             self.failures.append(failure)
             self.states[ItemState.FAILED] += 1
 
+    def fail_batches(self, failures: Iterable[Failure]) -> None:
+        """Add batches of an earlier run that can't be landed; they are no conversations."""
+        self.failures += failures
+
     @property
     def exit_code(self) -> ExitCode:
-        """0 only when every conversation is done or was done before."""
+        """0 only when every conversation is done or was done before, and nothing else failed."""
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
         unfinished = sum(
@@ -88,4 +92,4 @@ class BatchReport:
                 ItemState.INTERRUPTED,
             )
         )
-        return ExitCode.SOME_FAILED if unfinished else ExitCode.OK
+        return ExitCode.SOME_FAILED if unfinished or self.failures else ExitCode.OK

@@ -88,6 +88,10 @@ class Attempts:
         since = self._failing_since
         return since is not None and self._clock.monotonic() - since > self._budget_sec
 
+    async def pause(self, number: int) -> None:
+        """Return after the jittered wait that follows the nth failure of something repeated."""
+        await self._clock.sleep(self._rng.uniform(0, min(LONGEST_WAIT_SEC, 2.0**number)))
+
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after_sec if isinstance(error, RemoteError) else 0.0

@@ -17,7 +17,7 @@ from functools import partial
 
 from ingest.domain.conversation import ConversationId
 from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, parse_batch_date
-from ingest.domain.outcome import Outcome, Step
+from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import (
     CI_CONVERSATIONS,
     CONVERSATION_FILES,
@@ -56,6 +56,8 @@ class Forgotten:
     conversation_id: str
     before: Traces
     after: Traces
+    failures: tuple[Failure, ...] = ()
+    """Batches of earlier runs that had to be set aside."""
 
 
 class Forget:
@@ -70,7 +72,7 @@ class Forget:
     async def run(self, conversation_id: ConversationId) -> Forgotten:
         """Erase the conversation, count what is left, and leave the tombstone when that is none."""
         started_at = self._outside.clock.now()
-        await self._landing.recover()
+        recovered = await self._landing.recover()
         prefixes = await self.prefixes(conversation_id)
         before = await self.traces(conversation_id, prefixes)
         await self._attempts.run(
@@ -83,7 +85,7 @@ class Forget:
         after = await self.traces(conversation_id, prefixes)
         if after.is_clean:
             await self._leave_tombstone(conversation_id, started_at)
-        return Forgotten(conversation_id, before, after)
+        return Forgotten(conversation_id, before, after, recovered.failures)
 
     async def traces(self, conversation_id: ConversationId, prefixes: list[str]) -> Traces:
         """Return what is there now; tombstones don't count."""

@@ -2,7 +2,11 @@
 
 A batch is first written to the bucket under `_landing/`, then loaded, then removed. What a killed
 run left there is loaded by the next one (`recover`): the job's id is made from the object's
-content hash, so a batch whose load had been started, or even finished, isn't loaded twice.
+content hash, so a batch whose load had been started, or even finished, isn't loaded twice. One that
+BigQuery keeps refusing is set aside under `_landing_failed/`, so that it holds up nothing else.
+
+Tables are landed in an order: a landed state of CI stops later runs from doing the work again, and
+with it the events that tell of it, so it comes last.
 """
 
 from __future__ import annotations
@@ -18,8 +22,15 @@ from importlib import resources
 import orjson
 
 from ingest.domain.fingerprint import sha256_hex
-from ingest.domain.object_paths import LANDING_PREFIX, landing_object
-from ingest.domain.raw_records import RawRow, timestamp
+from ingest.domain.object_paths import LANDING_FAILED_PREFIX, LANDING_PREFIX, landing_object
+from ingest.domain.outcome import Failure, Step
+from ingest.domain.raw_records import (
+    CI_CONVERSATIONS,
+    CONVERSATION_FILES,
+    PIPELINE_EVENTS,
+    RawRow,
+    timestamp,
+)
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_batch
@@ -32,6 +43,8 @@ _GZIP_WINDOW = 31
 """zlib's way to ask for gzip, whose header then holds no time: equal rows give equal bytes."""
 MAX_JOB_FAILURES = 5
 MAX_JOB_IDS = 200
+_JOB_FAILURES = ("JOB_FAILED", "JOB_FAILED_BEFORE")
+_ORDER = (PIPELINE_EVENTS, CONVERSATION_FILES, CI_CONVERSATIONS)
 _LANDING_NAME = re.compile(rf"{LANDING_PREFIX}([a-z_]+)/([0-9a-f]{{64}})\.json\.gz")
 
 OnLanded = Callable[[], None]
@@ -61,6 +74,15 @@ class _Batch:
     )
     size_bytes: int = 0
     watchers: list[tuple[OnLanded, OnLost]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What became of the batches that earlier runs had left."""
+
+    landed: int
+    failures: tuple[Failure, ...]
+    """One for each batch that was set aside."""
 
 
 class Landing:
@@ -103,7 +125,7 @@ class Landing:
         batch, self._batch = self._batch, _Batch()
         landed: dict[str, int] = {}
         try:
-            for table in sorted(batch.tables):
+            for table in sorted(batch.tables, key=_place):
                 lines = batch.tables.pop(table)
                 await self._land(table, lines.content())
                 landed[table] = lines.count
@@ -115,12 +137,36 @@ class Landing:
             on_landed()
         return landed
 
-    async def recover(self) -> int:
-        """Load the batches that an earlier run left; return how many."""
-        left = await self._left_batches()
-        for table, sha256, stored in left:
-            await self._load(table, stored.name, sha256, stored.generation)
-        return len(left)
+    async def recover(self) -> Recovered:
+        """Load the batches that an earlier run left; set aside those that BigQuery refuses."""
+        landed, failures = 0, []
+        for table, sha256, stored in sorted(
+            await self._left_batches(), key=lambda left: _place(left[0])
+        ):
+            try:
+                await self._load(table, stored.name, sha256, stored.generation)
+                landed += 1
+            except RemoteError as error:
+                if error.code not in _JOB_FAILURES:
+                    raise
+                aside = await self._set_aside(stored, sha256)
+                message = f"a batch that {table} refuses was set aside as {aside}"
+                failures.append(Failure("", Step.LAND, error.code, message))
+        return Recovered(landed, tuple(failures))
+
+    async def _set_aside(self, stored: StoredObject, sha256: str) -> str:
+        """Move a batch to where no run takes it up; return its name there."""
+        aside = stored.name.replace(LANDING_PREFIX, LANDING_FAILED_PREFIX, 1)
+        try:
+            content = (await self._attempts.run(lambda: self._store.read(stored.name))).value
+        except RemoteError as error:
+            # Another run has set it aside.
+            if error.code != "NOT_FOUND":
+                raise
+            return aside
+        await self._attempts.run(lambda: self._put(aside, content, sha256))
+        await self._attempts.run(lambda: self._store.delete(stored.name, stored.generation))
+        return aside
 
     async def _left_batches(self) -> list[tuple[str, str, StoredObject]]:
         return [
@@ -166,10 +212,16 @@ class Landing:
             except RemoteError as error:
                 failures += error.code == "JOB_FAILED"
                 is_last = failures == MAX_JOB_FAILURES or number == MAX_JOB_IDS
-                if is_last or error.code not in ("JOB_FAILED", "JOB_FAILED_BEFORE"):
+                if is_last or error.code not in _JOB_FAILURES:
                     raise
+                if error.code == "JOB_FAILED":
+                    await self._attempts.pause(failures)
         if generation:
             await self._attempts.run(lambda: self._store.delete(name, generation))
+
+
+def _place(table: str) -> int:
+    return _ORDER.index(table) if table in _ORDER else -1
 
 
 @cache

@@ -89,7 +89,7 @@ class Pull:
         """Land every selected state that isn't landed yet."""
         self._outside.progress.stage(Step.LAND.value, None)
         began_at = self._outside.clock.now()
-        await self._landing.recover()
+        self._report.fail_batches((await self._landing.recover()).failures)
         profile = await annotator_profile(
             self._outside.insights, self._attempts, self._outside.progress
         )

@@ -95,8 +95,10 @@ class Push:
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             self._outside.progress.stage(stage.value, count)
         recovered = await self._landing.recover()
-        if recovered:
-            self._outside.progress.note(f"landed {recovered} batches that an earlier run had left")
+        self._report.fail_batches(recovered.failures)
+        if recovered.landed:
+            landed = f"landed {recovered.landed} batches that an earlier run had left"
+            self._outside.progress.note(landed)
         services = await self._services()
         try:
             await self._run_dates(services, intake, is_bulk=self._is_bulk(count))

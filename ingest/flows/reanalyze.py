@@ -122,6 +122,7 @@ class Reanalyze:
 
     async def run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
         """Analyse what was selected, land the new states and events, return the report."""
+        self._report.fail_batches((await self._landing.recover()).failures)
         self._outside.progress.stage(Step.ANALYSE.value, len(selected.targets))
         self._report.fail(
             Failure(missing, Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id")

@@ -3,16 +3,26 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gzip
+from pathlib import Path
 
 import orjson
 import pytest
 
-from ingest.domain.outcome import Outcome, Step
-from ingest.domain.raw_records import RawRow, StepEvent, event_row
-from ingest.errors import RemoteError
+from ingest.domain.conversation import FileKind
+from ingest.domain.outcome import Failure, ItemState, Outcome, Step
+from ingest.domain.raw_records import (
+    RawRow,
+    StepEvent,
+    ci_conversation_row,
+    event_row,
+    file_row,
+)
+from ingest.errors import ExitCode, RemoteError
 from ingest.flows.attempts import FIRST_WAIT_SEC, LONGEST_WAIT_SEC, TRANSIENT
-from ingest.flows.landing import MAX_JOB_FAILURES, Landing, check_row
+from ingest.flows.landing import MAX_JOB_FAILURES, Landing, Recovered, check_row
+from ingest.flows.pull import PullSelection
 from tests.fakes.clock import EPOCH
+from tests.fakes.folders import write
 from tests.fakes.world import World, fake_settings
 
 
@@ -30,6 +40,32 @@ class Watched:
 
     def _land(self) -> None:
         self.landed += 1
+
+
+def a_file_row(id_: str) -> RawRow:
+    return file_row(
+        conversation_id=id_,
+        batch_date=EPOCH.date(),
+        kind=FileKind.METADATA,
+        uri="gs://b/o",
+        generation=1,
+        crc32c="AAAAAA==",
+        size_bytes=2,
+        content_sha256="ab",
+        payload={},
+    )
+
+
+def a_state_row(id_: str) -> RawRow:
+    return ci_conversation_row(
+        conversation_id=id_,
+        ci_name=f"projects/p/locations/l/conversations/{id_}",
+        analysis_name=None,
+        annotator_profile_sha256=None,
+        labels={},
+        payload={},
+        updated_at=EPOCH,
+    )
 
 
 def left_batches(world: World) -> list[str]:
@@ -88,23 +124,147 @@ def test_a_failed_job_is_followed_by_one_with_the_next_id() -> None:
     assert len(world.sink.rows["pipeline_events"]) == 1
 
 
-def test_a_batch_that_is_refused_for_good_is_lost_to_this_run_and_kept_for_the_next() -> None:
+def test_a_batch_that_is_refused_for_good_is_lost_to_this_run_and_set_aside_by_the_next() -> None:
     world = World()
     landing = world.landing()
     watched = Watched(landing, a_row())
     world.sink.refused.add("pipeline_events")
 
     assert asyncio.run(landing.flush()) == {}
-    with pytest.raises(RemoteError) as caught:
-        asyncio.run(world.landing().recover())
-    world.sink.refused.clear()
+    (left,) = left_batches(world)
     recovered = asyncio.run(world.landing().recover())
 
     assert (watched.landed, watched.lost) == (0, ["JOB_FAILED"])
-    assert caught.value.code == "JOB_FAILED"
-    assert len(world.sink.jobs) == 2 * MAX_JOB_FAILURES + 1
-    assert (recovered, len(world.sink.rows["pipeline_events"])) == (1, 1)
-    assert left_batches(world) == []
+    aside = left.replace("_landing/", "_landing_failed/")
+    message = f"a batch that pipeline_events refuses was set aside as {aside}"
+    assert recovered == Recovered(0, (Failure("", Step.LAND, "JOB_FAILED", message),))
+    assert len(world.sink.jobs) == 2 * MAX_JOB_FAILURES
+    assert (left_batches(world), world.store.live_names) == ([], [aside])
+    assert asyncio.run(world.landing().recover()) == Recovered(0, ())
+
+
+def test_a_batch_that_is_set_aside_holds_up_no_other() -> None:
+    world = World()
+    for table, id_ in (("pipeline_events", "abcd"), ("conversation_files", "efgh")):
+        landing = world.landing()
+        Watched(landing, a_row(id_) if table == "pipeline_events" else a_file_row(id_))
+        world.sink.refused.add(table)
+        asyncio.run(landing.flush())
+    world.sink.refused.remove("conversation_files")
+
+    recovered = asyncio.run(world.landing().recover())
+
+    assert (recovered.landed, len(recovered.failures)) == (1, 1)
+    assert [row["conversation_id"] for row in world.sink.rows["conversation_files"]] == ["efgh"]
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "read"])
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_fault_while_a_batch_is_set_aside_is_mended(method: str, after_effect: bool) -> None:
+    world = World()
+    landing = world.landing()
+    Watched(landing, a_row())
+    world.sink.refused.add("pipeline_events")
+    asyncio.run(landing.flush())
+    world.store.trouble.fail(method, times=2, after_effect=after_effect)
+
+    recovered = asyncio.run(world.landing().recover())
+
+    assert len(recovered.failures) == 1
+    (aside,) = world.store.live_names
+    assert aside.startswith("_landing_failed/pipeline_events/")
+
+
+def test_commands_go_on_past_a_batch_that_is_refused_and_say_so(tmp_path: Path) -> None:
+    def with_one_left() -> World:
+        world = World()
+        landing = world.landing()
+        Watched(landing, a_row())
+        world.sink.refused.add("pipeline_events")
+        asyncio.run(landing.flush())
+        world.sink.refused.clear()
+        world.sink.trouble.fail("load", "JOB_FAILED", times=MAX_JOB_FAILURES)
+        return world
+
+    write(tmp_path, "abcd-efgh")
+    pushing, pulling, forgetting = with_one_left(), with_one_left(), with_one_left()
+
+    pushed = asyncio.run(pushing.push(tmp_path))
+    pulled = asyncio.run(pulling.pull(PullSelection(is_all=True)))
+    forgotten = asyncio.run(forgetting.forget("ijkl-mnop"))
+
+    for failures in (pushed.failures, pulled.failures, forgotten.failures):
+        assert [(f.conversation_id, f.code) for f in failures] == [("", "JOB_FAILED")]
+    assert (pushed.exit_code, pulled.exit_code) == (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED)
+    assert +pushed.states == {ItemState.DONE: 1}
+
+
+def test_a_table_that_nobody_may_write_is_an_error_and_sets_nothing_aside() -> None:
+    world = World()
+    landing = world.landing()
+    Watched(landing, a_row())
+    world.sink.trouble.fail("load", "PERMISSION_DENIED", times=2)
+    asyncio.run(landing.flush())
+
+    with pytest.raises(RemoteError, match="PERMISSION_DENIED"):
+        asyncio.run(world.landing().recover())
+
+    assert len(left_batches(world)) == 1
+
+
+def test_failed_jobs_are_followed_after_a_growing_jittered_wait() -> None:
+    world = World()
+    landing = world.landing()
+    Watched(landing, a_row())
+    world.sink.refused.add("pipeline_events")
+
+    asyncio.run(landing.flush())
+
+    waits = world.clock.slept_sec
+    assert len(waits) == MAX_JOB_FAILURES - 1
+    assert all(0 < wait <= 2.0**number for number, wait in enumerate(waits, 1))
+
+
+def test_what_stops_later_runs_is_landed_last_and_recovered_last() -> None:
+    world = World()
+    order: list[str] = []
+    load = world.sink.load
+
+    async def noted(table: str, uri: str, job_id: str) -> object:
+        order.append(table)
+        return await load(table, uri, job_id)
+
+    world.sink.load = noted  # type: ignore[method-assign,assignment]
+    rows = (a_state_row("abcd"), a_file_row("abcd"), a_row("abcd"))
+
+    landing = world.landing()
+    Watched(landing, *rows)
+    asyncio.run(landing.flush())
+    flushed = order.copy()
+    for row in rows:
+        landing = world.landing()
+        Watched(landing, row)
+        world.sink.trouble.fail("load", "PERMISSION_DENIED")
+        asyncio.run(landing.flush())
+    order.clear()
+    recovered = asyncio.run(world.landing().recover())
+
+    wanted = ["pipeline_events", "conversation_files", "ci_conversations"]
+    assert (flushed, order, recovered) == (wanted, wanted, Recovered(3, ()))
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_a_run_killed_between_tables_loses_no_event(tmp_path: Path, killed_at: int) -> None:
+    world = World()
+    write(tmp_path, "abcd-efgh")
+    world.sink.trouble.fail("load", "PERMISSION_DENIED", call=killed_at, times=99)
+    asyncio.run(world.push(tmp_path))
+    world.sink.trouble.end()
+
+    asyncio.run(world.push(tmp_path))
+
+    events = {row["step"] for row in world.sink.rows["pipeline_events"]}
+    assert events == {"upload", "submit", "analyse"}
 
 
 def test_what_a_killed_run_left_is_landed_once_even_by_two_runs_at_a_time() -> None:
@@ -122,10 +282,10 @@ def test_what_a_killed_run_left_is_landed_once_even_by_two_runs_at_a_time() -> N
         )
     )
 
-    async def both() -> list[int]:
+    async def both() -> list[Recovered]:
         return list(await asyncio.gather(*(world.landing().recover() for _ in range(2))))
 
-    assert asyncio.run(both()) == [1, 1]
+    assert asyncio.run(both()) == [Recovered(1, ()), Recovered(1, ())]
     assert len(world.sink.rows["pipeline_events"]) == 1
     assert left_batches(world) == [name]
 
@@ -134,7 +294,7 @@ def test_recovery_survives_a_listing_that_fails_at_first() -> None:
     world = World()
     world.store.trouble.fail("list", times=2)
 
-    assert asyncio.run(world.landing().recover()) == 0
+    assert asyncio.run(world.landing().recover()) == Recovered(0, ())
 
 
 def test_a_batch_is_full_at_its_bound_and_its_bytes_do_not_depend_on_the_moment() -> None:
