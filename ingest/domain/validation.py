@@ -6,6 +6,7 @@ metadata and transcript are seen together. Both are pure: bytes in, faults out.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Iterator
 
@@ -75,6 +76,8 @@ def parse_file(
     faults = [*_version_faults(parsed, path), *_unknown_fields(parsed, path)]
     if isinstance(parsed, Transcription):
         faults.extend(_blank_turns(parsed, path))
+    else:
+        faults.extend(_times_without_utc(parsed, path))
     return (None if has_errors(faults) else parsed), faults
 
 
@@ -122,6 +125,15 @@ def _schema_fault(detail: ErrorDetails, path: str) -> Fault:
         rule, hint = "bad_timestamp", _TIMESTAMP_HINT
     message = "the field is missing" if type_ == "missing" else _lower_first(detail["msg"])
     return Fault(path, json_pointer(*keys), rule, message, hint)
+
+
+def _times_without_utc(metadata: Metadata, path: str) -> Iterator[Fault]:
+    for name in ("started_at", "ended_at"):
+        try:
+            getattr(metadata, name).astimezone(dt.UTC)
+        except OverflowError:
+            message = "the time lies outside the years 1 to 9999 in UTC"
+            yield Fault(path, f"/{name}", "bad_timestamp", message, _TIMESTAMP_HINT)
 
 
 def _lower_first(text: str) -> str:

@@ -13,8 +13,9 @@ from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import FileKind
 from ingest.domain.fault import Fault
 from ingest.domain.insights_format import ConversationVersion, ci_submission
-from ingest.domain.outcome import Failure, ItemState, Outcome, Step
+from ingest.domain.outcome import STAGES, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, ci_conversation_row
+from ingest.errors import IngestError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
 from ingest.flows.conversation_files import ConversationFiles
@@ -22,6 +23,7 @@ from ingest.flows.evidence import Evidence, LandedState
 from ingest.flows.source import SourceConversation, place_of
 from ingest.flows.steps import StepFailedError, Steps
 from ingest.flows.submitting import Submitting
+from ingest.flows.unexpected import unexpected
 from ingest.ports import CiConversation, Clock, InsightsApi, ObjectStore
 
 
@@ -79,7 +81,8 @@ class ConversationRun:
         self._files = ConversationFiles(services.store, evidence, source, self._steps)
 
     async def run(self) -> ItemResult:
-        """Return the result; errors of remote services become the item's failure."""
+        """Return the result; errors of remote services and unforeseen ones become the item's
+        failure."""
         failure = None
         if self._source.conversation_id in self._evidence.forgotten_ids:
             state, failure = ItemState.FAILED, self._forgotten()
@@ -88,6 +91,10 @@ class ConversationRun:
                 state = await self._run_steps()
             except StepFailedError as failed:
                 state, failure = ItemState.FAILED, failed.failure
+            except IngestError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+                state, failure = ItemState.FAILED, self._steps.fail(self._next(), unexpected(error))
         return ItemResult(
             self._source.conversation_id,
             state,
@@ -117,6 +124,9 @@ class ConversationRun:
     def _pass(self, step: Step) -> None:
         self._passed.add(step)
         self._services.on_passed(step)
+
+    def _next(self) -> Step:
+        return next((step for step in STAGES if step not in self._passed), Step.LAND)
 
     def _forgotten(self) -> Failure:
         return Failure(

@@ -9,9 +9,11 @@ from ingest.domain.fault import Fault
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.sharding import Shard
 from ingest.domain.validation import has_errors
+from ingest.errors import IngestError
 from ingest.flows.progress import Progress
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import Source, SourceConversation
+from ingest.flows.unexpected import unexpected
 from ingest.flows.validate import conversation_faults
 
 CHUNK_SIZE = 500
@@ -51,7 +53,7 @@ class Intake:
             if not self._shard.takes(entry.conversation_id):
                 continue
             count += 1
-            faults = await conversation_faults(entry)
+            faults = await _faults(entry)
             self._report.faults += faults
             if has_errors(faults):
                 self._invalid.add(_key(entry))
@@ -82,6 +84,17 @@ class Intake:
         if self._shard.index == 0:
             self._report.faults.append(fault)
             self._report.count(ItemState.INVALID)
+
+
+async def _faults(entry: SourceConversation) -> list[Fault]:
+    try:
+        return await conversation_faults(entry)
+    except IngestError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+        found = unexpected(error)
+        place = f"{entry.batch_date}/{entry.conversation_id}"
+        return [Fault(place, "", "unexpected_error", found.message, found.hint)]
 
 
 def _key(item: SourceConversation) -> tuple[dt.date, str]:

@@ -113,10 +113,12 @@ class Landing:
     def add(self, rows: list[RawRow], on_landed: OnLanded, on_lost: OnLost) -> None:
         """Take rows; one of the two is called once they are landed, or surely not."""
         stamps = {"_run_id": self._run_id, "_landed_at": timestamp(self._clock.now())}
+        lines = []
         for row in rows:
             check_row(row)
-            line = orjson.dumps({**row.values, **stamps})
-            self._batch.tables[row.table].add(line)
+            lines.append((row.table, orjson.dumps({**row.values, **stamps})))
+        for table, line in lines:
+            self._batch.tables[table].add(line)
             self._batch.size_bytes += len(line)
         self._batch.watchers.append((on_landed, on_lost))
 

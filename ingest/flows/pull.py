@@ -23,6 +23,7 @@ from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
 from ingest.flows.profile import annotator_profile
 from ingest.flows.pull_watermark import PullWatermark
+from ingest.flows.unexpected import unexpected
 from ingest.ports import CiConversation
 
 _PAGE_SIZE = 100
@@ -144,7 +145,11 @@ class Pull:
         landed = await self._landed_hashes([item.conversation_id for item in page])
         for conversation in page:
             self._outside.progress.advance(Step.LAND.value)
-            row = state_row(conversation, profile)
+            try:
+                row = state_row(conversation, profile)
+            except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+                self._lose(conversation.conversation_id, unexpected(error))
+                continue
             if (conversation.conversation_id, row.values["payload_sha256"]) in landed:
                 self._report.count(ItemState.UNCHANGED)
                 continue

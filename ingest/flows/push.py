@@ -34,6 +34,7 @@ from ingest.flows.profile import annotator_profile
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import Source, SourceConversation
+from ingest.flows.unexpected import unexpected
 from ingest.settings import Settings
 
 BULK_THRESHOLD = 1000
@@ -217,12 +218,18 @@ class Push:
                 span.set_attribute("run_id", self._options.run_id)
                 result = await ConversationRun(services, evidence, item).run()
                 span.set_attribute("state", result.state.value)
-            self._take(result)
+            self._take_or_lose(result)
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
             if self._landing.is_full:
                 await self._flush()
         finally:
             self._slots.release()
+
+    def _take_or_lose(self, result: ItemResult) -> None:
+        try:
+            self._take(result)
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            self._lose(result, unexpected(error))
 
     def _show_passed(self, step: Step) -> None:
         self._progress.advance(step.value)

@@ -16,8 +16,8 @@ from ingest.domain.costs import Estimate, billing_units, estimate
 from ingest.domain.object_paths import checked_id, parse_batch_date
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
-from ingest.errors import RemoteError
-from ingest.flows.analysis import Analyst
+from ingest.errors import RemoteError, SettingsError
+from ingest.flows.analysis import Analysed, Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_step
 from ingest.flows.landing import Landing
@@ -25,6 +25,7 @@ from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
 from ingest.flows.profile import annotator_profile
 from ingest.flows.pull import state_row
+from ingest.flows.unexpected import unexpected
 from ingest.ports import CiConversation
 from ingest.settings import Settings
 
@@ -167,8 +168,7 @@ class Reanalyze:
         return (await self._attempts.run(lambda: insights.get_conversation(conversation_id))).value
 
     async def _analyse(self, target: Target, analyst: Analyst, profile: AnnotatorProfile) -> None:
-        clock = self._outside.clock
-        started_at = clock.now()
+        started_at = self._outside.clock.now()
         labels: dict[str, str] = {}
         try:
             held = await self._get(target.conversation_id)
@@ -176,32 +176,48 @@ class Reanalyze:
                 raise RemoteError("CI: the conversation is gone", code="NOT_FOUND")
             labels = dict(held.labels)
             analysed = await analyst.ensure(held, is_new=False, replaces=target.analysis_name)
-        except RemoteError as error:
-            self._report.fail(
-                [Failure(target.conversation_id, Step.ANALYSE, error.code, error.message)]
-            )
-            ended = _Ended(started_at, Outcome.FAILED, error.attempts, None, error)
-            self._landing.add([self._event(target, labels, ended)], lambda: None, lambda _: None)
-        else:
-            self._report.effects[f"analyse_{analysed.outcome.value}"] += 1
-            latest = analysed.conversation.latest_analysis
-            ended = _Ended(
-                started_at, analysed.outcome, analysed.attempts, latest.name if latest else None
-            )
-            event = self._event(target, labels, ended)
-            self._landing.add(
-                [state_row(analysed.conversation, profile), event],
-                lambda: self._report.count(ItemState.DONE),
-                lambda error: self._report.fail(
-                    [Failure(target.conversation_id, Step.LAND, error.code, error.message)]
-                ),
-            )
+            self._land(target, labels, started_at, analysed, profile)
+        except SettingsError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            self._lose(target, labels, started_at, unexpected(error))
         finally:
             self._slots.release()
         self._outside.progress.advance(Step.ANALYSE.value)
         self._outside.progress.quota(self._outside.admission.use())
         if self._landing.is_full:
             await self._flush()
+
+    def _land(
+        self,
+        target: Target,
+        labels: dict[str, str],
+        started_at: dt.datetime,
+        analysed: Analysed,
+        profile: AnnotatorProfile,
+    ) -> None:
+        latest = analysed.conversation.latest_analysis
+        ended = _Ended(
+            started_at, analysed.outcome, analysed.attempts, latest.name if latest else None
+        )
+        rows = [state_row(analysed.conversation, profile), self._event(target, labels, ended)]
+        self._landing.add(
+            rows,
+            lambda: self._report.count(ItemState.DONE),
+            lambda error: self._report.fail(
+                [Failure(target.conversation_id, Step.LAND, error.code, error.message)]
+            ),
+        )
+        self._report.effects[f"analyse_{analysed.outcome.value}"] += 1
+
+    def _lose(
+        self, target: Target, labels: dict[str, str], started_at: dt.datetime, error: RemoteError
+    ) -> None:
+        self._report.fail(
+            [Failure(target.conversation_id, Step.ANALYSE, error.code, error.message)]
+        )
+        ended = _Ended(started_at, Outcome.FAILED, error.attempts, None, error)
+        self._landing.add([self._event(target, labels, ended)], lambda: None, lambda _: None)
 
     def _event(self, target: Target, labels: dict[str, str], ended: _Ended) -> RawRow:
         event = StepEvent(

@@ -104,6 +104,10 @@ class Steps:
         log_step(event, self._run_id)
         self.rows.append(event_row(event, self._run_id))
 
+    def fail(self, step: Step, error: RemoteError) -> Failure:
+        """Add the event of a step that failed now, and return the failure."""
+        return self._failed(step, self._clock.now(), error).failure
+
     def _failed(self, step: Step, started_at: dt.datetime, error: RemoteError) -> StepFailedError:
         self.add_event(
             step,

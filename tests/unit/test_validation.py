@@ -217,6 +217,25 @@ def test_metadata_rules(changes: dict[str, Any], expected: list[tuple[str, str, 
     assert rules_of(check(metadata_fields(**changes))) == expected
 
 
+@pytest.mark.parametrize("name", ["started_at", "ended_at"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_a_time_that_has_no_utc_is_a_bad_timestamp(name: str, moment: str) -> None:
+    content = orjson.dumps(metadata_fields(**{name: moment}))
+
+    parsed, faults = parse_file(FileKind.METADATA, content, "m.json")
+
+    assert parsed is None
+    assert faults == [
+        Fault(
+            "m.json",
+            f"/{name}",
+            "bad_timestamp",
+            "the time lies outside the years 1 to 9999 in UTC",
+            "write RFC 3339 with an offset, for example 2025-12-28T10:22:48+10:00",
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("started_at", "ended_at", "batch_date", "expected"),
     [
