@@ -41,6 +41,7 @@ def execute(
     selection: Selection,
     *,
     because: str | None,
+    summarize: bool,
     yes: bool,
     concurrency: int | None,
     log_format: LogFormat | None,
@@ -50,7 +51,7 @@ def execute(
     """Re-analyse, print the report, return the exit code."""
     settings = load_settings(concurrency=concurrency, log_format=log_format)
     say_target(settings)
-    selected, cost = run(_select(settings, selection))
+    selected, cost = run(_select(settings, selection, summarize))
     say(_sentence(cost))
     if dry_run or not selected.targets:
         empty = BatchReport()
@@ -62,7 +63,7 @@ def execute(
     if not yes:
         _ask()
     with progress_for_people() as progress:
-        report = run(_reanalyze(settings, selected, because, progress))
+        report = run(_reanalyze(settings, selected, because, summarize, progress))
     if as_json:
         echo_json(report_json(report, estimate=dataclasses.asdict(cost)))
     else:
@@ -71,23 +72,29 @@ def execute(
     return report.exit_code
 
 
-async def _select(settings: Settings, selection: Selection) -> tuple[Selected, Estimate]:
+async def _select(
+    settings: Settings, selection: Selection, summarize: bool
+) -> tuple[Selected, Estimate]:
     async with outside(settings, Silent()) as real:
         attempts, landing = landing_of(real, settings, new_run_id())
         flow = Reanalyze(real, settings, attempts, landing, "", None)
-        selected = await flow.select(selection, await flow.profile())
+        selected = await flow.select(selection, await flow.profile(summarization=summarize))
         return selected, flow.estimate(selected)
 
 
 async def _reanalyze(
-    settings: Settings, selected: Selected, because: str | None, progress: Progress
+    settings: Settings,
+    selected: Selected,
+    because: str | None,
+    summarize: bool,
+    progress: Progress,
 ) -> BatchReport:
     run_id = new_run_id()
     async with outside(settings, progress) as real:
         attempts, landing = landing_of(real, settings, run_id)
         flow = Reanalyze(real, settings, attempts, landing, run_id, because)
         stop_on_signals(flow.stop)
-        return await flow.run(selected, await flow.profile())
+        return await flow.run(selected, await flow.profile(summarization=summarize))
 
 
 def _ask() -> None:

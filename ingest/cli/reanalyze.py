@@ -19,6 +19,13 @@ def reanalyze(
     because: Annotated[
         str | None, typer.Option(help="Why; kept with the event of every new analysis.")
     ] = None,
+    summarize: Annotated[
+        bool,
+        typer.Option(
+            "--summarize",
+            help="Ask CI for summaries too (billed apart); those that have one keep it anyway.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before it starts.")] = False,
     concurrency: Concurrency = None,
     log_format: LogFormatOption = None,
@@ -37,6 +44,7 @@ def reanalyze(
     code = _reanalyze_run.execute(
         chosen,
         because=because,
+        summarize=summarize,
         yes=yes,
         concurrency=concurrency,
         log_format=log_format,

@@ -8,7 +8,8 @@ annotators and the matcher revisions in force, since a changed matcher needs a n
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ingest.domain.fingerprint import json_sha256
 
@@ -23,6 +24,9 @@ ANNOTATOR_FLAGS = (
     "run_summarization_annotator",
     "run_qa_annotator",
 )
+
+
+_SUMMARIES = "run_summarization_annotator"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class AnnotatorProfile:
     summarization: bool
     matchers: tuple[AppliedMatcher, ...]
 
-    @property
+    @cached_property
     def selector(self) -> Selector:
         """The annotator selector of CreateAnalysis; only what is named in it runs."""
         flags = {"run_sentiment_annotator", "run_entity_annotator", "run_intent_annotator"}
@@ -59,10 +63,10 @@ class AnnotatorProfile:
         if active:
             flags.add("run_phrase_matcher_annotator")
         if self.summarization:
-            flags.add("run_summarization_annotator")
+            flags.add(_SUMMARIES)
         return Selector(frozenset(flags), active)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of annotators and matcher revisions in force."""
         return _profile_sha256(
@@ -70,7 +74,23 @@ class AnnotatorProfile:
             {m.matcher_id: m.revision_id for m in self.matchers if m.is_active},
         )
 
-    @property
+    @cached_property
+    def with_summaries(self) -> AnnotatorProfile:
+        """The same profile, which asks for summaries too."""
+        return self if self.summarization else replace(self, summarization=True)
+
+    def keeping_summaries_of(self, selector: Selector) -> AnnotatorProfile:
+        """Return the profile that loses no summary when it follows that analysis."""
+        return self.with_summaries if _SUMMARIES in selector.flags else self
+
+    def is_met_by(self, profile_sha256: str | None) -> bool:
+        """Return whether an analysis that counts for that hash has all that this asks for.
+
+        One with a summary has all that a profile without asks for.
+        """
+        return profile_sha256 in (self.sha256, self.with_summaries.sha256)
+
+    @cached_property
     def in_force_since(self) -> dt.datetime:
         """The newest revision's time; an analysis asked for earlier used an older revision."""
         moments = [m.revised_at for m in self.matchers if m.is_active]
@@ -85,8 +105,11 @@ def profile_sha256_of_analysis(
     CI writes the effective selector back but not the revisions, so the time it was asked for
     tells whether the revisions now in force were used.
     """
-    if selector == profile.selector and requested_at >= profile.in_force_since:
-        return profile.sha256
+    if requested_at >= profile.in_force_since:
+        plain = replace(profile, summarization=False) if profile.summarization else profile
+        for known in (profile, plain, profile.with_summaries):
+            if selector == known.selector:
+                return known.sha256
     return _profile_sha256(selector, dict.fromkeys(selector.phrase_matchers, "before"))
 
 

@@ -54,7 +54,7 @@ class Analyst:
     def fits(self, conversation: CiConversation) -> bool:
         """Return whether the latest analysis is one of this profile."""
         latest = conversation.latest_analysis
-        return latest is not None and self.profile_sha256(conversation) == self._profile.sha256
+        return latest is not None and self._profile.is_met_by(self.profile_sha256(conversation))
 
     def profile_sha256(self, conversation: CiConversation) -> str | None:
         """Return the profile hash of the latest analysis, None without one."""

@@ -174,7 +174,7 @@ class ConversationRun:
             and file.landed_at <= landed.landed_at
             for kind, file in chosen.items()
         )
-        is_analysed = landed.annotator_profile_sha256 == self._services.profile.sha256
+        is_analysed = self._services.profile.is_met_by(landed.annotator_profile_sha256)
         return is_held and (is_analysed or self._services.until is Step.SUBMIT)
 
     def _landed_state(self) -> LandedState | None:

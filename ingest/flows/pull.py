@@ -80,6 +80,8 @@ class Pull:
         self._landing = landing
         self._watermark = PullWatermark(outside.store, attempts)
         self._report = PullReport()
+        self._taken: set[tuple[str, str]] = set()
+        """States that are not landed yet: a listing gives twice what changes while it is read."""
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -123,7 +125,7 @@ class Pull:
             ):
                 yield conversation
             return
-        for conversation_id in selection.ids:
+        for conversation_id in dict.fromkeys(selection.ids):
             get = partial(self._outside.insights.get_conversation, checked_id(conversation_id))
             held = (await self._attempts.run(get)).value
             if held is None:
@@ -150,9 +152,13 @@ class Pull:
             except Exception as error:  # noqa: BLE001 - one conversation never ends the run
                 self._lose(conversation.conversation_id, unexpected(error))
                 continue
-            if (conversation.conversation_id, row.values["payload_sha256"]) in landed:
+            state = (conversation.conversation_id, row.values["payload_sha256"])
+            if state in landed:
                 self._report.count(ItemState.UNCHANGED)
                 continue
+            if state in self._taken:
+                continue
+            self._taken.add(state)
             self._landing.add(
                 [row],
                 partial(self._report.count, ItemState.DONE),
@@ -174,5 +180,6 @@ class Pull:
         self._report.fail([Failure(conversation_id, Step.LAND, error.code, error.message)])
 
     async def _flush(self) -> None:
+        self._taken.clear()
         for table, rows in (await self._landing.flush()).items():
             self._report.effects[f"rows_{table}"] += rows

@@ -46,6 +46,8 @@ class Target:
     conversation_id: str
     analysis_name: str | None
     units: int
+    summarization: bool = False
+    """Whether a summary is asked for, which one who has a summary keeps."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,15 @@ class Reanalyze:
 
     async def select(self, selection: Selection, profile: AnnotatorProfile) -> Selected:
         """Return the conversations that would be analysed."""
-        selected = Selected()
+        missing_ids: list[str] = []
+        targets: dict[str, Target] = {}
         async for conversation_id, held in self._held(selection):
             if held is None:
-                selected.missing_ids.append(conversation_id)
+                missing_ids.append(conversation_id)
             elif not selection.only_stale or not _is_current(held, profile):
-                latest = held.latest_analysis
-                lengths = _turn_lengths(held)
-                selected.targets.append(
-                    Target(conversation_id, latest.name if latest else None, billing_units(lengths))
-                )
-        return selected
+                # A listing may give twice what changes while it is read.
+                targets[conversation_id] = _target(held, profile)
+        return Selected(list(targets.values()), missing_ids)
 
     def estimate(self, selected: Selected) -> Estimate:
         """Return count, minutes at quota and cost of a selection."""
@@ -129,13 +129,7 @@ class Reanalyze:
             Failure(missing, Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id")
             for missing in selected.missing_ids
         )
-        analyst = Analyst(
-            self._outside.insights,
-            self._outside.clock,
-            self._attempts,
-            profile,
-            self._settings.analysis_timeout_sec,
-        )
+        plain, summarizing = self._analyst(profile), self._analyst(profile.with_summaries)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for target in selected.targets:
@@ -144,12 +138,22 @@ class Reanalyze:
                         self._slots.release()
                         self._report.count(ItemState.INTERRUPTED)
                     else:
+                        analyst = summarizing if target.summarization else plain
                         tasks.create_task(self._analyse(target, analyst, profile))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         await self._flush()
         self._report.is_interrupted = self._is_stopped
         return self._report
+
+    def _analyst(self, profile: AnnotatorProfile) -> Analyst:
+        return Analyst(
+            self._outside.insights,
+            self._outside.clock,
+            self._attempts,
+            profile,
+            self._settings.analysis_timeout_sec,
+        )
 
     async def _held(self, selection: Selection) -> AsyncIterator[tuple[str, CiConversation | None]]:
         if not selection.ids:
@@ -159,7 +163,7 @@ class Reanalyze:
             ):
                 yield conversation.conversation_id, conversation
             return
-        for conversation_id in selection.ids:
+        for conversation_id in dict.fromkeys(selection.ids):
             held = await self._get(checked_id(conversation_id))
             yield conversation_id, held
 
@@ -248,8 +252,20 @@ def _is_current(conversation: CiConversation, profile: AnnotatorProfile) -> bool
     latest = conversation.latest_analysis
     if latest is None:
         return False
-    held = profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
-    return held == profile.sha256
+    return profile.is_met_by(
+        profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
+    )
+
+
+def _target(conversation: CiConversation, profile: AnnotatorProfile) -> Target:
+    latest = conversation.latest_analysis
+    wanted = profile.keeping_summaries_of(latest.selector) if latest else profile
+    return Target(
+        conversation.conversation_id,
+        latest.name if latest else None,
+        billing_units(_turn_lengths(conversation)),
+        wanted.summarization,
+    )
 
 
 def _turn_lengths(conversation: CiConversation) -> list[int]:

@@ -52,6 +52,7 @@ class FakeInsights:
     analysis_sec: float = 0.0
     failing_analyses: dict[str, str] = field(default_factory=dict)
     analyses: list[tuple[str, str]] = field(default_factory=list)
+    selectors: list[tuple[str, Selector]] = field(default_factory=list)
     _held: dict[str, _Held] = field(default_factory=dict)
     _operations: dict[str, _Operation] = field(default_factory=dict)
     _matchers: dict[str, CiMatcher] = field(default_factory=dict)
@@ -169,6 +170,7 @@ class FakeInsights:
             (self.failing_analyses[i] for i in ids if i in self.failing_analyses), None
         )
         self._operations[name] = operation
+        self.selectors += [(i, selector) for i in ids]
         self.analyses += [(i, self._held[i].submission.transcript_sha256) for i in ids]
         self._end_operations()
         return _state_of(operation)

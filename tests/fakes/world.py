@@ -113,10 +113,11 @@ class World:
         mode: Mode = Mode.AUTO,
         shard: Shard | None = None,
         outside: Outside | None = None,
+        summarization: bool = False,
     ) -> Push:
         """Return a push of a new run, a second after the one before."""
         self.clock.advance(1)
-        options = PushOptions(self.new_run_id(), until, mode, shard or Shard())
+        options = PushOptions(self.new_run_id(), until, mode, shard or Shard(), summarization)
         return Push(outside or self.outside(), self.settings, options)
 
     async def push(self, root: Path, **more: Any) -> PushReport:

@@ -10,6 +10,7 @@ import pytest
 from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.pull import Pull, PullReport, PullSelection
+from ingest.ports import CiConversation, Page
 from tests.fakes.clock import EPOCH
 from tests.fakes.folders import DATE, LATER_DATE, write, write_many
 from tests.fakes.world import World
@@ -244,3 +245,33 @@ def test_a_stopped_pull_lands_the_page_in_hand_and_says_that_it_was_interrupted(
         {ItemState.DONE: 2},
     )
     assert landed(world) == ids[:2]
+
+
+def test_an_id_given_twice_is_landed_once(tmp_path: Path) -> None:
+    world = World()
+    ids = write_many(tmp_path, 2)
+    asyncio.run(world.push(tmp_path))
+    world.sink.rows["ci_conversations"].clear()
+
+    report = asyncio.run(world.pull(PullSelection(ids=(ids[0], ids[1], ids[0]))))
+
+    assert dict(+report.states) == {ItemState.DONE: 2}
+    assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids
+
+
+def test_a_conversation_that_a_listing_gives_twice_is_landed_once(tmp_path: Path) -> None:
+    world = World()
+    ids = write_many(tmp_path, 2)
+    asyncio.run(world.push(tmp_path))
+    world.sink.rows["ci_conversations"].clear()
+    list_ = world.insights.list_conversations
+
+    async def twice(filter_: str, page_token: str = "") -> Page[CiConversation]:
+        page = await list_(filter_, page_token)
+        return Page([*page.items, *page.items], page.next_token)
+
+    world.insights.list_conversations = twice  # type: ignore[method-assign]
+
+    asyncio.run(world.pull(PullSelection(is_all=True)))
+
+    assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids

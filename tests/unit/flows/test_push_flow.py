@@ -9,6 +9,7 @@ from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.domain.sharding import Shard
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.bucket_source import BucketSource
+from ingest.flows.pull import PullSelection
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import (
     DATE,
@@ -467,3 +468,29 @@ def test_an_empty_bucket_prefix_is_no_success() -> None:
 
     with pytest.raises(InputError, match="holds no date folder"):
         asyncio.run(world.new_push().run(source))
+
+
+def test_a_conversation_with_a_summary_has_all_that_a_plain_push_asks_for(tmp_path: Path) -> None:
+    world = World()
+    ids = write_many(tmp_path, 2)
+    asyncio.run(world.push(tmp_path, summarization=True))
+
+    plain = asyncio.run(world.push(tmp_path))
+    world.sink.rows["ci_conversations"].clear()
+    asyncio.run(world.pull(PullSelection(is_all=True)))
+    pulled = asyncio.run(world.push(tmp_path))
+
+    assert dict(+plain.states) == {ItemState.UNCHANGED: 2}
+    assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids
+    assert len(world.insights.analyses) == 2
+    assert pulled.exit_code is ExitCode.OK
+
+
+def test_a_push_with_summaries_analyses_again_what_has_none(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 2)
+    asyncio.run(world.push(tmp_path))
+
+    report = asyncio.run(world.push(tmp_path, summarization=True))
+
+    assert (report.effects["analyse_succeeded"], len(world.insights.analyses)) == (2, 4)

@@ -44,20 +44,22 @@ def apply(world: World, *queries: str) -> None:
     )
 
 
-def selected(world: World, selection: Selection) -> Selected:
+def selected(world: World, selection: Selection, *, summarization: bool = False) -> Selected:
     flow = world.new_reanalyze()
 
     async def select() -> Selected:
-        return await flow.select(selection, await flow.profile())
+        return await flow.select(selection, await flow.profile(summarization=summarization))
 
     return asyncio.run(select())
 
 
-def reanalyzed(world: World, selection: Selection, reason: str | None = None) -> BatchReport:
+def reanalyzed(
+    world: World, selection: Selection, reason: str | None = None, *, summarization: bool = False
+) -> BatchReport:
     flow = world.new_reanalyze(reason)
 
     async def run() -> BatchReport:
-        profile = await flow.profile()
+        profile = await flow.profile(summarization=summarization)
         return await flow.run(await flow.select(selection, profile), profile)
 
     return asyncio.run(run())
@@ -274,3 +276,60 @@ def test_a_stopped_run_ends_what_is_in_flight_and_says_what_is_left(tmp_path: Pa
     assert 0 < done < 8
     assert len(world.sink.rows["ci_conversations"]) == 8 + done
     assert len(world.insights.analyses) == 8 + done
+
+
+def test_an_id_given_twice_is_selected_and_billed_once(tmp_path: Path) -> None:
+    world, ids = pushed(tmp_path, 2)
+    twice = Selection(ids=(ids[1], ids[0], ids[1], "no-such-call", "no-such-call"))
+
+    found = selected(world, twice)
+    reanalyzed(world, twice)
+
+    assert [target.conversation_id for target in found.targets] == [ids[1], ids[0]]
+    assert found.missing_ids == ["no-such-call"]
+    assert analysis_counts(world) == dict.fromkeys(ids, 2)
+
+
+def test_a_summarised_conversation_of_current_revisions_is_not_stale(tmp_path: Path) -> None:
+    world = World()
+    (id_,) = write_many(tmp_path, 1)
+    apply(world, "I understand")
+    asyncio.run(world.push(tmp_path, summarization=True))
+
+    fresh = selected(world, STALE)
+    asked_for = selected(world, Selection(only_stale=True), summarization=True)
+    apply(world, "I understand", "I hear you")
+    stale = selected(world, STALE)
+
+    assert (fresh, asked_for) == (Selected(), Selected())
+    assert [(t.conversation_id, t.summarization) for t in stale.targets] == [(id_, True)]
+
+
+def test_a_new_analysis_keeps_the_summary_that_the_old_one_had(tmp_path: Path) -> None:
+    world = World()
+    (plain,) = write_many(tmp_path / "a", 1)
+    summarised = "a-summarised-one"
+    apply(world, "I understand")
+    write(tmp_path / "b", summarised)
+    asyncio.run(world.push(tmp_path / "b", summarization=True))
+    asyncio.run(world.push(tmp_path / "a"))
+    world.insights.selectors.clear()
+    apply(world, "I understand", "I hear you")
+
+    reanalyzed(world, STALE)
+
+    has_summary = {i: "run_summarization_annotator" in s.flags for i, s in world.insights.selectors}
+    assert has_summary == {plain: False, summarised: True}
+    assert selected(world, STALE) == Selected()
+
+
+def test_with_summaries_asked_for_those_without_are_stale_and_get_one(tmp_path: Path) -> None:
+    world, (id_,) = pushed(tmp_path, 1)
+
+    before = selected(world, STALE, summarization=True)
+    reanalyzed(world, STALE, summarization=True)
+    after = selected(world, STALE, summarization=True)
+
+    assert [target.conversation_id for target in before.targets] == [id_]
+    assert after == Selected()
+    assert "run_summarization_annotator" in world.insights.selectors[-1][1].flags
