@@ -128,6 +128,7 @@ class CiConversation:
     name: str
     conversation_id: str
     transcript_uri: str
+    medium: str
     labels: Mapping[str, str]
     updated_at: dt.datetime
     latest_analysis: CiAnalysis | None
@@ -161,7 +162,8 @@ class InsightsApi(Protocol):
         """Return it in the FULL view, or None."""
 
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
-        """Make everything but the transcript equal to the submission."""
+        """Make everything equal to the submission but the transcript and the medium, which CI
+        can't change; INVALID_ARGUMENT when the medium differs."""
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete it with its analyses; no error when it's gone."""

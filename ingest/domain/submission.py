@@ -18,15 +18,17 @@ class SubmitAction(StrEnum):
 
 
 def submit_action(
-    submission: CiSubmission, held_uri: str, held_labels: Mapping[str, str]
+    submission: CiSubmission, held_uri: str, held_medium: str, held_labels: Mapping[str, str]
 ) -> SubmitAction:
     """Return what to do with a conversation that CI already holds.
 
     CI forbids changing a transcript's URI, and the URI's last part is the hash of the transcript:
     so another last part is another talk, and needs a new conversation under the same id; another
-    folder alone (the same talk delivered again on a later date) doesn't. Everything else comes
-    from the metadata, whose hash is among the labels.
+    folder alone (the same talk delivered again on a later date) doesn't. The medium can't be
+    changed either. Everything else comes from the metadata, whose hash is among the labels.
     """
+    if held_medium != submission.medium:
+        return SubmitAction.RECREATE
     if held_uri.rpartition("/")[2] != submission.transcript_object.rpartition("/")[2]:
         return SubmitAction.RECREATE
     if dict(held_labels) != submission.labels:

@@ -199,6 +199,7 @@ class DryInsights:
             name=f"conversations/{submission.conversation_id}",
             conversation_id=submission.conversation_id,
             transcript_uri=submission.transcript_object,
+            medium=submission.medium,
             labels=submission.labels,
             updated_at=self._clock.now(),
             latest_analysis=analysis,

@@ -55,7 +55,7 @@ class Submitting:
     async def _make_equal(self, held: CiConversation | None) -> tuple[CiConversation, Outcome]:
         if held is None:
             return await self._create_where_none_was_seen()
-        action = submit_action(self._submission, held.transcript_uri, held.labels)
+        action = submit_action(self._submission, held.transcript_uri, held.medium, held.labels)
         if action is SubmitAction.ADOPT:
             return held, Outcome.ADOPTED
         if action is SubmitAction.UPDATE:

@@ -30,6 +30,9 @@ MATCHER_FIELDS = (
     "phrase_match_rule_groups",
     "role_match",
 )
+_MEDIA = {medium.value: medium.name for medium in insights.Conversation.Medium}
+_UNSET_MEDIUM = insights.Conversation.Medium.PHONE_CALL.value
+"""What CI takes a conversation for that doesn't say."""
 _COUNT_FIELDS = (
     "completed_analyses_count",
     "failed_analyses_count",
@@ -74,6 +77,7 @@ def ci_conversation_of(pb: Any) -> CiConversation:
         name=pb.name,
         conversation_id=pb.name.rsplit("/", 1)[-1],
         transcript_uri=pb.data_source.gcs_source.transcript_uri,
+        medium=_MEDIA.get(pb.medium or _UNSET_MEDIUM, str(pb.medium)),
         labels=dict(pb.labels),
         updated_at=_utc(pb.update_time),
         latest_analysis=_analysis(pb.latest_analysis) if pb.HasField("latest_analysis") else None,

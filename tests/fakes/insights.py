@@ -84,6 +84,8 @@ class FakeInsights:
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
         async with self.trouble.call("update_conversation"):
             held = self._existing(submission.conversation_id)
+            if submission.medium != held.submission.medium:
+                raise RemoteError("fake: medium is immutable", code="INVALID_ARGUMENT")
             kept = {"transcript_object": held.submission.transcript_object}
             held.submission = _replaced(submission, kept)
             held.updated_at = self._moment()
@@ -232,6 +234,7 @@ class FakeInsights:
             name=name,
             conversation_id=conversation_id,
             transcript_uri=f"gs://{self.bucket}/{submission.transcript_object}",
+            medium=submission.medium,
             labels=dict(submission.labels),
             updated_at=held.updated_at,
             latest_analysis=latest,

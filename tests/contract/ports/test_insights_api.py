@@ -79,6 +79,7 @@ def test_a_created_conversation_is_told_as_it_was_submitted(ports: Ports) -> Non
         assert conversation.conversation_id == made.conversation_id
         assert conversation.name.endswith(f"/conversations/{made.conversation_id}")
         assert conversation.transcript_uri.endswith(f"/{made.transcript_object}")
+        assert conversation.medium == "PHONE_CALL"
         assert conversation.labels == made.labels
         assert conversation.latest_analysis is None
         assert conversation.payload["labels"] == made.labels
@@ -116,6 +117,18 @@ def test_an_update_replaces_labels_and_keeps_transcript_and_analysis(ports: Port
     assert after.transcript_uri == before.transcript_uri
     assert after.latest_analysis == before.latest_analysis
     assert after.updated_at > before.updated_at
+
+
+def test_the_medium_is_told_and_an_update_cannot_change_it(ports: Ports) -> None:
+    made = submission(ports, medium="CHAT")
+
+    created_ = ports.run(ports.insights.create_conversation(made))
+    with pytest.raises(RemoteError) as caught:
+        other = dataclasses.replace(made, medium="PHONE_CALL")
+        ports.run(ports.insights.update_conversation(other))
+
+    assert (created_.medium, held(ports, made.conversation_id).medium) == ("CHAT", "CHAT")
+    assert caught.value.code == "INVALID_ARGUMENT"
 
 
 def test_an_update_of_an_unknown_conversation_is_not_found(ports: Ports) -> None:

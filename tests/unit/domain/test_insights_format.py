@@ -174,6 +174,7 @@ def held_as(submission: CiSubmission) -> tuple[str, dict[str, str]]:
         ({"queue": "other"}, SubmitAction.UPDATE),
         ({"labels": {"extra": "1"}}, SubmitAction.UPDATE),
         ({"started_at": "2026-01-05T09:00:01+10:00"}, SubmitAction.RECREATE),
+        ({"medium": "CHAT"}, SubmitAction.RECREATE),
     ],
 )
 def test_what_is_done_depends_on_what_differs(
@@ -181,7 +182,9 @@ def test_what_is_done_depends_on_what_differs(
 ) -> None:
     uri, labels = held_as(ci_submission(version()))
 
-    assert submit_action(ci_submission(version(**change)), uri, labels) is expected
+    found = submit_action(ci_submission(version(**change)), uri, "PHONE_CALL", labels)
+
+    assert found is expected
 
 
 def test_the_same_talk_in_a_later_folder_is_an_update() -> None:
@@ -189,8 +192,8 @@ def test_the_same_talk_in_a_later_folder_is_an_update() -> None:
     uri, labels = held_as(submission)
     earlier = uri.replace("2026-01-05", "2026-01-02")
 
-    assert submit_action(submission, earlier, labels) is SubmitAction.ADOPT
+    assert submit_action(submission, earlier, "PHONE_CALL", labels) is SubmitAction.ADOPT
     assert (
-        submit_action(submission, earlier, {**labels, "batch_date": "2026-01-02"})
+        submit_action(submission, earlier, "PHONE_CALL", {**labels, "batch_date": "2026-01-02"})
         is SubmitAction.UPDATE
     )

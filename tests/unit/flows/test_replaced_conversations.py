@@ -10,7 +10,7 @@ import pytest
 from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.errors import ExitCode
 from ingest.flows.source import LocalSource
-from tests.fakes.folders import conversation_id, transcription, write, write_many
+from tests.fakes.folders import conversation_id, metadata, transcription, write, write_many
 from tests.fakes.world import World, fake_settings
 
 ID = conversation_id(3)
@@ -124,3 +124,22 @@ def test_many_replaced_conversations_share_their_load_jobs(tmp_path: Path) -> No
     assert report.exit_code is ExitCode.OK
     assert len(world.sink.rows["ci_conversations"]) == 80
     assert len(world.sink.jobs) <= 9
+
+
+def test_another_medium_makes_the_conversation_anew_since_ci_cannot_change_it(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    write(tmp_path, ID, metadata=metadata(ID, medium="CHAT"))
+
+    report = asyncio.run(world.push(tmp_path))
+    again = asyncio.run(world.push(tmp_path))
+    held = asyncio.run(world.insights.get_conversation(ID))
+
+    assert report.exit_code is ExitCode.OK
+    assert held is not None
+    assert (held.medium, held.labels["medium"]) == ("CHAT", "CHAT")
+    assert world.insights.trouble.calls["delete_conversation"] == 1
+    assert +again.states == {ItemState.UNCHANGED: 1}
