@@ -36,6 +36,8 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
         echo_json(dataclasses.asdict(forgotten))
     else:
         typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
+    for uri in forgotten.not_erased:
+        say(f"not erased, since it lies in another bucket: {uri}")
     if not forgotten.after.is_clean:
         say("error: something is left")
         say("hint:  run the same command again; if it stays, look at holds and retention")

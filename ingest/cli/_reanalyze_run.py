@@ -22,6 +22,7 @@ from ingest.cli._report import echo_json, report_json, show_failures, show_resul
 from ingest.domain.costs import Estimate
 from ingest.domain.outcome import BatchReport
 from ingest.errors import ExitCode, InputError
+from ingest.flows.forgotten import FORGOTTEN_IN_CI
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.reanalyze import Reanalyze, Selected, Selection
 from ingest.settings import Settings, load_settings
@@ -107,7 +108,10 @@ def _ask() -> None:
 def _exit_code_without_work(selected: Selected) -> ExitCode:
     for conversation_id in selected.missing_ids:
         say(f"failed: {conversation_id}: CI holds no conversation of this id")
-    return ExitCode.SOME_FAILED if selected.missing_ids else ExitCode.OK
+    for conversation_id in selected.forgotten_ids:
+        say(f"failed: {conversation_id}: {FORGOTTEN_IN_CI}")
+    has_failed = selected.missing_ids or selected.forgotten_ids
+    return ExitCode.SOME_FAILED if has_failed else ExitCode.OK
 
 
 def _sentence(cost: Estimate) -> str:

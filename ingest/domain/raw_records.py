@@ -20,6 +20,8 @@ PIPELINE_EVENTS = "pipeline_events"
 PHRASE_MATCHERS = "phrase_matchers"
 CONVERSATION_TRUTHS = "conversation_truths"
 """What dev data says is true of itself; only `ingest data land-truth` fills it."""
+ORIGIN_MARK = "from "
+"""Begins the reason of an upload whose file came from a bucket, before its URI."""
 MAX_MESSAGE_CHARS = 500
 RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
 

@@ -48,6 +48,12 @@ class BucketConversation:
             if stored.name == source_object(self.batch_date, conversation_id, kind)
         }
 
+    @property
+    def origins(self) -> dict[FileKind, str]:
+        """Addresses of the objects."""
+        bucket = self.store.bucket
+        return {kind: f"gs://{bucket}/{stored.name}" for kind, stored in self.objects.items()}
+
     async def read(self) -> tuple[Contents, list[Fault]]:
         """Return the objects' bytes, and a fault for each that is too large."""
         contents: Contents = {}

@@ -18,7 +18,7 @@ from ingest.domain.fingerprint import json_sha256
 from ingest.domain.insights_format import ConversationVersion
 from ingest.domain.object_paths import source_object
 from ingest.domain.outcome import Outcome, Step
-from ingest.domain.raw_records import file_row
+from ingest.domain.raw_records import ORIGIN_MARK, file_row
 from ingest.domain.validation import check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.evidence import Evidence, FileVersion
@@ -123,8 +123,12 @@ class ConversationFiles:
         if held is not None and (is_own_object or held.content_sha256 == self._hashes[kind]):
             return held
         upload = _Upload(self._store, name, self._contents[kind], self._hashes[kind], held)
+        origin = self._source.origins.get(kind)
         return await self._steps.run(
-            Step.UPLOAD, upload.attempt, lambda stored: self._uri(stored.name)
+            Step.UPLOAD,
+            upload.attempt,
+            lambda stored: self._uri(stored.name),
+            reason=f"{ORIGIN_MARK}{origin}" if origin else None,
         )
 
     async def _content(self, kind: FileKind, chosen: FileVersion) -> bytes:

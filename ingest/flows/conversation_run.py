@@ -20,6 +20,7 @@ from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
 from ingest.flows.conversation_files import ConversationFiles
 from ingest.flows.evidence import Evidence, LandedState
+from ingest.flows.forgotten import FORGOTTEN_CODE
 from ingest.flows.source import SourceConversation, place_of
 from ingest.flows.steps import StepFailedError, Steps
 from ingest.flows.submitting import Submitting
@@ -132,7 +133,7 @@ class ConversationRun:
         return Failure(
             self._source.conversation_id,
             Step.UPLOAD,
-            "FORGOTTEN",
+            FORGOTTEN_CODE,
             "this conversation was erased by `ingest forget`; remove its folder",
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
+from ingest.flows.forgotten import IS_FORGOTTEN_SQL
 from ingest.flows.pages import every_item
 from ingest.ports import ObjectStore, RawSink, StoredObject
 
@@ -158,5 +159,5 @@ class EvidenceReader:
                 cast(null as string), cast(null as string), cast(null as string),
                 cast(null as string), cast(null as string), cast(null as timestamp)
             from {self._sink.table(PIPELINE_EVENTS)}
-            where {in_range} and step = 'forget' and outcome = 'succeeded'
+            where {in_range} and {IS_FORGOTTEN_SQL}
         """

@@ -18,6 +18,7 @@ from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.forgotten import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
@@ -96,8 +97,9 @@ class Pull:
         profile = await annotator_profile(
             self._outside.insights, self._attempts, self._outside.progress
         )
+        forgotten = await forgotten_ids(self._outside.sink, self._attempts)
         async for page in self._pages(selection):
-            await self._land(page, profile)
+            await self._land(self._without(forgotten, page), profile)
             if self._is_stopped:
                 break
         await self._flush()
@@ -166,6 +168,17 @@ class Pull:
             )
         if self._landing.is_full:
             await self._flush()
+
+    def _without(
+        self, forgotten: set[str], page: Sequence[CiConversation]
+    ) -> Sequence[CiConversation]:
+        ids = dict.fromkeys(item.conversation_id for item in page)
+        self._report.fail(
+            Failure(id_, Step.LAND, FORGOTTEN_CODE, FORGOTTEN_IN_CI)
+            for id_ in ids
+            if id_ in forgotten
+        )
+        return [item for item in page if item.conversation_id not in forgotten]
 
     async def _landed_hashes(self, ids: list[str]) -> set[tuple[str, str]]:
         sql = (

@@ -20,6 +20,7 @@ from ingest.errors import RemoteError, SettingsError
 from ingest.flows.analysis import Analysed, Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.effects import log_step
+from ingest.flows.forgotten import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
@@ -65,6 +66,7 @@ class Selected:
 
     targets: list[Target] = field(default_factory=list)
     missing_ids: list[str] = field(default_factory=list)
+    forgotten_ids: list[str] = field(default_factory=list)
 
 
 class Reanalyze:
@@ -104,7 +106,10 @@ class Reanalyze:
             elif not selection.only_stale or not _is_current(held, profile):
                 # A listing may give twice what changes while it is read.
                 targets[conversation_id] = _target(held, profile)
-        return Selected(list(targets.values()), missing_ids)
+        forgotten = sorted(targets.keys() & await forgotten_ids(self._outside.sink, self._attempts))
+        for conversation_id in forgotten:
+            del targets[conversation_id]
+        return Selected(list(targets.values()), missing_ids, forgotten)
 
     def estimate(self, selected: Selected) -> Estimate:
         """Return count, minutes at quota and cost of a selection."""
@@ -128,6 +133,10 @@ class Reanalyze:
         self._report.fail(
             Failure(missing, Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id")
             for missing in selected.missing_ids
+        )
+        self._report.fail(
+            Failure(id_, Step.ANALYSE, FORGOTTEN_CODE, FORGOTTEN_IN_CI)
+            for id_ in selected.forgotten_ids
         )
         plain, summarizing = self._analyst(profile), self._analyst(profile.with_summaries)
         try:

@@ -40,6 +40,10 @@ class SourceConversation(Protocol):
     def stored(self) -> dict[FileKind, StoredObject]:
         """Files that already are the bucket's own objects, so that no upload is needed."""
 
+    @property
+    def origins(self) -> dict[FileKind, str]:
+        """Addresses of files that come from a bucket, where they stay after an upload."""
+
     async def read(self) -> tuple[Contents, list[Fault]]:
         """Return the files that can be read, and a fault for each that can't."""
 
@@ -68,6 +72,7 @@ class LocalConversation:
     conversation_id: str
     folder: Path
     stored: dict[FileKind, StoredObject] = field(default_factory=dict)
+    origins: dict[FileKind, str] = field(default_factory=dict)
 
     async def read(self) -> tuple[Contents, list[Fault]]:
         """Return the files that can be read, and a fault for each that can't."""

@@ -57,9 +57,12 @@ class Steps:
         action: Callable[[], Awaitable[tuple[Value, Outcome]]],
         resource_of: Callable[[Value], str | None],
         is_told: Callable[[Outcome], bool] = lambda _: True,
+        reason: str | None = None,
     ) -> Value:
         """Return what the step gives, after retries, and add its event if that `is_told`."""
-        return await self.record(step, lambda: self._attempts.run(action), resource_of, is_told)
+        return await self.record(
+            step, lambda: self._attempts.run(action), resource_of, is_told, reason
+        )
 
     async def record[Value](
         self,
@@ -67,6 +70,7 @@ class Steps:
         action: Callable[[], Awaitable[Attempted[tuple[Value, Outcome]]]],
         resource_of: Callable[[Value], str | None],
         is_told: Callable[[Outcome], bool] = lambda _: True,
+        reason: str | None = None,
     ) -> Value:
         """Return what a step that retries on its own gives, and add its event if that `is_told`."""
         started_at = self._clock.now()
@@ -85,6 +89,7 @@ class Steps:
             started_at,
             attempt=attempted.attempts,
             resource_name=resource_of(value),
+            reason=reason,
         )
         return value
 

@@ -14,9 +14,10 @@ from ingest.domain.conversation import FileKind
 from ingest.domain.fault import Fault
 from ingest.domain.fingerprint import json_sha256
 from ingest.domain.object_paths import parse_batch_date
-from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
+from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.forgotten import forgotten_ids
 from ingest.flows.outside import Outside
 from ingest.flows.pages import every_item
 from ingest.flows.source import Source
@@ -163,17 +164,8 @@ class Places:
         return None if rows is None else {row["conversation_id"]: _both(row) for row in rows}
 
     async def forgotten(self) -> set[str]:
-        """Return the conversations that were erased."""
-        rows = await self._query(
-            f"""
-            select distinct conversation_id
-            from {self._outside.sink.table(PIPELINE_EVENTS)}
-            where _landed_at >= timestamp('2000-01-01') and step = 'forget'
-                and outcome = 'succeeded'
-            """,
-            {},
-        )
-        return {row["conversation_id"] for row in rows}
+        """Return the conversations that were erased, or whose erasing has begun."""
+        return await forgotten_ids(self._outside.sink, self._attempts)
 
     async def delivered_later(self, date: dt.date) -> set[str]:
         """Return the conversations of the date whose newest version came in a later folder."""

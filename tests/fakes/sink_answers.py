@@ -84,8 +84,26 @@ def _forgotten_ids(rows: list[Row]) -> set[str]:
     return {
         row["conversation_id"]
         for row in rows
-        if (row["step"], row["outcome"]) == ("forget", "succeeded")
+        if row["step"] == "forget" and row["outcome"] in ("waiting", "succeeded")
     }
+
+
+def _forgets(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    return [
+        {"outcome": row["outcome"]}
+        for row in sink.rows[PIPELINE_EVENTS]
+        if row["step"] == "forget" and row["conversation_id"] == parameters["conversation_id"]
+    ]
+
+
+def _origins(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    found = {
+        row["reason"]
+        for row in sink.rows[PIPELINE_EVENTS]
+        if row["conversation_id"] == parameters["conversation_id"]
+        and (row["reason"] or "").startswith("from gs://")
+    }
+    return [{"reason": reason} for reason in sorted(found)]
 
 
 def _revisions(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -163,6 +181,8 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "select distinct matcher_id": _revisions,
     "select distinct conversation_id, payload_sha256": _landed_hashes,
     "count(*) as row_count": _row_count,
+    "select distinct outcome": _forgets,
+    "select distinct reason": _origins,
     "step = 'forget'": _forgotten,
     "having max(batch_date) > @date": _delivered_later,
     "conversation_id, kind, content_sha256": _files_of_date,

@@ -191,6 +191,15 @@ def test_commands_go_on_past_a_batch_that_is_refused_and_say_so(tmp_path: Path) 
 
     pushed = asyncio.run(pushing.push(tmp_path))
     pulled = asyncio.run(pulling.pull(PullSelection(is_all=True)))
+    asyncio.run(
+        forgetting.store.put(
+            "2026-01-05/ijkl-mnop/metadata.json",
+            b"",
+            content_type="",
+            content_sha256=None,
+            if_generation_match=0,
+        )
+    )
     forgotten = asyncio.run(forgetting.forget("ijkl-mnop"))
 
     for failures in (pushed.failures, pulled.failures, forgotten.failures):
