@@ -181,6 +181,8 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
         "conversation_id": gone,
         "before": {"objects": 3, "ci_conversations": 1, "raw_rows": 8},
         "after": nothing,
+        "not_erased": [],
+        "failures": [],
     }
     assert (again.report["before"], again.report["after"]) == (nothing, nothing)
     assert (refused.exit_code, refused.states) == (1, {"unchanged": 1, "failed": 1})

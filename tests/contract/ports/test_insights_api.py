@@ -123,8 +123,8 @@ def test_the_medium_is_told_and_an_update_cannot_change_it(ports: Ports) -> None
     made = submission(ports, medium="CHAT")
 
     created_ = ports.run(ports.insights.create_conversation(made))
+    other = dataclasses.replace(made, medium="PHONE_CALL")
     with pytest.raises(RemoteError) as caught:
-        other = dataclasses.replace(made, medium="PHONE_CALL")
         ports.run(ports.insights.update_conversation(other))
 
     assert (created_.medium, held(ports, made.conversation_id).medium) == ("CHAT", "CHAT")
