@@ -197,7 +197,7 @@ async def wait_for_operation(
         operation = (await attempts.run(poll)).value
     if operation.error_code is not None:
         raise RemoteError(
-            f"CI: operation failed: {operation.error_message}",
+            f"CI: operation {operation.name} failed: {operation.error_code}",
             "run the same command again",
             code=operation.error_code,
         )

@@ -121,8 +121,10 @@ class BigQueryRawSink:
             job.result(timeout=self._settings.step_budget_sec)
         except api.GoogleAPICallError as error:
             if job.done(reload=False) and job.error_result:
+                # Its message may quote a row.
+                reason = str(job.error_result.get("reason", "unknown"))
                 raise RemoteError(
-                    f"BigQuery: load job {job_id} into {table} failed: {error.message}",
+                    f"BigQuery: load job {job_id} into {table} failed ({reason})",
                     f"look at it with `bq show -j {job_id}`, then run the same command again",
                     code=failed,
                 ) from error

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ingest.errors import RemoteError, SettingsError
 from ingest.gcp.bigquery_json import column, decoded_row, encoded_parameter, table_details
-from ingest.gcp.status_codes import HINTS, HTTP_CODES
+from ingest.gcp.status_codes import HINTS, http_code
 from ingest.settings import Settings
 from ingest.warehouse import Estimate, QueryResult, TableDetails, TableSummary
 
@@ -170,7 +170,8 @@ class RestWarehouse:
             decoded = {}
         if status < 300:
             return decoded
-        code = HTTP_CODES.get(status, "UNKNOWN")
+        reasons = (item.get("reason", "") for item in decoded.get("error", {}).get("errors", ()))
+        code = http_code(status, reasons)
         message = decoded.get("error", {}).get("message") or f"HTTP status {status}"
         raise RemoteError(f"BigQuery: {code}: {message}", HINTS.get(code, ""), code=code)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 
 import requests
 import urllib3
@@ -13,7 +16,21 @@ from google.resumable_media import common as media
 from google.rpc import error_details_pb2
 
 from ingest.errors import RemoteError, SettingsError
-from ingest.gcp.status_codes import HINTS, HTTP_CODES
+from ingest.gcp.status_codes import HINTS, http_code
+
+_TOLD_IN_FULL = frozenset(
+    {
+        "UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "NOT_FOUND",
+        "RESOURCE_EXHAUSTED",
+        "UNIMPLEMENTED",
+    }
+)
+_NAME = re.compile(r"[A-Za-z_][\w.\[\]]*", re.ASCII)
+_LONGEST_WAIT_SEC = 86_400.0
 
 
 @contextmanager
@@ -48,23 +65,58 @@ def translated(service: str) -> Iterator[None]:
 
 
 def _from_api(service: str, error: api.GoogleAPICallError) -> RemoteError:
+    reasons = _reasons(error)
     if error.grpc_status_code is not None:
         code = error.grpc_status_code.name
     else:
-        code = HTTP_CODES.get(error.code or 0, "UNKNOWN")
-    return _error(service, code, str(error.message), _retry_after_sec(error))
+        code = http_code(error.code or 0, reasons)
+    return _error(service, code, _text(error, code, reasons), retry_after_sec(error))
 
 
-def _retry_after_sec(error: api.GoogleAPICallError) -> float:
+def _reasons(error: api.GoogleAPICallError) -> list[str]:
+    found = [str(item.get("reason", "")) for item in error.errors or () if isinstance(item, dict)]
+    return [reason for reason in [*found, error.reason or ""] if _NAME.fullmatch(reason)]
+
+
+def _text(error: api.GoogleAPICallError, code: str, reasons: list[str]) -> str:
+    """Return what may be kept of the error.
+
+    The text of an error about the request may quote the request, and so a customer: of it only
+    reasons and names of fields are taken. That of an error about what exists, who may, and how
+    much, names projects and resources.
+    """
+    if code in _TOLD_IN_FULL:
+        return str(error.message)
+    fields = [
+        violation.field
+        for detail in error.details or ()
+        if isinstance(detail, error_details_pb2.BadRequest)
+        for violation in detail.field_violations
+    ]
+    return ", ".join([*reasons, *(field for field in fields if _NAME.fullmatch(field))])
+
+
+def retry_after_sec(error: api.GoogleAPICallError) -> float:
+    """Return how long the service asks to wait, by RetryInfo or Retry-After; 0 when it doesn't."""
     for detail in error.details or ():
         if isinstance(detail, error_details_pb2.RetryInfo):
             return float(detail.retry_delay.seconds) + detail.retry_delay.nanos / 1e9
-    return 0.0
+    headers = getattr(error.response, "headers", None) or {}
+    asked = next((text for name, text in headers.items() if name.lower() == "retry-after"), "")
+    if asked.isdecimal():
+        return min(float(asked), _LONGEST_WAIT_SEC)
+    try:
+        moment = parsedate_to_datetime(asked)
+        wait = (moment - dt.datetime.now(dt.UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
+    return max(0.0, min(wait, _LONGEST_WAIT_SEC))
 
 
 def _error(service: str, code: str, message: str, retry_after_sec: float = 0.0) -> RemoteError:
+    text = f": {message}" if code in _TOLD_IN_FULL else f" ({message})"
     return RemoteError(
-        f"{service}: {code}: {message}",
+        f"{service}: {code}{text if message else ''}",
         HINTS.get(code, ""),
         code=code,
         retry_after_sec=retry_after_sec,

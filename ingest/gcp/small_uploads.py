@@ -30,14 +30,14 @@ class DirectAdapter(HTTPAdapter):
 
     def post(
         self, session: Session, url: str, body: bytes, headers: dict[str, str], timeout_sec: float
-    ) -> tuple[int, bytes]:
-        """Return status and content of the answer; errors of the transport are urllib3's."""
+    ) -> Any:
+        """Return urllib3's answer; errors of the transport are urllib3's."""
         request = PreparedRequest()
         request.url = url
         pool: Any = self.get_connection_with_tls_context(
             request, session.verify, proxies=session.proxies, cert=session.cert
         )
-        answer = pool.urlopen(
+        return pool.urlopen(
             "POST",
             self.request_url(request, session.proxies),
             body=body,
@@ -46,7 +46,6 @@ class DirectAdapter(HTTPAdapter):
             retries=False,
             redirect=False,
         )
-        return answer.status, answer.data
 
 
 class SmallUploads:
@@ -88,12 +87,13 @@ class SmallUploads:
         self._credentials.before_request(self._request, "POST", url, headers)
         adapter: Any = self._session.get_adapter(url)
         body = _body(boundary, resource, content_type, content)
-        status, answer = adapter.post(self._session, url, body, headers, timeout_sec)
-        if status == _UNAUTHORIZED:
+        answer = adapter.post(self._session, url, body, headers, timeout_sec)
+        if answer.status == _UNAUTHORIZED:
             raise RefusedCredentialsError
-        if status != _OK:
-            raise api.from_http_status(status, _message(answer))
-        stored: dict[str, Any] = json.loads(answer)
+        if answer.status != _OK:
+            message, errors = _told(answer.data)
+            raise api.from_http_status(answer.status, message, errors=errors, response=answer)
+        stored: dict[str, Any] = json.loads(answer.data)
         return stored
 
 
@@ -106,8 +106,9 @@ def _body(boundary: str, resource: dict[str, Any], content_type: str, content: b
     return head.encode() + content + f"\r\n--{boundary}--".encode()
 
 
-def _message(answer: bytes) -> str:
+def _told(answer: bytes) -> tuple[str, list[Any]]:
     try:
-        return str(json.loads(answer)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return answer[:200].decode(errors="replace")
+        error = json.loads(answer)["error"]
+        return str(error["message"]), list(error.get("errors", ()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return answer[:200].decode(errors="replace"), []

@@ -15,6 +15,16 @@ from ingest.errors import IngestError, RemoteError, SettingsError
 from ingest.flows.attempts import TRANSIENT
 from ingest.gcp.remote_errors import translated
 
+INFRASTRUCTURE_CODES = {
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "PERMISSION_DENIED",
+    "UNAUTHENTICATED",
+    "NOT_FOUND",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+}
+_A_DAY_SEC = 86_400.0
 HTTP_CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -52,8 +62,66 @@ def test_an_http_status_becomes_a_grpc_status(status: int, code: str) -> None:
     found = raised(error)
 
     assert code_of(error) == code
-    assert found.message == f"GCS: {code}: why"
+    assert found.message == f"GCS: {code}" + (": why" if code in INFRASTRUCTURE_CODES else "")
     assert found.__cause__ is error
+
+
+def test_what_the_service_says_of_a_request_is_told_by_reason_and_field_only() -> None:
+    bad = error_details_pb2.BadRequest()
+    bad.field_violations.add(field="conversation.labels[queue]", description="Robin Vale is bad")
+    info = error_details_pb2.ErrorInfo(
+        reason="LABEL_TOO_LONG", domain="ccai", metadata={"v": "Robin"}
+    )
+    over_grpc: Any = api.InvalidArgument("'Robin' is bad", details=[bad], error_info=info)
+    over_http = api.from_http_status(
+        400, "Could not parse 'Robin Vale' as date", errors=[{"reason": "invalid", "message": "R"}]
+    )
+
+    assert raised(over_grpc).message == (
+        "GCS: INVALID_ARGUMENT (LABEL_TOO_LONG, conversation.labels[queue])"
+    )
+    assert raised(over_http).message == "GCS: INVALID_ARGUMENT (invalid)"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code"),
+    [
+        (403, "rateLimitExceeded", "RESOURCE_EXHAUSTED"),
+        (403, "userRateLimitExceeded", "RESOURCE_EXHAUSTED"),
+        (403, "quotaExceeded", "RESOURCE_EXHAUSTED"),
+        (403, "accessDenied", "PERMISSION_DENIED"),
+        (400, "quotaExceeded", "RESOURCE_EXHAUSTED"),
+        (400, "backendError", "UNAVAILABLE"),
+        (400, "jobBackendError", "UNAVAILABLE"),
+        (400, "invalid", "INVALID_ARGUMENT"),
+    ],
+)
+def test_a_reason_says_more_than_the_http_status(status: int, reason: str, code: str) -> None:
+    assert code_of(api.from_http_status(status, "why", errors=[{"reason": reason}])) == code
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ({"Retry-After": "17"}, 17.0),
+        ({"retry-after": "17"}, 17.0),
+        ({"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}, _A_DAY_SEC),
+        ({"Retry-After": "Fri, 01 Jan 2010 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_the_wait_that_an_http_header_asks_for_is_kept(
+    header: dict[str, str], expected: float
+) -> None:
+    answer = requests.Response()
+    answer.status_code = 503
+    answer.headers.update(header)
+
+    found = raised(api.from_http_status(503, "x", response=answer))
+
+    assert isinstance(found, RemoteError)
+    assert found.retry_after_sec == expected
 
 
 @pytest.mark.parametrize("status", [s for s in grpc.StatusCode if s is not grpc.StatusCode.OK])
