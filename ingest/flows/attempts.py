@@ -29,7 +29,10 @@ class Attempted[Result]:
 
 
 class Attempts:
-    """Runs a step again after transient errors, with full jitter, until its budget is spent."""
+    """Runs a step again after transient errors, with full jitter, until its budget is spent.
+
+    The budget counts from the first failure.
+    """
 
     def __init__(self, clock: Clock, budget_sec: float, rng: random.Random) -> None:
         self._clock = clock
@@ -39,11 +42,12 @@ class Attempts:
 
     async def run[Result](self, step: Callable[[], Awaitable[Result]]) -> Attempted[Result]:
         """Return the step's result; raise its last error, with `attempts` set on it."""
-        deadline = self._clock.monotonic() + self._budget_sec
         try:
             return Attempted(await self._attempt(step), 1)
         except RemoteError as error:
             first = [error]
+        # The first call may have waited long for a quota, which isn't the step's fault.
+        deadline = self._clock.monotonic() + self._budget_sec
 
         def is_spent(state: RetryCallState) -> bool:
             return self._is_hopeless() or self._clock.monotonic() + state.upcoming_sleep > deadline

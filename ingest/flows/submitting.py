@@ -107,3 +107,6 @@ class Submitting:
         except RemoteError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise
+            # An earlier attempt or run came as far as this, and maybe further: asking is cheaper
+            # than a create, whose quota is small.
+            self._may_exist = True

@@ -407,3 +407,19 @@ def test_a_wait_that_the_service_asks_for_is_kept() -> None:
 
     assert 17.0 <= world.clock.slept_sec[0] <= 17.0 + 2 * FIRST_WAIT_SEC
     assert world.clock.now() >= EPOCH + dt.timedelta(seconds=17)
+
+
+def test_waiting_for_a_quota_before_the_first_failure_is_not_charged_to_the_budget() -> None:
+    world = World(settings=fake_settings(step_budget_sec=30))
+    tries = []
+
+    async def step() -> str:
+        tries.append(world.clock.monotonic())
+        if len(tries) == 1:
+            world.clock.advance(600)
+            raise RemoteError("no", code="UNAVAILABLE")
+        return "done"
+
+    attempted = asyncio.run(world.attempts().run(step))
+
+    assert (attempted.value, attempted.attempts) == ("done", 2)

@@ -494,3 +494,18 @@ def test_a_push_with_summaries_analyses_again_what_has_none(tmp_path: Path) -> N
     report = asyncio.run(world.push(tmp_path, summarization=True))
 
     assert (report.effects["analyse_succeeded"], len(world.insights.analyses)) == (2, 4)
+
+
+def test_no_create_is_spent_on_what_an_earlier_run_has_created_and_never_landed(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    ids = write_many(tmp_path, 3)
+    asyncio.run(world.push(tmp_path, until=Step.ANALYSE))
+    created = world.insights.trouble.calls["create_conversation"]
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert (created, world.insights.trouble.calls["create_conversation"]) == (3, 3)
+    assert report.effects["submit_adopted"] == len(ids)
+    assert len(world.insights.analyses) == 3
