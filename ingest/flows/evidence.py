@@ -1,6 +1,6 @@
 """What the systems say has been done for a chunk of conversations: objects, raw rows, tombstones.
 
-One parametrised query and one listing a chunk, so a second push of unchanged conversations
+One parametrised query a chunk and one listing a date, so a second push of unchanged conversations
 makes no call to CI at all. What is kept is of the chunk's own ids, so it doesn't grow with what
 others have landed between them.
 """
@@ -82,11 +82,16 @@ class EvidenceReader:
         self._sink = sink
         self._attempts = attempts
 
-    async def read(self, batch_date: dt.date, conversation_ids: Sequence[str]) -> Evidence:
-        """Return the evidence of these conversations of one date, in whatever order they are."""
+    async def read(self, conversations: Sequence[tuple[dt.date, str]]) -> Evidence:
+        """Return the evidence of these conversations of date folders, in whatever order."""
         evidence = Evidence()
-        evidence.objects_by_name = await self._objects(batch_date, conversation_ids)
-        rows = (await self._attempts.run(lambda: self._rows(conversation_ids))).value
+        ids_by_date: dict[dt.date, list[str]] = {}
+        for date, conversation_id in conversations:
+            ids_by_date.setdefault(date, []).append(conversation_id)
+        for date, ids in ids_by_date.items():
+            evidence.objects_by_name |= await self._objects(date, ids)
+        all_ids = sorted({conversation_id for _, conversation_id in conversations})
+        rows = (await self._attempts.run(lambda: self._rows(all_ids))).value
         for row in rows:
             if row["fact"] == "file":
                 evidence.add_landed_file(row)
@@ -116,8 +121,7 @@ class EvidenceReader:
             stored.name: stored async for stored in found if stored.name.split("/", 2)[1] in own
         }
 
-    async def _rows(self, conversation_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        ids = sorted(conversation_ids)
+    async def _rows(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return await self._sink.query(
             self.sql(), {"ids": ids, "first_id": ids[0], "last_id": ids[-1]}
         )

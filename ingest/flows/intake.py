@@ -62,8 +62,8 @@ class Intake:
         self._progress.stage(Step.VALIDATE.value, count)
         return count - len(self._invalid)
 
-    async def chunks(self, *, whole_dates: bool) -> AsyncIterator[list[SourceConversation]]:
-        """Yield conversations by the chunk, or by the whole date; a chunk is of one date."""
+    async def chunks(self, whole_dates_of: int | None) -> AsyncIterator[list[SourceConversation]]:
+        """Yield conversations by the chunk, or whole dates of that many conversations or more."""
         held: list[SourceConversation] = []
         async for entry in self._source.walk():
             if isinstance(entry, Fault):
@@ -72,8 +72,12 @@ class Intake:
                 continue
             if not self._shard.takes(entry.conversation_id) or _key(entry) in self._invalid:
                 continue
-            is_full = len(held) == CHUNK_SIZE and not whole_dates
-            if held and (is_full or held[0].batch_date != entry.batch_date):
+            if whole_dates_of is None:
+                is_full = len(held) == CHUNK_SIZE
+            else:
+                is_other_date = bool(held) and held[-1].batch_date != entry.batch_date
+                is_full = is_other_date and len(held) >= whole_dates_of
+            if is_full:
                 yield held
                 held = []
             held.append(entry)

@@ -87,7 +87,7 @@ def a_state(id_: str, updated_sec: int, profile: str | None) -> RawRow:
 
 def evidence(ports: Ports, *ids: str) -> Evidence:
     reader = EvidenceReader(ports.store, ports.sink, Attempts(ManualClock(), 10, _rng()))
-    return ports.run(reader.read(DAY, ids))
+    return ports.run(reader.read([(DAY, id_) for id_ in ids]))
 
 
 def _rng() -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,11 @@ from typer.testing import CliRunner
 
 from ingest.choices import Mode
 from ingest.cli import app
-from ingest.domain.outcome import Step
+from ingest.domain.outcome import ItemState, Step
 from ingest.errors import ExitCode, InputError
 from ingest.flows.push import PushOptions
-from tests.fakes.folders import write_many
+from tests.fakes.folders import DATE, LATER_DATE, metadata, write, write_many
+from tests.fakes.world import World, fake_settings
 
 
 @pytest.mark.parametrize("until", [Step.UPLOAD, Step.SUBMIT])
@@ -42,3 +45,80 @@ def test_the_command_refuses_it_before_it_talks_to_anything(
 
     assert result.exit_code == ExitCode.USAGE
     assert "--until upload ends before that" in result.output
+
+
+def many_dates(root: Path, per_date: int) -> list[str]:
+    """Write 1,000 conversations over date folders; return their ids."""
+    day = dt.date.fromisoformat(DATE)
+    ids = []
+    for number in range(1000):
+        date = str(day + dt.timedelta(days=number // per_date))
+        id_ = f"call-{number * 7919 % 1000:04}"
+        times = {"started_at": f"{date}T09:00:00+10:00", "ended_at": f"{date}T09:01:00+10:00"}
+        write(root, id_, date, metadata=metadata(id_, **times))
+        ids.append(id_)
+    return sorted(ids)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_thousand_over_many_dates_take_few_bigquery_jobs(tmp_path: Path, mode: Mode) -> None:
+    world = World(settings=fake_settings(concurrency=384))
+    ids = many_dates(tmp_path, 20)
+
+    report = asyncio.run(world.push(tmp_path, mode=mode))
+
+    calls = world.sink.trouble.calls
+    assert report.exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == len(ids)
+    assert calls["load"] + calls["query"] <= 0.05 * len(ids)
+
+
+def test_in_a_big_push_only_a_big_date_is_analysed_in_bulk(tmp_path: Path) -> None:
+    world = World(settings=fake_settings(concurrency=384))
+    many_dates(tmp_path, 950)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert report.exit_code is ExitCode.OK
+    calls = world.insights.trouble.calls
+    assert (calls["bulk_analyze"], calls["create_analysis"]) == (1, 50)
+
+
+def test_a_conversation_that_comes_on_two_dates_is_landed_in_between(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, "abcd-efgh")
+    write(tmp_path, "abcd-efgh", LATER_DATE, metadata=metadata("abcd-efgh", queue="later"))
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert +report.states == {ItemState.DONE: 2}
+    assert world.insights.trouble.calls["create_conversation"] == 1
+    assert (len(world.insights.analyses), world.insights.labels("abcd-efgh")["queue"]) == (
+        1,
+        "later",
+    )
+
+
+def test_nothing_is_analysed_in_bulk_when_everything_is_analysed(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 3)
+    asyncio.run(world.push(tmp_path, mode=Mode.BULK))
+
+    again = asyncio.run(world.push(tmp_path, mode=Mode.BULK))
+
+    assert +again.states == {ItemState.UNCHANGED: 3}
+    assert world.insights.trouble.calls["bulk_analyze"] == 1
+
+
+def test_what_others_left_unanalysed_is_not_analysed_with_the_batch(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path / "others", "an-other-one")
+    asyncio.run(world.push(tmp_path / "others", until=Step.SUBMIT))
+    ids = write_many(tmp_path / "own", 3)
+
+    report = asyncio.run(world.push(tmp_path / "own", mode=Mode.BULK))
+
+    assert report.exit_code is ExitCode.OK
+    assert [id_ for id_, _ in world.insights.selectors] == ids
+    assert world.insights.trouble.calls["bulk_analyze"] == 0
+    assert [note for note in world.progress.notes if "holds other conversations" in note] != []
