@@ -16,7 +16,9 @@ from ingest.flows.pages import every_item
 from ingest.flows.source import (
     Contents,
     SourceConversation,
+    bad_date,
     bad_id,
+    looks_like_a_date,
     no_conversation,
     place_of,
     too_large,
@@ -80,7 +82,7 @@ class BucketSource:
         """Yield every conversation in order, and a fault for each object that is no file of one."""
         base, fixed_date = self._base()
         current: BucketConversation | None = None
-        is_empty = True
+        is_empty, nearly_a_date = True, ""
         prefix = self._listed_prefix()
         async for stored in every_item(
             self.attempts, lambda token: self.store.list(prefix, page_token=token)
@@ -90,19 +92,22 @@ class BucketSource:
                 date = parse_batch_date(parts[0])
                 parts = parts[1:]
             if date is None:
+                folder = stored.name.removeprefix(base).split("/")[0]
+                if folder != nearly_a_date and looks_like_a_date(folder):
+                    nearly_a_date, is_empty = folder, False
+                    yield bad_date(folder)
                 continue
             is_empty = False
             fault = _object_fault(date, parts)
             if fault is not None:
                 yield fault
                 continue
-            if len(parts) != 2 or parts[1] not in _KIND_BY_NAME:
-                continue
             if current is None or (current.batch_date, current.conversation_id) != (date, parts[0]):
                 if current is not None:
                     yield current
                 current = BucketConversation(date, parts[0], self.store, {}, self.is_own_bucket)
-            current.objects[_KIND_BY_NAME[parts[1]]] = stored
+            if len(parts) == 2 and parts[1] in _KIND_BY_NAME:
+                current.objects[_KIND_BY_NAME[parts[1]]] = stored
         if current is not None:
             yield current
         if is_empty:

@@ -22,7 +22,7 @@ from ingest.domain.raw_records import ORIGIN_MARK, file_row
 from ingest.domain.validation import check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.evidence import Evidence, FileVersion
-from ingest.flows.source import SourceConversation, place_of
+from ingest.flows.source import SourceConversation, no_files, place_of
 from ingest.flows.steps import Steps
 from ingest.ports import ObjectStore, StoredObject
 
@@ -60,6 +60,8 @@ class ConversationFiles:
         faults = [*faults, *self._cross_check(parsed, self._source.batch_date)]
         self._steps.hashes.update(self._hashes)
         is_usable = not has_errors(faults) and bool(self._contents)
+        if not self._contents and not has_errors(faults):
+            faults.append(no_files(f"{self._source.batch_date}/{self._source.conversation_id}"))
         if not is_usable:
             self.faults += faults
         return is_usable

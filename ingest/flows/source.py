@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
 from ingest.ports import StoredObject
 
+_NEARLY_A_DATE = re.compile(r"\d{4}[-_.]?\d{1,2}[-_.]?\d{1,2}")
 Contents = dict[FileKind, bytes]
 
 
@@ -125,6 +127,8 @@ class LocalSource:
         for entry in sorted(root.iterdir()):
             date = parse_batch_date(entry.name)
             if date is None or not entry.is_dir():
+                if looks_like_a_date(entry.name):
+                    faults.append(bad_date(entry.name))
                 continue
             if _is_within(entry, root):
                 found.append((date, entry))
@@ -202,6 +206,33 @@ def no_conversation(place: str) -> Fault:
         "not_a_conversation",
         "a date folder holds conversation folders only",
         "remove it, or move it into its conversation's folder",
+    )
+
+
+def looks_like_a_date(name: str) -> bool:
+    """Return whether a name was surely meant as a date."""
+    return _NEARLY_A_DATE.fullmatch(name) is not None
+
+
+def bad_date(place: str) -> Fault:
+    """Return the fault of an entry that is meant as a date folder and is none."""
+    return Fault(
+        place,
+        "",
+        "bad_date_folder",
+        "the name is meant as a date, but it is no date folder; what is in it isn't pushed",
+        "name the folder by a real date, like 2025-12-28",
+    )
+
+
+def no_files(place: str) -> Fault:
+    """Return the fault of a conversation that has neither file."""
+    return Fault(
+        place,
+        "",
+        "missing_file",
+        "the folder holds neither metadata.json nor transcription.json",
+        f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
     )
 
 

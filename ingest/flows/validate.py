@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.fault import Fault
 from ingest.domain.validation import check_conversation, has_errors, parse_file
-from ingest.flows.source import SourceConversation, place_of
+from ingest.flows.source import SourceConversation, no_files, place_of
 
 
 async def conversation_faults(entry: SourceConversation) -> list[Fault]:
@@ -22,13 +22,5 @@ async def conversation_faults(entry: SourceConversation) -> list[Fault]:
             transcription = parsed
     faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
     if not contents and not has_errors(faults):
-        faults.append(
-            Fault(
-                f"{entry.batch_date}/{entry.conversation_id}",
-                "",
-                "missing_file",
-                "the folder holds neither metadata.json nor transcription.json",
-                f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
-            )
-        )
+        faults.append(no_files(f"{entry.batch_date}/{entry.conversation_id}"))
     return faults

@@ -18,7 +18,7 @@ from ingest.domain.matcher_definition import (
 from ingest.domain.matchers import ChangeKind, version_tag
 from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.bucket_source import parse_gs_uri
+from ingest.flows.bucket_source import BucketSource, parse_gs_uri
 from ingest.flows.matchers import (
     apply_matchers,
     delete_matchers,
@@ -260,6 +260,61 @@ def test_a_source_is_walked_by_date_and_id_and_every_stray_entry_is_told(tmp_pat
         (f"{DATE}/notes.txt", "not_a_conversation"),
         ID,
     ]
+
+
+def test_a_folder_that_is_nearly_a_date_is_told_beside_good_ones(tmp_path: Path) -> None:
+    write(tmp_path, ID)
+    for name in ("2025-13-01", "20251229", "2025_12_30", "2025-1-2", "2025-12-28.bak", "archive"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "2025-12-31").write_text("x")
+
+    assert walked(tmp_path) == [
+        ("2025-1-2", "bad_date_folder"),
+        ("2025-12-31", "bad_date_folder"),
+        ("2025-13-01", "bad_date_folder"),
+        ("20251229", "bad_date_folder"),
+        ("2025_12_30", "bad_date_folder"),
+        ID,
+    ]
+
+
+def test_in_a_bucket_nothing_is_passed_over_silently(tmp_path: Path) -> None:
+    world = World()
+    good = write(tmp_path, ID)
+    misnamed, nested = conversation_id(6), conversation_id(7)
+
+    async def fill() -> None:
+        for name in (
+            f"in/{DATE}/{ID}/metadata.json",
+            f"in/{DATE}/{ID}/transcription.json",
+            f"in/{DATE}/{misnamed}/Metadata.JSON",
+            f"in/{DATE}/{nested}/files/metadata.json",
+            "in/20251229/some-call/metadata.json",
+            "in/20251229/some-call/transcription.json",
+            "in/2025-13-01/some-call/metadata.json",
+            "in/readme.txt",
+        ):
+            file = good / name.rsplit("/", 1)[1]
+            content = file.read_bytes() if file.exists() else b"{}"
+            await world.store.put(
+                name,
+                content,
+                content_type="application/json",
+                content_sha256=None,
+                if_generation_match=0,
+            )
+
+    asyncio.run(fill())
+    source = BucketSource(world.store, "in", world.attempts(), is_own_bucket=True)
+    report = asyncio.run(world.new_push().run(source))
+
+    assert sorted((fault.file, fault.rule) for fault in report.faults) == [
+        ("2025-13-01", "bad_date_folder"),
+        ("20251229", "bad_date_folder"),
+        (f"{DATE}/{misnamed}", "missing_file"),
+        (f"{DATE}/{nested}", "missing_file"),
+    ]
+    assert +report.states == {ItemState.DONE: 1, ItemState.INVALID: 4}
 
 
 def test_a_link_out_of_the_source_is_told_and_not_followed(tmp_path: Path) -> None:
