@@ -7,6 +7,7 @@ when no project is set and points at the stack that `ingest local up` runs.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ingest.choices import LogFormat
 from ingest.errors import SettingsError
 
+_PREFIX = "INGEST_"
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 LOCAL_STATE_FILE = Path(".local/stack.json")
@@ -27,7 +29,7 @@ class Settings(BaseSettings):
     """Effective settings; immutable."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INGEST_", env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix="INGEST_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
     project_id: str = Field(description="Google Cloud project id.")
@@ -97,6 +99,7 @@ def otlp_endpoint() -> str | None:
 
 def load_seeds_dir() -> Path:
     """Return the folder of the seeds, for commands that need no project."""
+    _check_dotenv()
     try:
         return _Probe().seeds_dir
     except ValidationError as error:
@@ -123,6 +126,7 @@ def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings
     stack isn't running.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    _check_dotenv()
     try:
         probe = _Probe()
     except ValidationError as error:
@@ -134,6 +138,25 @@ def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings
         return Settings(**given)
     except ValidationError as error:
         raise _settings_error(error) from error
+
+
+def _check_dotenv() -> None:
+    """Raise SettingsError for names of ours that no setting has; others may stand there too."""
+    if not Path(".env").is_file():
+        return
+    from dotenv import dotenv_values
+
+    try:
+        names = [name.upper() for name in dotenv_values(".env")]
+    except UnicodeDecodeError as error:
+        raise SettingsError(".env isn't plain UTF-8", "save it as UTF-8") from error
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    wrong = sorted({name for name in names if name.startswith(_PREFIX)} - known)
+    if wrong:
+        faults = "; ".join(f"{name}: no such setting" for name in wrong)
+        near = difflib.get_close_matches(wrong[0], known, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise SettingsError(f"unusable settings: {faults}", f"{guess}correct it in .env")
 
 
 class _Probe(BaseSettings):
@@ -184,5 +207,4 @@ def _settings_error(error: ValidationError) -> SettingsError:
 
 
 def _variable(name: str) -> str:
-    # A name that no setting has comes with its prefix.
-    return f"INGEST_{name.upper().removeprefix('INGEST_')}"
+    return f"{_PREFIX}{name.upper()}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import typer
 
 from ingest.cli._lazy import CommandPlace, LazyGroup
@@ -112,5 +114,13 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="ingest")
+    """Run the command line.
+
+    SIGTERM interrupts as SIGINT does, from the first moment on; flows that land what is in flight
+    listen for both themselves.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(prog_name="ingest")
+    finally:
+        signal.signal(signal.SIGTERM, before)

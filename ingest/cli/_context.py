@@ -147,6 +147,7 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
         say("stopping: finishing what is in flight; once more ends at once")
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.default_int_handler)
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

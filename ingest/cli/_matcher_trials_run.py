@@ -95,7 +95,7 @@ def impact_json(count: int, found: Sequence[Difference]) -> dict[str, Any]:
     }
 
 
-def pull(folder: Path) -> None:
+def pull(folder: Path, *, as_json: bool) -> None:
     """Write CI's phrase matchers as the two seeds."""
     settings = load_settings()
     say_target(settings)
@@ -113,7 +113,11 @@ def pull(folder: Path) -> None:
     matchers.write_text(_csv(_MATCHER_COLUMNS, map(_matcher_cells, definitions)), encoding="utf-8")
     cells = (row for definition in definitions for row in _rule_cells(definition))
     rules.write_text(_csv(_RULE_COLUMNS, cells), encoding="utf-8")
-    typer.echo(f"{len(definitions)} phrase matchers written to {matchers} and {rules}")
+    if as_json:
+        files = [str(matchers), str(rules)]
+        echo_json({"phrase_matcher_count": len(definitions), "files": files})
+    else:
+        typer.echo(f"{len(definitions)} phrase matchers written to {matchers} and {rules}")
 
 
 def _grouped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import typer
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
 from ingest.cli._matcher_trials_run import impact_json, show_impact
 from ingest.cli._report import echo_json
+from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matcher_trials import Difference
 from ingest.domain.matchers import ChangeKind, MatcherChange, is_ours
-from ingest.errors import ExitCode
+from ingest.errors import ExitCode, InputError
 from ingest.flows import matchers as flow
 from ingest.flows.matcher_trials import impact
 from ingest.flows.progress import Silent
@@ -54,10 +56,12 @@ def plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
     return _DRIFT if exit_code and differs else ExitCode.OK
 
 
-def apply(*, as_json: bool) -> ExitCode:
-    """Apply the definitions of the seeds."""
+def apply(*, dry_run: bool, as_json: bool) -> ExitCode:
+    """Apply the definitions of the seeds, or show what that would change."""
     settings = load_settings()
     say_target(settings)
+    if dry_run:
+        return _planned(settings, flow.read_definitions(settings.seeds_dir), as_json=as_json)
     return _shown(run(apply_to(settings)), as_json=as_json)
 
 
@@ -69,10 +73,14 @@ async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
         return await flow.apply_matchers(real.insights, real.sink, attempts, landing, definitions)
 
 
-def destroy(*, as_json: bool) -> ExitCode:
-    """Delete our matchers."""
+def destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
+    """Delete our matchers, or show which these are."""
+    if not yes and not dry_run:
+        _ask()
     settings = load_settings()
     say_target(settings)
+    if dry_run:
+        return _planned(settings, (), as_json=as_json)
 
     async def work() -> tuple[flow.MatcherOutcome, ...]:
         async with outside(settings, Silent()) as real:
@@ -114,6 +122,25 @@ def list_all(*, as_json: bool) -> None:
             f"{row['display_name']:<28} {row['phrase_count']:>4} phrases  {state:<8} {owner:<5} "
             f"{row['matcher_id']}@{row['revision_id']}"
         )
+
+
+def _planned(
+    settings: Settings, definitions: Sequence[MatcherDefinition], *, as_json: bool
+) -> ExitCode:
+    async def work() -> Sequence[MatcherChange]:
+        async with outside(settings, Silent()) as real:
+            attempts, _ = landing_of(real, settings, new_run_id())
+            return await flow.plan_matchers(real.insights, attempts, definitions)
+
+    _show([(change, None) for change in run(work())], as_json=as_json)
+    return ExitCode.OK
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise InputError("deleting phrase matchers wants consent", "add --yes")
+    if not typer.confirm("Delete this project's phrase matchers from CI?", err=True):
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
 def _shown(outcomes: Sequence[flow.MatcherOutcome], *, as_json: bool) -> ExitCode:

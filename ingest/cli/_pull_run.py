@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import typer
+
 from ingest.cli._context import landing_of, new_run_id, outside, run, say_target, stop_on_signals
 from ingest.cli._progress import progress_for_people
 from ingest.cli._report import echo_json, report_json, show_failures, show_result
+from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, InputError
+from ingest.flows.dry_run import without_effects
 from ingest.flows.progress import Progress
 from ingest.flows.pull import Pull, PullReport, PullSelection
 from ingest.settings import Settings, load_settings
 
 
-def execute(selection: PullSelection, *, as_json: bool) -> ExitCode:
+def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCode:
     """Pull, print the report, return the exit code."""
     chosen = [bool(selection.ids), bool(selection.date), bool(selection.since), selection.is_all]
     if sum(chosen) > 1:
@@ -19,18 +23,24 @@ def execute(selection: PullSelection, *, as_json: bool) -> ExitCode:
     settings = load_settings()
     say_target(settings)
     with progress_for_people() as progress:
-        report = run(_pull(settings, selection, progress))
+        report = run(_pull(settings, selection, progress, dry_run))
     if as_json:
         echo_json(report_json(report, filter=report.filter))
+    elif dry_run:
+        show_failures(report)
+        typer.echo(f"would land: {report.states[ItemState.DONE]} states")
     else:
         show_failures(report)
         show_result(report)
     return report.exit_code
 
 
-async def _pull(settings: Settings, selection: PullSelection, progress: Progress) -> PullReport:
+async def _pull(
+    settings: Settings, selection: PullSelection, progress: Progress, dry_run: bool
+) -> PullReport:
     async with outside(settings, progress) as real:
-        attempts, landing = landing_of(real, settings, new_run_id())
-        pull = Pull(real, attempts, landing)
+        used = without_effects(real)[0] if dry_run else real
+        attempts, landing = landing_of(used, settings, new_run_id())
+        pull = Pull(used, attempts, landing)
         stop_on_signals(pull.stop)
         return await pull.run(selection)

@@ -22,7 +22,6 @@ from ingest.cli._report import echo_json, report_json, show_failures, show_resul
 from ingest.domain.costs import Estimate
 from ingest.domain.outcome import BatchReport
 from ingest.errors import ExitCode, InputError
-from ingest.flows.forgotten import FORGOTTEN_IN_CI
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.reanalyze import Reanalyze, Selected, Selection
 from ingest.settings import Settings, load_settings
@@ -55,12 +54,13 @@ def execute(
     selected, cost = run(_select(settings, selection, summarize))
     say(_sentence(cost))
     if dry_run or not selected.targets:
-        empty = BatchReport()
+        report = report_without_work(selected)
         if as_json:
-            echo_json(report_json(empty, estimate=dataclasses.asdict(cost)))
+            echo_json(report_json(report, estimate=dataclasses.asdict(cost)))
         else:
+            show_failures(report)
             typer.echo(f"would analyse: {cost.conversation_count}")
-        return _exit_code_without_work(selected)
+        return report.exit_code
     if not yes:
         _ask()
     with progress_for_people() as progress:
@@ -105,13 +105,11 @@ def _ask() -> None:
         raise typer.Exit(int(ExitCode.USAGE))
 
 
-def _exit_code_without_work(selected: Selected) -> ExitCode:
-    for conversation_id in selected.missing_ids:
-        say(f"failed: {conversation_id}: CI holds no conversation of this id")
-    for conversation_id in selected.forgotten_ids:
-        say(f"failed: {conversation_id}: {FORGOTTEN_IN_CI}")
-    has_failed = selected.missing_ids or selected.forgotten_ids
-    return ExitCode.SOME_FAILED if has_failed else ExitCode.OK
+def report_without_work(selected: Selected) -> BatchReport:
+    """Return what a selection comes to when nothing of it is analysed."""
+    report = BatchReport()
+    report.fail(selected.failures)
+    return report
 
 
 def _sentence(cost: Estimate) -> str:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._options import AsJson
-from ingest.errors import ExitCode
+from ingest.cli._options import AsJson, DryRun
 
 app = typer.Typer(no_args_is_help=True, help="Phrase matchers as code: plan, apply, list, destroy.")
 
@@ -35,14 +34,14 @@ def plan(
 
 
 @app.command()
-def apply(as_json: AsJson = False) -> None:
+def apply(dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make CI's phrase matchers equal to the seeds, and land every revision.
 
     Example: ingest matchers apply
     """
     from ingest.cli import _matchers_run
 
-    raise typer.Exit(int(_matchers_run.apply(as_json=as_json)))
+    raise typer.Exit(int(_matchers_run.apply(dry_run=dry_run, as_json=as_json)))
 
 
 @app.command("list")
@@ -75,6 +74,7 @@ def pull(
     out: Annotated[
         Path, typer.Option(help="Folder for phrase_matchers.csv and phrase_matcher_rules.csv.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Write the phrase matchers that CI holds, ours and others, as seeds.
 
@@ -82,12 +82,13 @@ def pull(
     """
     from ingest.cli import _matcher_trials_run
 
-    _matcher_trials_run.pull(out)
+    _matcher_trials_run.pull(out, as_json=as_json)
 
 
 @app.command()
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete our phrase matchers from CI; those of others stay.
@@ -96,6 +97,4 @@ def destroy(
     """
     from ingest.cli import _matchers_run
 
-    if not yes and not typer.confirm("Delete this project's phrase matchers from CI?"):
-        raise typer.Exit(int(ExitCode.USAGE))
-    raise typer.Exit(int(_matchers_run.destroy(as_json=as_json)))
+    raise typer.Exit(int(_matchers_run.destroy(yes=yes, dry_run=dry_run, as_json=as_json)))

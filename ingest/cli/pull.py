@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._options import AsJson
+from ingest.cli._options import AsJson, DryRun
 
 
 def pull(
@@ -24,6 +24,7 @@ def pull(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Land the state that CI holds, changing nothing in CI.
@@ -41,4 +42,4 @@ def pull(
         since=since.replace(tzinfo=dt.UTC) if since else None,
         is_all=all_,
     )
-    raise typer.Exit(int(_pull_run.execute(chosen, as_json=as_json)))
+    raise typer.Exit(int(_pull_run.execute(chosen, dry_run=dry_run, as_json=as_json)))

@@ -68,6 +68,18 @@ class Selected:
     missing_ids: list[str] = field(default_factory=list)
     forgotten_ids: list[str] = field(default_factory=list)
 
+    @property
+    def failures(self) -> list[Failure]:
+        """What was named and can't be analysed."""
+        missing = "CI holds no conversation of this id"
+        return [
+            *(Failure(id_, Step.ANALYSE, "NOT_FOUND", missing) for id_ in self.missing_ids),
+            *(
+                Failure(id_, Step.ANALYSE, FORGOTTEN_CODE, FORGOTTEN_IN_CI)
+                for id_ in self.forgotten_ids
+            ),
+        ]
+
 
 class Reanalyze:
     """One re-analysis: `select`, show `estimate`, then `run`."""
@@ -130,14 +142,7 @@ class Reanalyze:
         """Analyse what was selected, land the new states and events, return the report."""
         self._report.fail_batches((await self._landing.recover()).failures)
         self._outside.progress.stage(Step.ANALYSE.value, len(selected.targets))
-        self._report.fail(
-            Failure(missing, Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id")
-            for missing in selected.missing_ids
-        )
-        self._report.fail(
-            Failure(id_, Step.ANALYSE, FORGOTTEN_CODE, FORGOTTEN_IN_CI)
-            for id_ in selected.forgotten_ids
-        )
+        self._report.fail(selected.failures)
         plain, summarizing = self._analyst(profile), self._analyst(profile.with_summaries)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -24,6 +24,7 @@ from ingest.errors import InputError
 from ingest.ports import StoredObject
 
 _NEARLY_A_DATE = re.compile(r"\d{4}[-_.]?\d{1,2}[-_.]?\d{1,2}")
+_SHOWN_CHARS = 200
 Contents = dict[FileKind, bytes]
 
 
@@ -104,9 +105,10 @@ class LocalSource:
     is_quick_to_read: bool = True
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
+        if not _is_dir(self.root):
             raise InputError(
-                f"{self.root} isn't a folder", "name a date folder or a folder of date folders"
+                f"{_shown(str(self.root))} isn't a folder",
+                "name a date folder or a folder of date folders",
             )
         if not any(self._dates()):
             raise InputError(
@@ -168,6 +170,18 @@ def _entry(
         yield _link_out(place)
     else:
         yield LocalConversation(date, name, path)
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # A name that is too long, or a folder that may not be looked into.
+        return False
 
 
 def _is_within(path: Path, folder: Path) -> bool:

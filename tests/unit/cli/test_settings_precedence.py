@@ -124,8 +124,29 @@ def test_a_misspelt_setting_in_dotenv_is_named(
     set_env(monkeypatch, CLOUD)
     (tmp_path / ".env").write_text("INGEST_BUKET=x\n")
 
-    with pytest.raises(SettingsError, match="INGEST_BUKET: extra inputs"):
+    with pytest.raises(SettingsError, match="INGEST_BUKET: no such setting"):
         load_settings()
+
+
+def test_variables_of_others_in_dotenv_are_their_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_env(monkeypatch, CLOUD)
+    (tmp_path / ".env").write_text("DATABASE_URL=x\nINGEST_CONCURRENCY=7\n")
+
+    assert load_settings().concurrency == 7
+
+
+def test_a_dotenv_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"INGEST_PROJECT_ID=\xff\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert (caught.value.message, caught.value.hint) == (
+        ".env isn't plain UTF-8",
+        "save it as UTF-8",
+    )
 
 
 def test_a_cloud_run_task_is_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,91 @@
+"""Commands before they reach a flow, and how they end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ingest.cli import app
+from ingest.cli._reanalyze_run import report_without_work
+from ingest.domain.outcome import Failure, Step
+from ingest.errors import ExitCode, InputError
+from ingest.flows.forgotten import FORGOTTEN_IN_CI
+from ingest.flows.reanalyze import Selected
+from ingest.flows.source import LocalSource
+
+
+def test_destroying_matchers_without_a_terminal_wants_consent_in_words() -> None:
+    result = CliRunner().invoke(app, ["matchers", "destroy"])
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "hint:  add --yes" in result.output
+
+
+def test_a_source_name_that_no_file_can_have_is_a_usage_error() -> None:
+    with pytest.raises(InputError, match="isn't a folder"):
+        LocalSource(Path("x" * 5000))
+
+
+def test_what_is_not_found_fails_a_dry_reanalysis_too() -> None:
+    report = report_without_work(Selected([], ["nope"], ["gone"]))
+
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert report.failures == [
+        Failure("nope", Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id"),
+        Failure("gone", Step.ANALYSE, "FORGOTTEN", FORGOTTEN_IN_CI),
+    ]
+    assert report_without_work(Selected()).exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["pull"], ["matchers", "apply"], ["matchers", "destroy"]],
+)
+def test_commands_that_change_something_have_a_dry_run(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+
+    assert "--dry-run" in result.stdout
+
+
+def test_a_sigterm_before_any_flow_listens_ends_in_130() -> None:
+    code = (
+        "import os, signal, typer\n"
+        "from ingest.cli import app, main\n"
+        "@app.command()\n"
+        "def hang() -> None:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+        "main()\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "hang"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, signal.SIGTERM.value) == (130, 15), done.stderr
+
+
+def test_the_signal_handler_is_put_back_for_those_who_call_the_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr(
+        "ingest.cli.app", lambda **_: found.append(signal.getsignal(signal.SIGTERM))
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    from ingest.cli import main
+
+    main()
+
+    assert found == [signal.default_int_handler]
+    assert signal.getsignal(signal.SIGTERM) == before
