@@ -16,42 +16,58 @@ from ingest.cli._context import say
 from ingest.cli._reading import now, opened, print_json
 from ingest.cli._show_output import shown
 from ingest.cli._terminal import aligned, counted, moment_text, safe
-from ingest.errors import InputError
+from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.inspection.trace import Hop, Trace
 from ingest.flows.inspection.trace_reading import TraceReader, full_id
-from ingest.flows.inspection.why import explain
+from ingest.flows.inspection.why import Explanation, explain
+from ingest.flows.inspection.why_verdict import UNKNOWN
 from ingest.settings import Settings
 from ingest.warehouse import Warehouse
 
 _HASH_CHARS = 12
 
 
-def show(given_id: str, hop: str | None, source: str, *, as_json: bool) -> None:
-    """Print the trace, or one hop of it."""
+def show(given_id: str, hop: str | None, source: str, *, as_json: bool) -> ExitCode:
+    """Print the trace, or one hop of it; raise RemoteError when that one could not be read."""
     settings, warehouse = opened()
     trace = read_trace(settings, warehouse, given_id, source)
+    if hop and hop in trace.problems:
+        raise RemoteError(f"{hop} could not be read: {trace.problems[hop]}", "run `ingest doctor`")
     if as_json:
         print_json(_as_json(trace, hop))
     else:
         hops = [Hop(hop)] if hop else list(Hop)
         sections = [f"{name.value.upper():<9} {_section(trace, name)}" for name in hops]
         typer.echo("\n\n".join([f"{trace.conversation_id}", *sections]))
+    return _told_unread(trace, hop)
+
+
+def _told_unread(trace: Trace, hop: str | None = None) -> ExitCode:
+    """Say which hops could not be read; what was not asked for costs no success."""
     for name, problem in trace.problems.items():
         say(f"not read: {name}: {safe(problem)}")
+    return ExitCode.REMOTE if trace.problems and hop is None else ExitCode.OK
 
 
-def why(given_id: str, source: str, *, as_json: bool) -> None:
-    """Print the explanation."""
+def why(given_id: str, source: str, *, as_json: bool) -> ExitCode:
+    """Print the explanation, the command to run alone on the last line."""
     settings, warehouse = opened()
     found = explain(read_trace(settings, warehouse, given_id, source))
     if as_json:
         print_json(found)
-        return
+    else:
+        typer.echo(explanation_text(found, _width()))
+    return ExitCode.REMOTE if found.status == UNKNOWN else ExitCode.OK
+
+
+def explanation_text(found: Explanation, width: int) -> str:
+    """Return the paragraph, wrapped, and the command as it can be pasted."""
     text = safe(f"{found.conversation_id} is {found.status}. {found.paragraph}")
-    typer.echo(textwrap.fill(text, width=_width(), break_long_words=False, break_on_hyphens=False))
+    told = textwrap.fill(text, width=width, break_long_words=False, break_on_hyphens=False)
+    return told if found.command is None else f"{told}\nRun:\n{safe(found.command)}"
 
 
-def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> None:
+def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> ExitCode:
     """Write the conversation's page."""
     from ingest.flows.inspection.talk import read_talk
     from ingest.report.conversation_page import conversation_page
@@ -61,6 +77,7 @@ def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> None
     talk = read_talk(warehouse, trace.conversation_id)
     page = conversation_page(trace, talk, explain(trace), with_pii=with_pii)
     write_html(file, page)
+    return _told_unread(trace)
 
 
 def write_html(file: str, page: str) -> None:

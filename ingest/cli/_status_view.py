@@ -58,7 +58,7 @@ def _funnel(found: PipelineStatus) -> str:
 
 def _funnel_row(date: DateFunnel, now: dt.datetime) -> tuple[str, ...]:
     return (
-        date.batch_date.isoformat(),
+        date_text(date.batch_date),
         str(date.received),
         str(date.complete),
         str(date.submitted),
@@ -70,13 +70,18 @@ def _funnel_row(date: DateFunnel, now: dt.datetime) -> tuple[str, ...]:
     )
 
 
+def date_text(date: dt.date | None) -> str:
+    """Return a date as it is written everywhere, or that there is none."""
+    return "no date" if date is None else date.isoformat()
+
+
 def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
     now = found.taken_at
     facts: list[tuple[str, str]] = []
     facts += _titled(
         "backlog",
         [
-            f"{item.count} {item.status} of {item.batch_date}, "
+            f"{item.count} {item.status} of {date_text(item.batch_date)}, "
             f"the oldest for {age((now - item.oldest_at).total_seconds())}"
             for item in found.backlog
         ]
@@ -100,8 +105,13 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
         ],
     )
     facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
-    if any((date.in_registry or 0) < date.received for date in found.dates):
+    if found.forgotten:
+        facts.append(("forgotten", f"{counted(found.forgotten, 'conversation')} erased on request"))
+    if any(date.batch_date and (date.in_registry or 0) < date.received for date in found.dates):
         facts.append(("marts", "the registry is behind the raw tables: run `dbt build`"))
+    if found.forgotten_in_marts:
+        held = counted(found.forgotten_in_marts, "erased conversation")
+        facts.append(("marts", f"the registry still holds {held}: run `dbt build`"))
     return facts
 
 

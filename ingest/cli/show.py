@@ -41,16 +41,18 @@ def show(
 ) -> None:
     """Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.
 
-    Shows no word of the talk, but for `--hop ci --json` and the page of `--html`.
+    Shows no word of the talk, but for `--hop ci --json` and the page of `--html`. Exits with 4
+    where a hop could not be read.
 
     Example: ingest show 317675af
     """
     from ingest.cli import _show_view
 
     if html is not None:
-        _show_view.write_page(conversation_id, source, html, with_pii=with_pii)
+        code = _show_view.write_page(conversation_id, source, html, with_pii=with_pii)
     else:
-        _show_view.show(conversation_id, hop and hop.value, source, as_json=as_json)
+        code = _show_view.show(conversation_id, hop and hop.value, source, as_json=as_json)
+    raise typer.Exit(int(code))
 
 
 def why(
@@ -58,11 +60,13 @@ def why(
 ) -> None:
     """Say where one conversation is, since when, what it waits for and what to run.
 
+    Exits with 4 where a hop that decides could not be read: it is then `unknown`.
+
     Example: ingest why 317675af
     """
     from ingest.cli import _show_view
 
-    _show_view.why(conversation_id, source, as_json=as_json)
+    raise typer.Exit(int(_show_view.why(conversation_id, source, as_json=as_json)))
 
 
 def transcript(conversation_id: ConversationArgument, as_json: AsJson = False) -> None:

@@ -40,10 +40,10 @@ class ListedCiConversation:
 
 @dataclass(frozen=True)
 class ListedConversation:
-    """A conversation by the facts in the raw tables."""
+    """A conversation by the facts in the raw tables; of an erased one no date is kept."""
 
     conversation_id: str
-    batch_date: dt.date
+    batch_date: dt.date | None
     status: str
     error_code: str | None
     since: dt.datetime

@@ -1,8 +1,7 @@
 """How far every conversation has come, from the facts in the raw tables, in one query.
 
 The status of a conversation follows the rule of dbt's `int_version_progress`, on its newest
-files; it is read from the facts themselves so that it is right before the next `dbt build`. CI
-counts an operation against its quota by the minute.
+files; it is read from the facts themselves so that it is right before the next `dbt build`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.errors import RemoteError
-from ingest.flows.inspection.standing import judged_sql
+from ingest.flows.inspection.status_sql import status_sql
 from ingest.warehouse import Warehouse
 
-QUOTA_WINDOW_SEC = 60
-REGISTRY = "conversation_registry"
-RUN_COUNT = 5
 OPEN_STATUSES = (
     "waiting_for_transcript",
     "waiting_for_metadata",
@@ -27,13 +23,15 @@ OPEN_STATUSES = (
     "submitted",
 )
 WAITING = ("waiting_for_transcript", "waiting_for_metadata")
+STEPS_IN_CI = ("analyse", "land")
+"""Steps that only a conversation which CI holds comes to."""
 
 
 @dataclass(frozen=True)
 class StatusCount:
-    """Conversations of one date, status and latest failure."""
+    """Conversations of one date, status and latest failure; erased ones have no date."""
 
-    batch_date: dt.date
+    batch_date: dt.date | None
     status: str
     failed_step: str | None
     error_code: str | None
@@ -47,9 +45,10 @@ class DateFunnel:
     """How many conversations of one date got how far; each stage counts those beyond it too.
 
     `in_registry` counts conversations that dbt's registry holds; None before the first build.
+    Those without a date, such as what was only ever pulled, make a funnel of their own.
     """
 
-    batch_date: dt.date
+    batch_date: dt.date | None
     received: int
     complete: int
     submitted: int
@@ -103,6 +102,10 @@ class PipelineStatus:
     failures: tuple[OpenFailure, ...]
     runs: tuple[RunSummary, ...]
     quotas: tuple[QuotaUse, ...]
+    forgotten: int
+    """Conversations that were erased on request; of all dates, since nothing else is kept."""
+    forgotten_in_marts: int | None
+    """How many of them the registry still holds; None before the first build."""
 
 
 def read_status(
@@ -117,15 +120,20 @@ def read_status(
         parameters["batch_date"] = batch_date
     is_one_date, has_registry = batch_date is not None, True
     try:
-        rows = warehouse.query(_sql(warehouse, is_one_date, has_registry), parameters).rows
+        rows = warehouse.query(
+            status_sql(warehouse, is_one_date=is_one_date, has_registry=has_registry), parameters
+        ).rows
     except RemoteError as error:
         if error.code != "NOT_FOUND":
             raise
         has_registry = False
-        rows = warehouse.query(_sql(warehouse, is_one_date, has_registry), parameters).rows
+        rows = warehouse.query(
+            status_sql(warehouse, is_one_date=is_one_date, has_registry=has_registry), parameters
+        ).rows
     counts = [_status_count(row) for row in rows if row["fact"] == "conversation"]
     runs = [_run(row) for row in rows if row["fact"] == "run"]
-    registered = {row["batch_date"]: row["item_count"] for row in rows if row["fact"] == "mart"}
+    marts = [row for row in rows if row["fact"] == "mart"]
+    registered = {row["batch_date"]: row["item_count"] for row in marts}
     used = {row["name"]: row["item_count"] for row in rows if row["fact"] == "quota"}
     return PipelineStatus(
         taken_at=now,
@@ -134,25 +142,28 @@ def read_status(
         failures=open_failures(counts),
         runs=tuple(sorted(runs, key=lambda run: run.ended_at, reverse=True)),
         quotas=tuple(QuotaUse(step, used.get(step) or 0, limit) for step, limit in quotas.items()),
+        forgotten=sum(row["item_count"] for row in rows if row["fact"] == "forgotten"),
+        forgotten_in_marts=sum(row["failed_count"] for row in marts) if has_registry else None,
     )
 
 
 def funnels(
-    counts: Iterable[StatusCount], registered: Mapping[dt.date, int] | None
+    counts: Iterable[StatusCount], registered: Mapping[dt.date | None, int] | None
 ) -> tuple[DateFunnel, ...]:
     """Return one funnel a date, by date; `registered` counts the registry's rows by date."""
-    by_date: dict[dt.date, list[StatusCount]] = {}
+    by_date: dict[dt.date | None, list[StatusCount]] = {}
     for count in counts:
-        by_date.setdefault(count.batch_date, []).append(count)
+        if count.batch_date is not None or count.status != "forgotten":
+            by_date.setdefault(count.batch_date, []).append(count)
     return tuple(
         _funnel(date, by_date[date], None if registered is None else registered.get(date, 0))
-        for date in sorted(by_date)
+        for date in sorted(by_date, key=lambda date: date or dt.date.max)
     )
 
 
 def backlog(counts: Iterable[StatusCount]) -> tuple[StatusCount, ...]:
     """Return what is not analysed yet, one entry a date and status."""
-    merged: dict[tuple[dt.date, str], StatusCount] = {}
+    merged: dict[tuple[dt.date | None, str], StatusCount] = {}
     for count in counts:
         if count.status not in OPEN_STATUSES:
             continue
@@ -188,19 +199,26 @@ def open_failures(counts: Iterable[StatusCount]) -> tuple[OpenFailure, ...]:
     return tuple(sorted(found, key=lambda failure: (-failure.count, failure.step)))
 
 
-def _funnel(batch_date: dt.date, counts: list[StatusCount], in_registry: int | None) -> DateFunnel:
+def _funnel(
+    batch_date: dt.date | None, counts: list[StatusCount], in_registry: int | None
+) -> DateFunnel:
     def total(*statuses: str) -> int:
         return sum(count.count for count in counts if count.status in statuses)
 
     forgotten = total("forgotten")
     received = sum(count.count for count in counts) - forgotten
     waiting = total(*WAITING)
+    failed_in_ci = sum(
+        count.count
+        for count in counts
+        if count.status == "failed" and count.failed_step in STEPS_IN_CI
+    )
     open_since = [count.oldest_at for count in counts if count.status in OPEN_STATUSES]
     return DateFunnel(
         batch_date=batch_date,
         received=received,
         complete=received - waiting,
-        submitted=total("submitted", "analysed"),
+        submitted=total("submitted", "analysed") + failed_in_ci,
         analysed=total("analysed"),
         waiting=waiting,
         failed=total("failed"),
@@ -227,48 +245,3 @@ def _run(row: Mapping[str, Any]) -> RunSummary:
     return RunSummary(
         row["name"], row["item_count"], row["failed_count"], row["first_at"], row["last_at"]
     )
-
-
-def _sql(warehouse: Warehouse, is_one_date: bool, has_registry: bool) -> str:
-    of_date = "where batch_date = @batch_date" if is_one_date else ""
-    registry = _registry_sql(warehouse) if has_registry else ""
-    return f"""
-{judged_sql(warehouse)}
-select
-    'conversation' as fact, batch_date, status as name,
-    failed_step, error_code,
-    count(*) as item_count, 0 as failed_count, min(since) as first_at, max(since) as last_at
-from judged {of_date}
-group by 1, 2, 3, 4, 5
-union all
-select * from (
-    select
-        'run', max(batch_date), _run_id, null, null,
-        count(distinct conversation_id),
-        count(distinct if(outcome = 'failed', conversation_id, null)),
-        min(started_at), max(ended_at) as ended_at
-    from events
-    group by _run_id
-    order by ended_at desc
-    limit {RUN_COUNT}
-)
-union all
-select
-    'quota', null, step, null, null,
-    countif(ended_at >= timestamp_sub(@now, interval {QUOTA_WINDOW_SEC} second)),
-    0, null, null
-from events
-where step in ('submit', 'analyse')
-group by step
-{registry}
-"""
-
-
-def _registry_sql(warehouse: Warehouse) -> str:
-    return f"""
-union all
-select 'mart', batch_date, null, null, null, count(*), 0, null, null
-from {warehouse.mart(REGISTRY)}
-where is_current
-group by batch_date
-"""

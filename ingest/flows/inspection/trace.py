@@ -33,6 +33,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class SourceFault:
+    """Something in a file on this machine that a push refuses; no word of the talk."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
 class CiHop:
     """What CI holds; `payload` is the FULL conversation as REST JSON."""
 
@@ -128,6 +136,9 @@ class Trace:
     conversation_id: str
     taken_at: dt.datetime
     source: tuple[SourceFile, ...] = ()
+    faults: tuple[SourceFault, ...] = ()
+    """Of files on this machine that have not landed as they are."""
+    bucket: str | None = None
     objects: tuple[ObjectGeneration, ...] = ()
     ci: CiHop | None = None
     files: tuple[FileRow, ...] = ()

@@ -23,6 +23,7 @@ from ingest.flows.inspection.trace import (
     Hop,
     MartRows,
     RegistryVersion,
+    SourceFault,
     SourceFile,
     StateRow,
     Trace,
@@ -71,6 +72,8 @@ class TraceReader:
             conversation_id=checked,
             taken_at=taken_at,
             source=source,
+            faults=_faults_of_new(source, file_rows),
+            bucket=self._bucket.bucket if self._bucket else None,
             objects=tuple(objects or ()),
             ci=ci,
             files=file_rows,
@@ -210,6 +213,18 @@ class TraceReader:
                     content_sha256 = None
                 found.append(SourceFile(kind.value, path.as_posix(), len(content), content_sha256))
         return tuple(found)
+
+
+def _faults_of_new(
+    source: Sequence[SourceFile], landed: Sequence[FileRow]
+) -> tuple[SourceFault, ...]:
+    contents = {row.content_sha256 for row in landed}
+    if all(file.content_sha256 in contents for file in source):
+        return ()
+    from ingest.flows.inspection.source_faults import source_faults
+
+    folders = dict.fromkeys(Path(file.path).parent for file in source)
+    return tuple(fault for folder in folders for fault in source_faults(folder))
 
 
 def full_id(warehouse: Warehouse, given: str) -> ConversationId:

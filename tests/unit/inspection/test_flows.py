@@ -35,11 +35,18 @@ def count(status: str, number: int = 1, step: str | None = None, hour: int = 0) 
     return StatusCount(DATE, status, step, "CODE" if step else None, number, moment, moment)
 
 
+def erased(number: int) -> StatusCount:
+    return StatusCount(None, "forgotten", None, None, number, T0, T0)
+
+
 def test_each_stage_of_the_funnel_counts_those_beyond_it() -> None:
     counts = [
         count("waiting_for_transcript", 1, hour=3),
         count("registered", 2, hour=1),
         count("failed", 3, "submit", hour=2),
+        count("failed", 2, "analyse", hour=2),
+        count("failed", 1, "land", hour=2),
+        erased(7),
         count("submitted", 4, hour=4),
         count("analysed", 5, hour=9),
         count("forgotten", 6, hour=10),
@@ -48,12 +55,12 @@ def test_each_stage_of_the_funnel_counts_those_beyond_it() -> None:
     assert funnels(counts, {DATE: 12}) == (
         DateFunnel(
             batch_date=DATE,
-            received=15,
-            complete=14,
-            submitted=9,
+            received=18,
+            complete=17,
+            submitted=12,
             analysed=5,
             waiting=1,
-            failed=3,
+            failed=6,
             forgotten=6,
             in_registry=12,
             oldest_open_at=T0 + dt.timedelta(hours=1),

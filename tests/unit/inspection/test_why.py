@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from ingest.cli._show_view import explanation_text
 from ingest.flows.inspection.trace import (
     CiHop,
     EventRow,
     FileRow,
+    MartRows,
     RegistryVersion,
+    SourceFault,
     SourceFile,
     StateRow,
     Trace,
@@ -54,6 +57,12 @@ def event(step: str, outcome: str, minutes: int, **more: Any) -> EventRow:
     return EventRow(**{**given, **more})
 
 
+def as_landed(row: FileRow) -> SourceFile:
+    """Return the file on this machine that landed as this row."""
+    path = f"here/{row.batch_date}/{ID}/{row.kind}.json"
+    return SourceFile(row.kind, path, row.size_bytes, row.content_sha256)
+
+
 CI = CiHop("p/conversations/x", at(1), {}, "gs://t", 3, (), "p/analyses/77", None, False, {})
 STATE = StateRow(
     "p/analyses/77", "profile", "metadata-a", "transcription-a", "payload", at(1), "run-1", at(2)
@@ -70,14 +79,24 @@ DONE = Trace(
     ci=CI,
     versions=(VERSION,),
 )
-OBJECT = ObjectGeneration(StoredObject("x", 1, "crc", 1, None), at(0), is_live=True)
+FORGOTTEN = event("forget", "succeeded", 5)
+FAULT = SourceFault(f"here/{DATE}/{ID}/metadata.json", "metadata.json#/queue: empty (give one)")
+LATER = f"here/2026-01-02/{ID}"
+LATER_ROW = replace(
+    file_row("metadata", "b", 7),
+    batch_date=dt.date(2026, 1, 2),
+    uri=f"gs://bucket/2026-01-02/{ID}/metadata.json",
+)
+OBJECT = ObjectGeneration(
+    StoredObject(f"{DATE}/{ID}/metadata.json", 1, "crc", 1, None), at(0), is_live=True
+)
 SOURCE = SourceFile("metadata", f"here/{DATE}/{ID}/metadata.json", 10, "metadata-b")
 FAILED = event("submit", "failed", 3, error_code="INVALID_ARGUMENT", error_message="bad", attempt=2)
 PUSH = f"ingest push gs://bucket/{DATE}"
 
 CASES = {
     "done": (DONE, "done", None),
-    "raw unreadable": (replace(DONE, problems={"raw": "no"}), "unknown", "ingest local status"),
+    "raw unreadable": (replace(DONE, problems={"raw": "no"}), "unknown", "ingest doctor"),
     "only local": (
         Trace(ID, at(9), source=(SOURCE,)),
         "local",
@@ -125,6 +144,71 @@ CASES = {
         "forgotten",
         None,
     ),
+    "forgotten and still in the registry": (
+        Trace(ID, at(9), events=(FORGOTTEN,), versions=(VERSION,)),
+        "forgotten",
+        "dbt build",
+    ),
+    "forgotten and still in a mart": (
+        Trace(ID, at(9), events=(FORGOTTEN,), marts=(MartRows("ci_turns", 3),)),
+        "forgotten",
+        "dbt build",
+    ),
+    "forgotten, CI unreadable": (
+        Trace(ID, at(9), events=(FORGOTTEN,), problems={"ci": "no"}),
+        "unknown",
+        "ingest doctor",
+    ),
+    "CI unreadable": (replace(DONE, ci=None, problems={"ci": "no"}), "unknown", "ingest doctor"),
+    "registry unreadable": (
+        replace(DONE, versions=None, problems={"registry": "no"}),
+        "unknown",
+        "ingest doctor",
+    ),
+    "only local, CI unreadable": (
+        Trace(ID, at(9), source=(SOURCE,), problems={"ci": "no"}),
+        "unknown",
+        "ingest doctor",
+    ),
+    "refused by a push": (
+        Trace(ID, at(9), source=(SOURCE,), faults=(FAULT,)),
+        "invalid",
+        f"ingest data validate here/{DATE}",
+    ),
+    "in the bucket alone": (
+        Trace(ID, at(9), objects=(OBJECT,), bucket="bucket"),
+        "uploaded",
+        PUSH,
+    ),
+    "delivered again in a later folder, as it landed": (
+        replace(
+            DONE,
+            source=(
+                as_landed(file_row("metadata")),
+                replace(SOURCE, path=f"{LATER}/metadata.json"),
+            ),
+            files=(*DONE.files, LATER_ROW),
+            states=(replace(STATE, metadata_sha256="metadata-b"),),
+        ),
+        "done",
+        None,
+    ),
+    "changed in the later of two folders": (
+        replace(
+            DONE,
+            source=(
+                as_landed(file_row("metadata")),
+                replace(SOURCE, path=f"{LATER}/metadata.json"),
+            ),
+        ),
+        "changed",
+        "ingest push here/2026-01-02",
+    ),
+    "a folder with a space": (
+        Trace(ID, at(9), source=(replace(SOURCE, path=f"my calls/{DATE}/{ID}/metadata.json"),)),
+        "local",
+        f"ingest push 'my calls/{DATE}'",
+    ),
     "forgotten with leftovers": (
         Trace(ID, at(9), objects=(OBJECT,), events=(event("forget", "succeeded", 5),)),
         "forgotten",
@@ -139,10 +223,8 @@ def test_the_status_and_the_command_follow_from_the_evidence(name: str) -> None:
 
     found = explain(trace)
 
-    assert found.status == status
-    if name != "failed before it landed":
-        assert found.command == command
-    assert (f"Run: {found.command}" in found.paragraph) is (found.command is not None)
+    assert (found.status, found.command) == (status, command)
+    assert "Nothing is to be run" not in found.paragraph or status == "done"
 
 
 def test_a_failure_that_a_later_analysis_settled_is_no_failure() -> None:
@@ -161,10 +243,31 @@ def test_a_failure_is_told_with_step_code_attempts_and_message() -> None:
     )
 
 
-def test_a_hop_that_could_not_be_read_is_named_and_not_guessed() -> None:
-    trace = replace(DONE, ci=None, problems={"ci": "CI: UNAVAILABLE"})
-
-    found = explain(trace)
+def test_a_hop_that_decides_nothing_is_named_and_not_guessed() -> None:
+    found = explain(replace(DONE, problems={"gcs": "bucket: UNAVAILABLE"}))
 
     assert found.status == "done"
-    assert found.paragraph.endswith("Not looked at: ci (CI: UNAVAILABLE).")
+    assert found.paragraph.endswith("Not looked at: gcs (bucket: UNAVAILABLE).")
+
+
+def test_the_version_that_is_told_is_the_current_one_and_not_the_last() -> None:
+    versions = (VERSION, replace(VERSION, version_number=2, is_current=False))
+
+    assert "version 1 as current" in explain(replace(DONE, versions=versions)).paragraph
+
+
+def test_the_first_fault_of_refused_files_is_told() -> None:
+    found = explain(CASES["refused by a push"][0])
+
+    assert found.paragraph == (
+        f"A push refuses its files in here/{DATE}/{ID}: metadata.json#/queue: empty (give one)."
+    )
+
+
+def test_the_command_stands_alone_on_the_last_line() -> None:
+    folder = "/a/very/long/folder" * 9
+    source = replace(SOURCE, path=f"{folder}/{DATE}/{ID}/metadata.json")
+
+    lines = explanation_text(explain(Trace(ID, at(9), source=(source,))), 60).splitlines()
+
+    assert lines[-2:] == ["Run:", f"ingest push {folder}/{DATE}"]
