@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,14 +24,21 @@ SEEDS = Path(__file__).resolve().parents[1] / "seeds"
 DATE = "2025-12-28"
 ANALYSED = "317675af-a8f1-49fc-8481-dcefa6dc849e"
 """A seed that is pushed twice, the second time with another queue and another turn."""
+LABELLED = "0624fb56-1435-44c7-97a6-ae66d07700c1"
+"""A seed that is pushed as it is, with its labels landed, so that matchers are judged."""
 PERSONAL = "1cfc27f8-d067-4ecc-8a54-b707d7ca9f44"
 """A seed with many personal details; pushed under another id, with markup in its first turn."""
+NICKNAME = "Bluey Tractorsson"
+"""A detail in a metadata field that nobody declared."""
 MARKUP = '<script>alert("planted")</script> \x1b]0;owned\x07 \u202egnirts'
 
 
 @dataclass(frozen=True)
 class People:
-    """Settings of the stack, the folder that was pushed, and the ids by what became of them."""
+    """Settings of the stack, the folder that was pushed, and the ids by what became of them.
+
+    The marts are built before the last conversation is forgotten, so they still hold it.
+    """
 
     settings: Settings
     folder: Path
@@ -38,11 +46,17 @@ class People:
     waiting_id: str
     markup_id: str
     local_id: str
+    refused_id: str
+    forgotten_id: str
     pushes: list[Result] = field(default_factory=list)
 
-    def run(self, *arguments: str, stdin: str | None = None) -> Result:
-        """Return what the command did: exit code, stdout and stderr apart."""
-        result: Any = CliRunner().invoke(app, arguments, env=self.endpoints, input=stdin)
+    def run(self, *arguments: str, stdin: str | None = None, **settings: str) -> Result:
+        """Return what the command did: exit code, stdout and stderr apart.
+
+        `settings` are further variables of its environment.
+        """
+        environment = {**self.endpoints, **settings}
+        result: Any = CliRunner().invoke(app, arguments, env=environment, input=stdin)
         return result
 
     def json(self, *arguments: str) -> Any:
@@ -53,7 +67,7 @@ class People:
 
     def planted(self) -> set[str]:
         """Return the personal details of the pushed seeds, but for very short ones."""
-        found = set()
+        found = {NICKNAME}
         for seed in (ANALYSED, PERSONAL):
             truth_file = SEEDS / "conversations" / DATE / seed / "expected.json"
             truth = json.loads(truth_file.read_text(encoding="utf-8"))
@@ -70,7 +84,7 @@ class People:
 def people(
     tmp_path_factory: pytest.TempPathFactory, stack_port_bases: Iterator[int]
 ) -> Iterator[People]:
-    """Yield a stack with an analysed, a changed, a waiting and a hostile conversation."""
+    """Yield a stack with a conversation of every kind, and marts that were built once."""
     folder = tmp_path_factory.mktemp("people")
     layout = Layout(folder / "stack", next(stack_port_bases))
     state = local_stack.up(layout, list(Service), lambda _: None, ends_with_caller=True)
@@ -82,9 +96,11 @@ def people(
             "INGEST_INSIGHTS_ENDPOINT": str(settings.insights_endpoint),
             "INGEST_SEEDS_DIR": str(SEEDS),
         }
-        ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in ("waits", "markup", "local")]
+        names = ("waits", "markup", "local", "refused", "forgotten")
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in names]
         found = People(settings, folder / "source", endpoints, *ids)
         _write_and_push(found)
+        _build_and_forget(found, folder / "dbt")
         yield found
     finally:
         local_stack.down(layout, lambda _: None)
@@ -94,14 +110,32 @@ def _write_and_push(people: People) -> None:
     metadata, talk = _seed(ANALYSED)
     _write(people, ANALYSED, metadata, talk)
     _write(people, people.waiting_id, metadata, None)
+    _write(people, people.forgotten_id, metadata, talk)
+    _write(people, LABELLED, *_seed(LABELLED))
+    truth = SEEDS / "conversations" / DATE / LABELLED / "expected.json"
+    shutil.copy(truth, people.folder / DATE / LABELLED)
     other_metadata, other = _seed(PERSONAL)
     hostile = {**other, "turns": [{**other["turns"][0], "text": MARKUP}, *other["turns"][1:]]}
     _write(people, people.markup_id, other_metadata, hostile)
     people.pushes.append(people.run("push", str(people.folder / DATE), "--log-format", "json"))
     changed = [*talk["turns"][:-1], {**talk["turns"][-1], "text": "Changed words."}]
-    _write(people, ANALYSED, {**metadata, "queue": "another-queue"}, {**talk, "turns": changed})
+    more = {"queue": "another-queue", "caller_nickname": NICKNAME}
+    _write(people, ANALYSED, {**metadata, **more}, {**talk, "turns": changed})
     people.pushes.append(people.run("push", str(people.folder / DATE), "--log-format", "json"))
     _write(people, people.local_id, metadata, talk)
+    _write(people, people.refused_id, {**metadata, "queue": ""}, talk)
+
+
+def _build_and_forget(people: People, work_dir: Path) -> None:
+    from tests.warehouse.dbt_runs import DbtProject
+
+    landed = people.run("data", "land-truth", str(people.folder / DATE))
+    assert landed.exit_code == 0, landed.output
+    project = DbtProject(work_dir, str(people.settings.bigquery_endpoint), is_lean=True)
+    project.run("build", "--exclude", "resource_type:test", "resource_type:unit_test")
+    forgotten = people.run("forget", people.forgotten_id, "--yes")
+    assert forgotten.exit_code == 0, forgotten.output
+    shutil.rmtree(people.folder / DATE / people.forgotten_id)
 
 
 def _seed(seed: str) -> tuple[dict[str, Any], dict[str, Any]]:

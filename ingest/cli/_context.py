@@ -79,9 +79,9 @@ async def outside(
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
     insights = GrpcInsightsApi(settings, admission)
     try:
-        await _check(store.check, f"bucket {settings.bucket}")
-        await _check(insights.check, "CI")
-        await _check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
+        await check(store.check, f"bucket {settings.bucket}")
+        await check(insights.check, "CI")
+        await check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
         yield Outside(
             store=store,
             insights=insights,
@@ -104,13 +104,14 @@ async def other_bucket(settings: Settings, bucket: str) -> AsyncIterator[ObjectS
 
     store = GcsObjectStore(settings.model_copy(update={"bucket": bucket}))
     try:
-        await _check(store.check, f"bucket {bucket}")
+        await check(store.check, f"bucket {bucket}")
         yield store
     finally:
         store.close()
 
 
-async def _check(answer: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+async def check(answer: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+    """Raise within seconds: AccessError where it is refused, RemoteError without an answer."""
     attempts = Attempts(SystemClock(), _CHECK_RETRY_SECONDS, random.Random())
     try:
         await asyncio.wait_for(attempts.run(answer), _CHECK_SECONDS)

@@ -14,14 +14,16 @@ from ingest.cli._terminal import safe
 from ingest.errors import ExitCode
 from ingest.flows.inspection.differences import (
     AnalysisDifference,
-    VersionDifference,
     chosen,
     compare_analyses,
-    compare_versions,
     read_analyses,
-    read_versions,
 )
 from ingest.flows.inspection.trace_reading import full_id
+from ingest.flows.inspection.version_differences import (
+    VersionDifference,
+    compare_versions,
+    read_versions,
+)
 from ingest.warehouse import Warehouse
 
 _VERSION = re.compile(r"v\d+")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 
 import typer
 
-from ingest.cli._context import SystemClock, run, say_target
+from ingest.cli._context import SystemClock, check, run, say_target
+from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import ExitCode
 from ingest.flows.attempts import Attempts
 from ingest.flows.health import Health, read_health
@@ -34,6 +36,7 @@ async def _read(settings: Settings) -> Health:
     clock = SystemClock()
     sink = BigQueryRawSink(settings)
     try:
+        await check(partial(sink.check, (PIPELINE_EVENTS,)), f"dataset {settings.raw_dataset}")
         return await read_health(
             sink, Attempts(clock, settings.step_budget_sec, random.Random()), clock
         )

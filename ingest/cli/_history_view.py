@@ -38,7 +38,7 @@ def show_errors(
     _, warehouse = opened()
     if group:
         groups = read_failure_groups(warehouse, batch_date, only_open=only_open, limit=limit)
-        _print(groups, _group_table(groups), as_json=as_json)
+        _print(groups, group_table(groups), as_json=as_json)
     else:
         failures = read_failures(warehouse, batch_date, only_open=only_open, limit=limit)
         _print(failures, "\n\n".join(map(_failure, failures)), as_json=as_json)
@@ -80,7 +80,8 @@ def _failure(failure: FailedStep) -> str:
     )
 
 
-def _group_table(groups: Iterable[FailureGroup]) -> str:
+def group_table(groups: Iterable[FailureGroup]) -> str:
+    """Return failures by step and code as a table."""
     return aligned(
         ("STEP", "CODE", "FAILURES", "CONVERSATIONS", "OPEN", "LATEST", "EXAMPLE"),
         [

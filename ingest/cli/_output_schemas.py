@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from ingest.cli._ls_view import ListedMatcher
 from ingest.cli._show_output import Shown
-from ingest.flows.inspection.differences import AnalysisDifference, VersionDifference
+from ingest.flows.inspection.differences import AnalysisDifference
 from ingest.flows.inspection.failures import FailedStep, FailureGroup
 from ingest.flows.inspection.listing import (
     ListedCiConversation,
@@ -26,6 +26,7 @@ from ingest.flows.inspection.runs import Run
 from ingest.flows.inspection.status import PipelineStatus
 from ingest.flows.inspection.tables import ColumnChange, ListedTable
 from ingest.flows.inspection.talk import Talk
+from ingest.flows.inspection.version_differences import VersionDifference
 from ingest.flows.inspection.why import Explanation
 from ingest.warehouse import TableDetails
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
+from collections.abc import Sequence
 
 import typer
 
+from ingest.cli._history_view import group_table
 from ingest.cli._reading import now, opened, parsed_date, print_json
 from ingest.cli._status_view import quotas_of, status_text
-from ingest.cli._terminal import aligned
-from ingest.flows.inspection.run_report import RunReport, read_run_report
+from ingest.cli._terminal import aligned, moment_text
+from ingest.flows.inspection.matcher_quality import MatcherQuality
+from ingest.flows.inspection.run_report import MATCHERS, AgentTotals, RunReport, read_run_report
 
 
 def show(date: str | None, html: str | None, *, with_pii: bool, as_json: bool) -> None:
@@ -37,47 +41,93 @@ def without_names(report: RunReport) -> RunReport:
 
 
 def _tables(report: RunReport) -> list[str]:
-    tables = [
-        aligned(
-            ("STEP", "EVENTS", "MEDIAN", "P95", "LONGEST"),
-            [
-                (
-                    item.step,
-                    str(item.event_count),
-                    f"{item.p50_sec:.3f} s",
-                    f"{item.p95_sec:.3f} s",
-                    f"{item.longest_sec:.3f} s",
-                )
-                for item in report.latencies
-            ],
-            " rrrr",
-        )
+    scope = "all dates" if report.batch_date is None else report.batch_date.isoformat()
+    unknown = "not known yet: run `dbt build`"
+    cost, matchers, agents = report.cost, report.matchers, report.agents
+    matcher_scope = "all dates" if MATCHERS in report.over_all_dates else scope
+    parts = [
+        (
+            "failed steps by code",
+            group_table(report.failures) if report.failures else "no failed step",
+        ),
+        ("seconds by step", _latencies(report)),
+        ("runs", _runs(report)),
+        (
+            f"cost of CI analyses, {scope}",
+            unknown
+            if cost is None
+            else f"{cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "
+            f"US$ {cost.cost_usd:,.2f} at list price",
+        ),
+        (
+            f"phrase matchers against labels, {matcher_scope}",
+            unknown if matchers is None else _matchers(matchers),
+        ),
+        (f"agents, {scope}", unknown if agents is None else _agents(agents)),
     ]
-    if report.cost is None or report.matchers is None:
-        return [*tables, "cost, matchers and agents are not known yet: run `dbt build`"]
-    cost = report.cost
-    tables.append(
-        f"{cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "
-        f"US$ {cost.cost_usd:,.2f}"
-    )
-    tables.append(
-        aligned(
-            ("MATCHER", "PRECISION", "RECALL", "RIGHT", "WRONG", "MISSED"),
-            [
-                (
-                    item.phrase_matcher,
-                    _share(item.precision_share),
-                    _share(item.recall_share),
-                    str(item.true_positive_count),
-                    str(item.false_positive_count),
-                    str(item.false_negative_count),
-                )
-                for item in report.matchers
-            ],
-            " rrrrr",
+    return [f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts]
+
+
+def _latencies(report: RunReport) -> str:
+    rows = [
+        (
+            item.step,
+            str(item.event_count),
+            f"{item.p50_sec:.3f}",
+            f"{item.p95_sec:.3f}",
+            f"{item.longest_sec:.3f}",
         )
-    )
-    return tables
+        for item in report.latencies
+    ]
+    return aligned(("STEP", "EVENTS", "MEDIAN", "P95", "LONGEST"), rows, " rrrr")
+
+
+def _runs(report: RunReport) -> str:
+    rows = [
+        (
+            run.run_id,
+            str(run.conversation_count),
+            str(run.failed_count or "-"),
+            f"{run.took_sec:.1f}",
+            moment_text(run.ended_at),
+        )
+        for run in report.runs
+    ]
+    return aligned(("RUN", "CONVERSATIONS", "FAILED", "SECONDS", "ENDED"), rows, " rrr")
+
+
+def _matchers(matchers: Sequence[MatcherQuality]) -> str:
+    rows = [
+        (
+            item.phrase_matcher,
+            _share(item.precision_share),
+            _share(item.recall_share),
+            str(item.true_positive_count),
+            str(item.false_positive_count),
+            str(item.false_negative_count),
+        )
+        for item in matchers
+    ]
+    return aligned(("MATCHER", "PRECISION", "RECALL", "RIGHT", "WRONG", "MISSED"), rows, " rrrrr")
+
+
+def _agents(agents: Sequence[AgentTotals]) -> str:
+    rows = [
+        (
+            agent.agent_id,
+            agent.agent_team or "-",
+            str(agent.conversation_count),
+            str(agent.violation_count or "-"),
+            str(agent.missing_disclosure_count or "-"),
+            str(agent.empathy_count or "-"),
+            "-"
+            if agent.mean_customer_sentiment_score is None
+            else f"{agent.mean_customer_sentiment_score:+.2f}",
+        )
+        for agent in agents
+    ]
+    header = ("AGENT", "TEAM", "CALLS", "VIOLATIONS", "UNDISCLOSED", "EMPATHY", "SENTIMENT")
+    return aligned(header, rows, "  rrrrr")
 
 
 def _share(share: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 from google.api_core.client_options import ClientOptions
+from google.api_core.operation_async import AsyncOperation
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights.transports import (
     ContactCenterInsightsGrpcAsyncIOTransport,
@@ -135,7 +136,7 @@ class GrpcInsightsApi:
             ),
         )
         reply = await self._call(self._client.create_analysis, request)
-        return messages.ci_operation(reply.operation)
+        return await _started(reply)
 
     async def running_analysis(self, conversation_id: str) -> CiOperation | None:
         """Return the operation that analyses the conversation now, or None."""
@@ -165,7 +166,7 @@ class GrpcInsightsApi:
             annotator_selector=messages.annotator_selector(selector, self._parent),
         )
         reply = await self._call(self._client.bulk_analyze_conversations, request)
-        return messages.ci_operation(reply.operation)
+        return await _started(reply)
 
     async def get_operation(self, name: str) -> CiOperation:
         """Return the operation's state."""
@@ -224,6 +225,14 @@ class GrpcInsightsApi:
             if self._admission is not None and error.code == "RESOURCE_EXHAUSTED":
                 self._admission.exhausted(method.__name__, error.retry_after_sec)
             raise
+
+
+async def _started(reply: AsyncOperation) -> CiOperation:
+    """Return the operation's state; how it ended is told by that, also where it failed at once."""
+    if reply.operation.done:
+        # A future whose error nobody asks for is reported on stderr when it goes.
+        await reply.exception()
+    return messages.ci_operation(reply.operation)
 
 
 def insights_client(settings: Settings) -> insights.ContactCenterInsightsAsyncClient:

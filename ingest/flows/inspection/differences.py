@@ -1,7 +1,4 @@
-"""What differs between two analyses, or between two versions, of one conversation.
-
-By position and by hash: no word of the talk is in a difference unless it's asked for.
-"""
+"""What differs between two analyses of one conversation: by turn, and by no word of the talk."""
 
 from __future__ import annotations
 
@@ -11,12 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.domain.fingerprint import json_sha256
 from ingest.errors import InputError
 from ingest.flows.inspection.talk import Match, Talk, read_matchers, talk_of_state
 from ingest.warehouse import ANY_PARTITION, Warehouse
-
-_WORDS = ("agent_notes", "agent_name")
 
 
 @dataclass(frozen=True)
@@ -26,17 +20,6 @@ class ListedAnalysis:
     analysis_id: str
     landed_at: dt.datetime
     payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class FileVersion:
-    """Content of both files after one run; None while a file is missing."""
-
-    number: int
-    run_id: str
-    landed_at: dt.datetime
-    metadata: Mapping[str, Any] | None
-    transcription: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -77,41 +60,6 @@ class AnalysisDifference:
         return not (self.matches or self.sentiments or self.entity_counts) and before == after
 
 
-@dataclass(frozen=True)
-class FieldChange:
-    """A metadata field that differs; values of fields with words are given by hash."""
-
-    field: str
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True)
-class TurnChange:
-    """A turn that differs, or that one version lacks; texts only when asked for."""
-
-    turn_index: int
-    kind: str
-    before: str | None = None
-    after: str | None = None
-
-
-@dataclass(frozen=True)
-class VersionDifference:
-    """Two versions against each other."""
-
-    conversation_id: str
-    before: int
-    after: int
-    fields: tuple[FieldChange, ...]
-    turns: tuple[TurnChange, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether both have the same content."""
-        return not (self.fields or self.turns)
-
-
 def read_analyses(warehouse: Warehouse, conversation_id: str) -> tuple[ListedAnalysis, ...]:
     """Return every landed analysis, oldest first."""
     rows = warehouse.query(
@@ -128,46 +76,6 @@ order by landed_at, analysis_name
         ListedAnalysis(row["analysis_name"].rsplit("/", 1)[-1], row["landed_at"], row["payload"])
         for row in rows
     )
-
-
-def read_versions(warehouse: Warehouse, conversation_id: str) -> tuple[FileVersion, ...]:
-    """Return the versions in the order of GCS generations; files of one run change together."""
-    rows = warehouse.query(
-        f"""
-select kind, generation, content_sha256, payload, _run_id as run_id, _landed_at as landed_at
-from {warehouse.raw("conversation_files")}
-where {ANY_PARTITION} and conversation_id = @conversation_id
-order by generation
-""",
-        {"conversation_id": conversation_id},
-    ).rows
-    return versions_of_files(rows)
-
-
-def versions_of_files(rows: Sequence[Mapping[str, Any]]) -> tuple[FileVersion, ...]:
-    """Return the versions that rows of conversation_files make."""
-    runs: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        runs.setdefault(row["run_id"], []).append(row)
-    ordered = sorted(runs.values(), key=lambda own: max(row["generation"] for row in own))
-    held: dict[str, Mapping[str, Any]] = {}
-    versions: list[FileVersion] = []
-    for own in ordered:
-        before = {kind: row["content_sha256"] for kind, row in held.items()}
-        for row in sorted(own, key=lambda row: row["generation"]):
-            held[row["kind"]] = row
-        if {kind: row["content_sha256"] for kind, row in held.items()} == before:
-            continue
-        versions.append(
-            FileVersion(
-                len(versions) + 1,
-                own[0]["run_id"],
-                max(row["landed_at"] for row in own),
-                held["metadata"]["payload"] if "metadata" in held else None,
-                held["transcription"]["payload"] if "transcription" in held else None,
-            )
-        )
-    return tuple(versions)
 
 
 def compare_analyses(
@@ -191,25 +99,6 @@ def compare_analyses(
             for type_ in sorted(old_entities | new_entities)
             if old_entities[type_] != new_entities[type_]
         },
-    )
-
-
-def compare_versions(
-    conversation_id: str, before: FileVersion, after: FileVersion, *, with_text: bool
-) -> VersionDifference:
-    """Return what the later version has otherwise."""
-    old, new = before.metadata or {}, after.metadata or {}
-    fields = [
-        FieldChange(name, *(_shown(name, side.get(name), with_text) for side in (old, new)))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
-    return VersionDifference(
-        conversation_id,
-        before.number,
-        after.number,
-        tuple(fields),
-        _turn_changes(before.transcription, after.transcription, with_text=with_text),
     )
 
 
@@ -262,26 +151,3 @@ def _entity_counts(payload: Mapping[str, Any]) -> Counter[str]:
     result = (payload.get("latestAnalysis") or {}).get("analysisResult") or {}
     entities = (result.get("callAnalysisMetadata") or {}).get("entities") or {}
     return Counter(entity.get("type", "UNKNOWN") for entity in entities.values())
-
-
-def _shown(field: str, value: Any, with_text: bool) -> Any:
-    if value is None or with_text or field not in _WORDS:
-        return value
-    return f"sha256:{json_sha256(value)[:12]}"
-
-
-def _turn_changes(
-    old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, *, with_text: bool
-) -> tuple[TurnChange, ...]:
-    before, after = (
-        {turn["turn_index"]: turn for turn in (side or {}).get("turns", ())} for side in (old, new)
-    )
-    changes = []
-    for index in sorted(before.keys() | after.keys()):
-        sides = before.get(index), after.get(index)
-        if sides[0] == sides[1]:
-            continue
-        kind = "added" if sides[0] is None else "removed" if sides[1] is None else "changed"
-        texts = [turn["text"] if turn and with_text else None for turn in sides]
-        changes.append(TurnChange(index, kind, *texts))
-    return tuple(changes)

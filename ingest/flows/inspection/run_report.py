@@ -18,8 +18,11 @@ from ingest.flows.inspection.runs import Run, read_runs
 from ingest.flows.inspection.status import PipelineStatus, read_status
 from ingest.warehouse import ANY_PARTITION, Warehouse
 
-COSTS = "ci_costs"
-AGENTS = "agent_daily"
+COSTS = ("ci_costs", "ci_analyses")
+AGENTS = (
+    "ci_conversations", "ci_phrase_matches", "customer_sentiment_arcs", "missing_disclosures",
+)  # fmt: skip
+MATCHERS = "matchers"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class StepLatency:
 
 @dataclass(frozen=True)
 class Cost:
-    """What CI bills for analyses; over all dates, since an analysis has no batch."""
+    """What CI bills for analyses, at the price that dbt holds."""
 
     analysis_count: int
     billing_unit_count: int
@@ -44,7 +47,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class AgentTotals:
-    """One agent over all days."""
+    """One agent; the sentiment is the mean of the customers' turns."""
 
     agent_id: str
     agent_name: str | None
@@ -58,9 +61,14 @@ class AgentTotals:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything on the page; agents aren't split by batch date."""
+    """Everything on the page, of one date or of all.
+
+    `over_all_dates` names the parts that cover all dates although one was asked for: labels judge
+    a matcher, and not a date.
+    """
 
     batch_date: dt.date | None
+    over_all_dates: tuple[str, ...]
     status: PipelineStatus
     failures: tuple[FailureGroup, ...]
     latencies: tuple[StepLatency, ...]
@@ -80,13 +88,14 @@ def read_run_report(
     marts = {table.name for table in warehouse.tables(warehouse.marts_dataset)}
     return RunReport(
         batch_date=batch_date,
+        over_all_dates=() if batch_date is None else (MATCHERS,),
         status=read_status(warehouse, now, quotas, batch_date),
         failures=read_failure_groups(warehouse, batch_date),
         latencies=_latencies(warehouse, batch_date),
         runs=read_runs(warehouse, batch_date, 10),
-        cost=_cost(warehouse) if COSTS in marts else None,
+        cost=_cost(warehouse, batch_date) if marts.issuperset(COSTS) else None,
         matchers=read_matcher_quality(warehouse),
-        agents=_agents(warehouse) if AGENTS in marts else None,
+        agents=_agents(warehouse, batch_date) if marts.issuperset(AGENTS) else None,
     )
 
 
@@ -116,30 +125,84 @@ order by min(started_at)
     return tuple(StepLatency(**row) for row in rows)
 
 
-def _cost(warehouse: Warehouse) -> Cost:
+def _cost(warehouse: Warehouse, batch_date: dt.date | None) -> Cost:
+    where, parameters = _of_date(batch_date)
     row = warehouse.query(
-        "select coalesce(sum(analysis_count), 0) as analysis_count, "
-        "coalesce(sum(billing_unit_count), 0) as billing_unit_count, "
-        f"coalesce(sum(cost_usd), 0) as cost_usd from {warehouse.mart(COSTS)}"
+        f"""
+select
+    count(*) as analysis_count,
+    coalesce(sum(billing_unit_count), 0) as billing_unit_count,
+    coalesce(sum(billing_unit_count) * max(usd_per_unit), 0) as cost_usd
+from {warehouse.mart("ci_analyses")}
+cross join (
+    select safe_divide(sum(cost_usd), sum(billing_unit_count)) as usd_per_unit
+    from {warehouse.mart("ci_costs")}
+) as prices
+{where}
+""",
+        parameters,
     ).rows[0]
     return Cost(**row)
 
 
-def _agents(warehouse: Warehouse) -> tuple[AgentTotals, ...]:
+def _agents(warehouse: Warehouse, batch_date: dt.date | None) -> tuple[AgentTotals, ...]:
+    where, parameters = _of_date(batch_date)
     rows = warehouse.query(
         f"""
+with
+facts as (
+    select
+        conversation_id, agent_id, agent_name, agent_team, 1 as conversation_count,
+        0 as violation_count, 0 as empathy_count, 0 as missing_count,
+        cast(null as float64) as score_sum, 0 as turn_count
+    from {warehouse.mart("ci_conversations")} {where}
+    union all
+    select
+        conversation_id, null, null, null, 0,
+        count(distinct if(phrase_matcher = 'compliance_violations', turn_id, null)),
+        count(distinct if(phrase_matcher = 'empathy_indicators', turn_id, null)),
+        0, null, 0
+    from {warehouse.mart("ci_phrase_matches")}
+    group by conversation_id
+    union all
+    select conversation_id, null, null, null, 0, 0, 0, count(*), null, 0
+    from {warehouse.mart("missing_disclosures")}
+    group by conversation_id
+    union all
+    select
+        conversation_id, null, null, null, 0, 0, 0, 0,
+        mean_sentiment_score * customer_turn_count, customer_turn_count
+    from {warehouse.mart("customer_sentiment_arcs")}
+),
+conversations as (
+    select
+        max(agent_id) as agent_id, max(agent_name) as agent_name, max(agent_team) as agent_team,
+        sum(conversation_count) as conversation_count, sum(violation_count) as violation_count,
+        sum(empathy_count) as empathy_count, sum(missing_count) as missing_count,
+        sum(score_sum) as score_sum, sum(turn_count) as turn_count
+    from facts
+    group by conversation_id
+)
 select
     agent_id,
     max(agent_name) as agent_name,
     max(agent_team) as agent_team,
     sum(conversation_count) as conversation_count,
-    sum(compliance_violation_count) as violation_count,
+    sum(violation_count) as violation_count,
     sum(empathy_count) as empathy_count,
-    sum(missing_disclosure_count) as missing_disclosure_count,
-    avg(mean_customer_sentiment_score) as mean_customer_sentiment_score
-from {warehouse.mart(AGENTS)}
+    sum(missing_count) as missing_disclosure_count,
+    safe_divide(sum(score_sum), sum(turn_count)) as mean_customer_sentiment_score
+from conversations
+where agent_id is not null
 group by agent_id
 order by violation_count desc, missing_disclosure_count desc, agent_id
-"""
+""",
+        parameters,
     ).rows
     return tuple(AgentTotals(**row) for row in rows)
+
+
+def _of_date(batch_date: dt.date | None) -> tuple[str, dict[str, Any]]:
+    if batch_date is None:
+        return "", {}
+    return "where batch_date = @batch_date", {"batch_date": batch_date}

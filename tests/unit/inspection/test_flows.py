@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from unit.inspection.warehouse_fake import FakeWarehouse
 
 from ingest.errors import InputError
-from ingest.flows.inspection.differences import compare_versions, versions_of_files
 from ingest.flows.inspection.status import (
     OPEN_STATUSES,
     DateFunnel,
@@ -23,6 +22,7 @@ from ingest.flows.inspection.status import (
 from ingest.flows.inspection.tables import ColumnChange, checked, find_table, schema_changes
 from ingest.flows.inspection.talk import Match, matcher_of_payload, talk_of_file, talk_of_state
 from ingest.flows.inspection.trace_reading import full_id
+from ingest.flows.inspection.version_differences import compare_versions, versions_of_files
 from ingest.warehouse import Column, Estimate
 
 DATE = dt.date(2026, 1, 1)
@@ -193,6 +193,36 @@ def test_versions_are_ordered_by_generation_whatever_the_order_of_rows(
     versions = versions_of_files(rows)
 
     assert [(version.number, version.run_id) for version in versions] == [(1, "r1"), (2, "r3")]
+
+
+def test_content_that_comes_back_is_its_old_version() -> None:
+    third = [
+        file_row("metadata", 6, "r4", {"queue": "a", "agent_notes": "secret"}),
+        file_row("transcription", 7, "r4", {"turns": [{"turn_index": 0, "text": "one"}]}),
+    ]
+
+    versions = versions_of_files([*ROWS, *third])
+
+    assert [(version.number, version.run_id) for version in versions] == [
+        (1, "r1"),
+        (2, "r3"),
+        (1, "r4"),
+    ]
+
+
+def test_a_field_that_nobody_declared_is_shown_by_hash_alone() -> None:
+    versions = versions_of_files(
+        [
+            file_row("metadata", number, f"r{number}", {"queue": number, "caller": f"Ann {number}"})
+            for number in (1, 2)
+        ]
+    )
+
+    found = compare_versions("conv", *versions, with_text=False).fields
+
+    assert [change.field for change in found] == ["caller", "queue"]
+    assert str(found[0].before).startswith("sha256:")
+    assert (found[1].before, found[1].after) == (1, 2)
 
 
 def test_a_difference_of_versions_holds_no_words_unless_asked() -> None:
