@@ -28,6 +28,7 @@ LABELLED = "0624fb56-1435-44c7-97a6-ae66d07700c1"
 """A seed that is pushed as it is, with its labels landed, so that matchers are judged."""
 PERSONAL = "1cfc27f8-d067-4ecc-8a54-b707d7ca9f44"
 """A seed with many personal details; pushed under another id, with markup in its first turn."""
+FORGOTTEN = str(uuid.uuid5(uuid.NAMESPACE_OID, "forgotten"))
 NICKNAME = "Bluey Tractorsson"
 """A detail in a metadata field that nobody declared."""
 MARKUP = '<script>alert("planted")</script> \x1b]0;owned\x07 \u202egnirts'

@@ -7,6 +7,7 @@ import signal
 import typer
 
 from ingest.cli._lazy import CommandPlace, LazyGroup
+from ingest.cli._page_option import PageCommand
 
 COMMANDS = {
     "push": CommandPlace(
@@ -49,6 +50,7 @@ COMMANDS = {
         "ingest.cli.show",
         "show",
         "Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.",
+        PageCommand,
     ),
     "transcript": CommandPlace(
         "ingest.cli.show",
@@ -73,6 +75,7 @@ COMMANDS = {
         "ingest.cli.report",
         "report",
         "Report funnel, failures, latency, cost, phrase matchers and agents.",
+        PageCommand,
     ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."

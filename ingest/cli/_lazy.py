@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from ingest.cli._errors import ErrorGroup
@@ -25,6 +26,7 @@ class CommandPlace:
     module: str
     attribute: str
     summary: str
+    command_class: type[TyperCommand] = TyperCommand
 
 
 class LazyGroup(ErrorGroup):
@@ -59,7 +61,7 @@ def load_command(name: str, place: CommandPlace) -> Any:
         holder.callback()(_holder)
         command = get_command(holder).commands[name]  # type: ignore[attr-defined]
     else:
-        holder.command(name)(target)
+        holder.command(name, cls=place.command_class)(target)
         command = get_command(holder)
     _end_help_in_example(command)
     return command

@@ -17,13 +17,6 @@ After = Annotated[
 ConversationArgument = Annotated[
     str, typer.Argument(metavar="ID", help="A conversation id, or its first 4 characters or more.")
 ]
-HtmlFile = Annotated[
-    str | None,
-    typer.Option("--html", metavar="FILE", help="Write one self-contained HTML page instead."),
-]
-WithPii = Annotated[
-    bool, typer.Option("--with-pii", help="Leave personal details in the HTML page.")
-]
 SourceFolder = Annotated[
     str, typer.Option("--source", help="Folder of date folders to look for source files in.")
 ]

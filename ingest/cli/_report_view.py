@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from ingest.cli._history_view import group_table
+from ingest.cli._page_option import write_html
 from ingest.cli._reading import now, opened, parsed_date, print_json
 from ingest.cli._status_view import quotas_of, status_text
 from ingest.cli._terminal import aligned, moment_text
@@ -22,10 +23,10 @@ def show(date: str | None, html: str | None, *, with_pii: bool, as_json: bool) -
     settings, warehouse = opened()
     found = read_run_report(warehouse, now(), quotas_of(settings), batch_date)
     if html is not None:
-        from ingest.cli._show_view import write_html
         from ingest.report.run_page import run_page
 
-        write_html(html, run_page(found, settings.project_id, with_pii=with_pii))
+        page = run_page(found, settings.project_id, with_pii=with_pii)
+        write_html(html, page, "report.html")
     elif as_json:
         print_json(without_names(found))
     else:

@@ -13,10 +13,11 @@ from typing import Any
 import typer
 
 from ingest.cli._context import say
+from ingest.cli._page_option import write_html
 from ingest.cli._reading import now, opened, print_json
 from ingest.cli._show_output import shown
 from ingest.cli._terminal import aligned, counted, moment_text, safe
-from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.errors import ExitCode, RemoteError
 from ingest.flows.inspection.trace import Hop, Trace
 from ingest.flows.inspection.trace_reading import TraceReader, full_id
 from ingest.flows.inspection.why import Explanation, explain
@@ -68,26 +69,15 @@ def explanation_text(found: Explanation, width: int) -> str:
 
 
 def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> ExitCode:
-    """Write the conversation's page."""
-    from ingest.flows.inspection.talk import read_talk
+    """Write the conversation's page; without a talk where none is to be had."""
+    from ingest.flows.inspection.talk_reading import known_talk
     from ingest.report.conversation_page import conversation_page
 
     settings, warehouse = opened()
     trace = read_trace(settings, warehouse, given_id, source)
-    talk = read_talk(warehouse, trace.conversation_id)
-    page = conversation_page(trace, talk, explain(trace), with_pii=with_pii)
-    write_html(file, page)
+    page = conversation_page(trace, known_talk(warehouse, trace), explain(trace), with_pii=with_pii)
+    write_html(file, page, f"{trace.conversation_id}.html")
     return _told_unread(trace)
-
-
-def write_html(file: str, page: str) -> None:
-    """Write a page and say where; raise InputError when the folder isn't there."""
-    path = Path(file)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file} can't be written ({error.strerror})", "name another") from error
-    typer.echo(str(path))
 
 
 def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: str) -> Trace:

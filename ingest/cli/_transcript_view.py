@@ -10,7 +10,8 @@ import typer
 
 from ingest.cli._reading import opened, print_json
 from ingest.cli._terminal import counted, moment_text, safe
-from ingest.flows.inspection.talk import Match, SpokenTurn, Talk, read_talk
+from ingest.flows.inspection.talk import Match, SpokenTurn, Talk
+from ingest.flows.inspection.talk_reading import read_talk
 from ingest.flows.inspection.trace_reading import full_id
 
 _OPEN, _CLOSE = "«", "»"

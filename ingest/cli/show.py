@@ -7,13 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._reading_options import (
-    AsJson,
-    ConversationArgument,
-    HtmlFile,
-    SourceFolder,
-    WithPii,
-)
+from ingest.cli._page_option import HtmlFile, WithPii, refuse_what_a_page_ignores
+from ingest.cli._reading_options import AsJson, ConversationArgument, SourceFolder
 
 _SOURCE = "seeds/conversations"
 
@@ -41,13 +36,15 @@ def show(
 ) -> None:
     """Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.
 
-    Shows no word of the talk, but for `--hop ci --json` and the page of `--html`. Exits with 4
-    where a hop could not be read.
+    Shows no word of the talk, but for `--hop ci --json` and the page of `--html`, which is written
+    to <ID>.html unless FILE says otherwise. Exits with 4 where a hop could not be read.
 
     Example: ingest show 317675af
     """
     from ingest.cli import _show_view
 
+    others = {"--hop": hop, "--json": as_json}
+    refuse_what_a_page_ignores(html, with_pii=with_pii, others=others)
     if html is not None:
         code = _show_view.write_page(conversation_id, source, html, with_pii=with_pii)
     else:

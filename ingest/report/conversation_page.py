@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ingest.flows.inspection.talk import SpokenTurn, Talk
+from ingest.flows.inspection.talk import SpokenTurn, Talk, no_talk
 from ingest.flows.inspection.trace import Trace
 from ingest.flows.inspection.why import Explanation
 from ingest.report.charts import MatchPoint, sentiment_chart
@@ -39,9 +39,14 @@ class PageTurn:
 
 
 def conversation_page(
-    trace: Trace, talk: Talk, explanation: Explanation, *, with_pii: bool = False
+    trace: Trace, talk: Talk | None, explanation: Explanation, *, with_pii: bool = False
 ) -> str:
-    """Return the page as HTML; personal details are taken out by rules unless asked for."""
+    """Return the page as HTML; personal details are taken out by rules unless asked for.
+
+    Without a talk it shows what is known of the conversation elsewhere.
+    """
+    has_talk = talk is not None
+    talk = talk or no_talk(trace.conversation_id)
     texts = [turn.text for turn in talk.turns]
     redactor = None if with_pii else Redactor(texts, talk.personal_details)
     scores = [
@@ -59,6 +64,7 @@ def conversation_page(
         "conversation.html.j2",
         trace=trace,
         talk=talk,
+        has_talk=has_talk,
         explanation=explanation,
         with_pii=with_pii,
         agent=", ".join(talk.agent_names) if with_pii else "",

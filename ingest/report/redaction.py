@@ -23,6 +23,14 @@ _ORDINAL_WORD = (
     r"thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|"
     r"twenty[- ]\w+|thirtieth|thirty[- ]first)"
 )
+_LATE_DAY = (
+    r"(?:eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|"
+    r"nineteenth|twentieth|"
+    r"twenty[- ](?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|"
+    r"thirtieth|thirty[- ]first)"
+)
+"""Ordinals that hardly count anything but days."""
+_QUOTES = r"\"'\u201c\u201d\u2018\u2019"
 _MONTH = (
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december)"
 )
@@ -64,6 +72,18 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     (
+        "date",
+        re.compile(rf"\b(?:the\s+)?(?:{_LATE_DAY}|\d{{1,2}}(?:st|nd|rd|th))\b", re.IGNORECASE),
+    ),
+    (
+        "email",
+        re.compile(
+            rf"\b(?:e-?mails?|user\s?name|login)\b[^.?!{_QUOTES}]{{0,40}}"
+            rf"[{_QUOTES}]([\w.+-]{{4,}})[{_QUOTES}]",
+            re.IGNORECASE,
+        ),
+    ),
+    (
         "number",
         re.compile(r"\b(?:[A-Za-z]{1,3}[\s-]?)?\d(?:[\s().,/\u2013\u2014-]{0,3}\d){2,}\b|\d{3,}"),
     ),
@@ -80,6 +100,10 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("name", re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Dr|Mx)\.?\s+({_NAME})")),
 )
 _CAPITALISED = re.compile(rf"(?<![\w'\u2019])[A-Z][\w-]*(?:{_APOSTROPHE}[A-Z][\w-]+)?")
+_RELATIVE = re.compile(
+    r"\b(?:aunt(?:y|ie)?|uncle|nan(?:na)?|gran(?:ny)?|grand(?:ma|pa|dad)|cousin)\s+([a-z][\w-]*)",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _LEAST_NAME_CHARS = 3
 
@@ -100,7 +124,9 @@ class Redactor:
         """`known` gives details by kind and text, as metadata and CI name them.
 
         A person's name is found by each of its words too. A capitalised word is taken for a name
-        unless it's a common word, or begins sentences only and is said in lower case elsewhere.
+        unless it's a common word, or begins sentences only and is said in lower case elsewhere;
+        so is an uncommon word behind aunt, uncle and the like, and a turn of two or three
+        uncommon words.
         """
         held = [_without_rules(text) for text in texts]
         plain = _common_words() | {
@@ -115,6 +141,13 @@ class Redactor:
             for match in _CAPITALISED.finditer(text)
             if _is_name(match, plain)
         }
+        names |= {
+            match.group()
+            for text in held
+            for match in _RELATIVE.finditer(text)
+            if match.group(1).lower() not in _common_words()
+        }
+        names |= {text.strip() for text in held if _is_bare_name(text)}
         self._known: list[tuple[str, re.Pattern[str]]] = []
         details = {*known, *(("name", name) for name in names)}
         for kind, text in sorted(details, key=lambda detail: (-len(detail[1]), detail)):
@@ -157,6 +190,13 @@ def _is_name(match: re.Match[str], plain: Set[str]) -> bool:
         return False
     is_within_sentence = bool(re.search(r"[a-z,]\s+$", match.string[: match.start()]))
     return is_within_sentence or word not in plain
+
+
+def _is_bare_name(text: str) -> bool:
+    words = text.strip(" .,!?").split()
+    return len(words) in (2, 3) and all(
+        _WORD.fullmatch(word) and word.lower() not in _common_words() for word in words
+    )
 
 
 def _without_rules(text: str) -> str:

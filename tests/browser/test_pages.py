@@ -159,9 +159,22 @@ def test_personal_details_are_on_the_page_only_when_asked_for(pages: dict[str, P
 
 
 def test_the_page_of_runs_says_what_is_not_known_before_a_build(
-    people: People, pages: dict[str, Path]
+    people: People, tmp_path: Path
+) -> None:
+    file = tmp_path / "runs.html"
+
+    people.run("report", "--html", str(file), INGEST_MARTS_DATASET="never_built")
+
+    page = file.read_text(encoding="utf-8")
+    assert page.count("run <code>dbt build</code>") == 3
+    assert ANALYSED not in page
+
+
+def test_the_page_of_runs_has_cost_matchers_and_agents_after_a_build(
+    pages: dict[str, Path],
 ) -> None:
     page = pages["runs"].read_text(encoding="utf-8")
 
-    assert page.count("run <code>dbt build</code>") == 3
-    assert ANALYSED not in page
+    assert "run <code>dbt build</code>" not in page
+    for caption in ("Against the labels of dev data, by turn, over all dates", "Agents, all dates"):
+        assert page.split(f"<caption>{caption}</caption>")[1].split("</table>")[0].count("<tr>") > 1

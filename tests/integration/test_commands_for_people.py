@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from people_fixture import ANALYSED, DATE, SEEDS, People
+from people_fixture import ANALYSED, DATE, FORGOTTEN, SEEDS, People
 
 from ingest.cli import COMMANDS
 from ingest.cli._lazy import load_command
@@ -28,18 +28,23 @@ JSON_OUTPUTS = {
     "errors --group": "errors_group",
     f"why {ANALYSED}": "why",
     f"show {ANALYSED}": "show",
+    f"show {FORGOTTEN}": "show",
+    f"why {FORGOTTEN}": "why",
     f"transcript {ANALYSED}": "transcript",
     f"diff {ANALYSED}": "diff",
     f"diff {ANALYSED} v1 v2": "diff_versions",
     "ls gcs": "ls_gcs",
     "ls ci": "ls_ci",
     "ls raw": "ls_raw",
+    "ls marts": "ls_marts",
     "ls matchers": "ls_matchers",
     "bq tables": "bq_tables",
     "bq schema pipeline_events": "bq_schema",
     "bq diff pipeline_events": "bq_diff",
     "report": "report",
+    "report --date 2025-12-28": "report",
 }
+UNBUILT = {"INGEST_MARTS_DATASET": "never_built"}
 SHOWS_THE_TALK = (f"transcript {ANALYSED}",)
 
 
@@ -63,8 +68,7 @@ def test_the_example_of_a_help_page_runs(
     result = people.run(*words)
 
     is_difference = words[0] == "diff"
-    needs_marts = words[:2] == ["ls", "marts"]
-    assert result.exit_code == (1 if is_difference else 2 if needs_marts else 0), result.stderr
+    assert result.exit_code == (1 if is_difference else 0), result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -96,7 +100,6 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
     [
         ("status", "--date", "yesterday"),
         ("ls", "raw", "--date", "2025-13-01"),
-        ("ls", "marts"),
         ("bq", "schema", "nothing_here"),
         ("bq", "count", "a.b.c"),
         ("bq", "query", "selec 1"),
@@ -114,45 +117,119 @@ def test_what_cannot_be_done_is_refused_with_a_hint(people: People, words: tuple
     assert "hint:  " in result.stderr
 
 
-def test_a_service_that_is_away_ends_in_4(people: People) -> None:
-    from typer.testing import CliRunner
-
-    from ingest.cli import app
-
-    away = {**people.endpoints, "INGEST_BIGQUERY_ENDPOINT": "http://127.0.0.1:9"}
-
-    result = CliRunner().invoke(app, ["status"], env=away)
+@pytest.mark.parametrize(
+    ("words", "away"),
+    [
+        (("status",), {"INGEST_BIGQUERY_ENDPOINT": "http://127.0.0.1:9"}),
+        (("health",), {"INGEST_BIGQUERY_ENDPOINT": "http://127.0.0.1:9"}),
+        (("show", ANALYSED, "--hop", "ci", "--json"), {"INGEST_INSIGHTS_ENDPOINT": "127.0.0.1:9"}),
+        (("show", ANALYSED, "--hop", "gcs"), {"INGEST_GCS_ENDPOINT": "http://127.0.0.1:9"}),
+    ],
+    ids=["status", "health", "hop ci", "hop gcs"],
+)
+def test_a_service_that_is_away_ends_in_4_and_prints_no_result(
+    people: People, words: tuple[str, ...], away: dict[str, str]
+) -> None:
+    result = people.run(*words, **away)
 
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "cannot connect" in result.stderr
+    assert "error: " in result.stderr
+
+
+def test_why_is_unknown_and_ends_in_4_while_ci_is_away(people: People) -> None:
+    result = people.run(
+        "why", ANALYSED, "--source", str(people.folder), INGEST_INSIGHTS_ENDPOINT="127.0.0.1:9"
+    )
+
+    assert result.exit_code == 4
+    assert "is unknown" in result.stdout
+    assert result.stdout.splitlines()[-1] == "ingest doctor"
+
+
+def test_marts_that_were_never_built_are_told_with_what_to_run(people: People) -> None:
+    listed = people.run("ls", "marts", **UNBUILT)
+    why = people.run("why", ANALYSED, "--source", str(people.folder), **UNBUILT)
+    report = people.run("report", **UNBUILT).stdout
+
+    assert (listed.exit_code, listed.stderr.count("dbt build")) == (2, 1)
+    assert why.stdout.splitlines()[-1] == "dbt build"
+    assert report.count("not known yet: run `dbt build`") == 3
 
 
 def test_status_counts_every_conversation_once(people: People) -> None:
-    (date,) = people.json("status")["dates"]
+    found = people.json("status")
 
+    (date,) = found["dates"]
     counts = {
-        name: date[name] for name in ("received", "complete", "analysed", "waiting", "failed")
+        name: date[name]
+        for name in ("received", "complete", "submitted", "analysed", "waiting", "in_registry")
     }
-    assert counts == {"received": 3, "complete": 2, "analysed": 2, "waiting": 1, "failed": 0}
+    assert counts == {
+        "received": 4,
+        "complete": 3,
+        "submitted": 3,
+        "analysed": 3,
+        "waiting": 1,
+        "in_registry": 4,
+    }
     assert date["batch_date"] == DATE
+    assert (found["forgotten"], found["forgotten_in_marts"]) == (1, 1)
+
+
+def test_status_says_that_the_marts_still_hold_what_was_erased(people: People) -> None:
+    shown = people.run("status").stdout
+
+    assert "the registry still holds 1 erased conversation: run `dbt build`" in shown
 
 
 @pytest.mark.parametrize(
     ("which", "status", "command"),
     [
-        ("analysed", "landed", "dbt build"),
+        ("analysed", "done", None),
         ("waiting", "waiting_for_transcript", "ingest push {source}"),
         ("local", "local", "ingest push {source}"),
+        ("refused", "invalid", "ingest data validate {source}"),
+        ("forgotten", "forgotten", "dbt build"),
     ],
 )
-def test_why_says_what_to_run(people: People, which: str, status: str, command: str) -> None:
-    ids = {"analysed": ANALYSED, "waiting": people.waiting_id, "local": people.local_id}
+def test_why_says_what_to_run(people: People, which: str, status: str, command: str | None) -> None:
+    ids = {
+        "analysed": ANALYSED,
+        "waiting": people.waiting_id,
+        "local": people.local_id,
+        "refused": people.refused_id,
+        "forgotten": people.forgotten_id,
+    }
     words = ("why", ids[which], "--source", str(people.folder))
 
     found = people.json(*words)
 
     source = (people.folder / DATE).as_posix()
-    assert (found["status"], found["command"]) == (status, command.format(source=source))
+    assert found["status"] == status
+    assert found["command"] == (command and command.format(source=source))
+
+
+def test_a_report_has_cost_matchers_agents_failures_and_runs(people: People) -> None:
+    of_date = people.json("report", "--date", DATE)
+    of_another = people.json("report", "--date", "2025-12-29")
+    shown = people.run("report").stdout
+
+    assert of_date["cost"]["analysis_count"] == 5
+    assert of_another["cost"] == {"analysis_count": 0, "billing_unit_count": 0, "cost_usd": "0"}
+    assert (of_another["agents"], of_another["runs"]) == ([], [])
+    assert of_another["status"]["runs"] == []
+    assert sum(agent["conversation_count"] for agent in of_date["agents"]) == 4
+    assert {item["judged_conversation_count"] for item in of_date["matchers"]} == {1}
+    assert of_date["over_all_dates"] == ["matchers"]
+    titles = [line for line in shown.splitlines() if line and not line.startswith(" ")]
+    assert titles[-6:] == [
+        "failed steps by code",
+        "seconds by step",
+        "runs",
+        "cost of CI analyses, all dates",
+        "phrase matchers against labels, all dates",
+        "agents, all dates",
+    ]
 
 
 def test_show_has_every_hop_of_a_conversation_that_was_pushed_twice(people: People) -> None:
@@ -163,7 +240,15 @@ def test_show_has_every_hop_of_a_conversation_that_was_pushed_twice(people: Peop
     assert {file["content_sha256"] for file in found["source"]} < hashes
     assert found["ci"]["transcript_sha256"] in hashes
     assert [held["is_live"] for held in found["gcs"]].count(True) >= 3
-    assert (found["registry"], found["marts"], found["problems"]) == (None, [], {})
+    assert [(row["version_number"], row["is_current"]) for row in found["registry"]] == [
+        (1, False),
+        (2, True),
+    ]
+    assert {row["table"] for row in found["marts"]} >= {
+        "ci_turns",
+        "conversation_registry",
+    }
+    assert found["problems"] == {}
 
 
 def test_the_ci_hop_as_json_is_all_that_ci_holds(people: People) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.errors import InputError
-from ingest.flows.inspection.talk import Match, Talk, read_matchers, talk_of_state
+from ingest.flows.inspection.talk import Match, Talk, talk_of_state
+from ingest.flows.inspection.talk_reading import read_matchers
 from ingest.warehouse import ANY_PARTITION, Warehouse
 
 

@@ -132,7 +132,7 @@ def _cost(warehouse: Warehouse, batch_date: dt.date | None) -> Cost:
 select
     count(*) as analysis_count,
     coalesce(sum(billing_unit_count), 0) as billing_unit_count,
-    coalesce(sum(billing_unit_count) * max(usd_per_unit), 0) as cost_usd
+    cast(coalesce(sum(billing_unit_count) * max(usd_per_unit), 0) as numeric) as cost_usd
 from {warehouse.mart("ci_analyses")}
 cross join (
     select safe_divide(sum(cost_usd), sum(billing_unit_count)) as usd_per_unit

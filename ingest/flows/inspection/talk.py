@@ -1,4 +1,4 @@
-"""What was said, with sentiment and phrase matches: read from a landed state of CI.
+"""What was said, with sentiment and phrase matches: as a state of CI holds it.
 
 CI says only that a matcher hit a turn; which phrase and where is found with the rules of the
 matcher revision that the analysis names, by the one engine of the project.
@@ -19,8 +19,6 @@ from ingest.domain.matcher_definition import (
     RuleGroup,
 )
 from ingest.domain.phrase_matching import CompiledMatcher
-from ingest.errors import InputError
-from ingest.warehouse import ANY_PARTITION, Warehouse
 
 _PERSONAL_ENTITIES = {
     "PERSON": "name",
@@ -72,31 +70,6 @@ class Talk:
     turns: tuple[SpokenTurn, ...]
 
 
-def read_talk(warehouse: Warehouse, conversation_id: str) -> Talk:
-    """Return the newest landed talk; raise InputError when no transcript of it has landed."""
-    parameters = {"conversation_id": conversation_id}
-    where = f"where {ANY_PARTITION} and conversation_id = @conversation_id"
-    states = warehouse.query(
-        f"select payload from {warehouse.raw('ci_conversations')} {where} "
-        "order by ci_updated_at desc, _landed_at desc limit 1",
-        parameters,
-    ).rows
-    if states:
-        payload = states[0]["payload"]
-        return talk_of_state(conversation_id, payload, read_matchers(warehouse, payload))
-    files = warehouse.query(
-        f"select payload from {warehouse.raw('conversation_files')} {where} "
-        "and kind = 'transcription' order by generation desc limit 1",
-        parameters,
-    ).rows
-    if files:
-        return talk_of_file(conversation_id, files[0]["payload"])
-    raise InputError(
-        f"no transcript of {conversation_id} has landed",
-        f"see what is known of it with `ingest why {conversation_id}`",
-    )
-
-
 def talk_of_state(
     conversation_id: str,
     payload: Mapping[str, Any],
@@ -109,7 +82,7 @@ def talk_of_state(
     started_at = _time(payload.get("startTime"))
     analysis = payload.get("latestAnalysis") or {}
     found = (analysis.get("analysisResult") or {}).get("callAnalysisMetadata") or {}
-    hits = _hits_by_turn(found.get("annotations", ()))
+    hits = hits_by_turn(found.get("annotations", ()))
     compiled = {key: CompiledMatcher(definition) for key, definition in matchers.items()}
     scores = _scores_by_turn(found.get("annotations", ()))
     segments = (payload.get("transcript") or {}).get("transcriptSegments", ())
@@ -150,15 +123,35 @@ def talk_of_state(
     )
 
 
-def talk_of_file(conversation_id: str, payload: Mapping[str, Any]) -> Talk:
+def talk_of_file(
+    conversation_id: str, payload: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+) -> Talk:
     """Return the talk of a transcription file: what was said, and nothing that CI adds."""
+    known = metadata or {}
     turns = tuple(
         SpokenTurn(
             turn["turn_index"], turn["speaker"], turn["start_offset_sec"], turn["text"], None, ()
         )
         for turn in payload["turns"]
     )
-    return Talk(conversation_id, None, None, None, {}, (), (), None, None, turns)
+    agent_names = (known["agent_name"],) if known.get("agent_name") else ()
+    return Talk(
+        conversation_id=conversation_id,
+        started_at=_time(known.get("started_at")),
+        duration_sec=known.get("duration_sec"),
+        medium=known.get("medium"),
+        labels={},
+        agent_names=agent_names,
+        personal_details=tuple(("name", name) for name in agent_names),
+        analysis_name=None,
+        overall_sentiment=None,
+        turns=turns,
+    )
+
+
+def no_talk(conversation_id: str) -> Talk:
+    """Return the talk of which nothing is known."""
+    return talk_of_file(conversation_id, {"turns": ()})
 
 
 def matcher_of_payload(payload: Mapping[str, Any]) -> MatcherDefinition:
@@ -186,26 +179,6 @@ def _rule(rule: Mapping[str, Any]) -> PhraseRule:
         negated=rule.get("negated", False),
         case_sensitive=exact.get("caseSensitive", False),
     )
-
-
-def read_matchers(warehouse: Warehouse, payload: Mapping[str, Any]) -> dict[str, MatcherDefinition]:
-    """Return the definitions that an analysis used, by `matcher_id@revision_id`."""
-    annotations = (
-        ((payload.get("latestAnalysis") or {}).get("analysisResult") or {})
-        .get("callAnalysisMetadata", {})
-        .get("annotations", ())
-    )
-    keys = sorted({key for hits in _hits_by_turn(annotations).values() for key in hits})
-    if not keys:
-        return {}
-    rows = warehouse.query(
-        "select concat(matcher_id, '@', revision_id) as key, any_value(payload) as payload "
-        f"from {warehouse.raw('phrase_matchers')} "
-        f"where {ANY_PARTITION} and concat(matcher_id, '@', revision_id) in unnest(@keys) "
-        "group by 1",
-        {"keys": keys},
-    ).rows
-    return {row["key"]: matcher_of_payload(row["payload"]) for row in rows}
 
 
 def _turn(
@@ -248,7 +221,7 @@ def _personal_entities(entities: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _hits_by_turn(annotations: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, str]]:
+def hits_by_turn(annotations: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, str]]:
     """Return by turn the matchers that hit it: `matcher_id@revision_id` and display name."""
     hits: dict[int, dict[str, str]] = {}
     for annotation in annotations:

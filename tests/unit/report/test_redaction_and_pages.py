@@ -21,7 +21,6 @@ from ingest.report.redaction import Redactor, Span
 SEEDS = Path(__file__).parents[3] / "seeds" / "conversations"
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-_LEAST_SHARE = 0.93
 _MOST_TAKEN = 0.12
 
 
@@ -43,6 +42,28 @@ def test_markup_in_a_transcript_stays_text(with_pii: bool) -> None:
     assert "&lt;script&gt;alert(" in page
     assert "&lt;b&gt;so far&lt;/b&gt;" in page
     assert "&lt;q&gt;" in page
+
+
+def test_no_character_of_a_page_steers_a_terminal_or_reverses_the_reading() -> None:
+    page = page_of("\x1b]0;owned\x07 \u202egnirts\u2066 \u200fx\nnext", with_pii=True)
+
+    assert "\ufffd]0;owned\ufffd \ufffdgnirts\ufffd \ufffdx\nnext" in page
+    assert not {"\x1b", "\x07", "\u202e", "\u2066", "\u200f"} & set(page)
+
+
+def test_a_page_without_a_talk_shows_what_else_is_known_and_what_was_not_read() -> None:
+    trace = Trace("conv-1", T0, problems={"ci": "CI: UNAVAILABLE"})
+    explanation = Explanation("conv-1", "unknown", None, "CI", "ingest doctor", "Not known.")
+
+    page = conversation_page(trace, None, explanation)
+
+    assert "No transcript of it is known" in page
+    assert "Run: <code>ingest doctor</code>" in page
+    assert (
+        page.split("Analyses that CI holds</caption>")[1].split("</table>")[0].count("not read")
+        == 1
+    )
+    assert "CI was not read." in page
 
 
 @settings(deadline=None, max_examples=40)
@@ -71,6 +92,9 @@ DETAILS = {
     "She said Kettlewell would ring.": "Kettlewell",
     "Mrs Rose lives there.": "Rose",
     "It's TU-4471-0926 I think": "4471",
+    "yeah it says rent aunty deb": "aunty deb",
+    "The twenty-sixth.": "twenty-sixth",
+    'And an email that starts "sowerbyfamily".': "sowerbyfamily",
 }
 
 
@@ -122,8 +146,9 @@ def test_a_match_within_a_redaction_shows_no_letter_of_it() -> None:
     assert [(piece.text, piece.matchers) for piece in found] == [("hi ", ()), ("[name]", ("m",))]
 
 
-def test_rules_take_out_most_planted_details_and_leave_most_of_the_talk() -> None:
-    planted = found = letters = taken = 0
+def test_rules_take_out_every_planted_detail_and_leave_most_of_the_talk() -> None:
+    planted = letters = taken = 0
+    whole: list[tuple[str, int, str]] = []
     for folder in sorted(SEEDS.glob("*/*")):
         truth = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
         file = json.loads((folder / "transcription.json").read_text(encoding="utf-8"))
@@ -131,16 +156,15 @@ def test_rules_take_out_most_planted_details_and_leave_most_of_the_talk() -> Non
         texts = [turn["text"] for turn in file["turns"]]
         redactor = Redactor(texts, [("name", metadata["agent_name"])])
         spans = [redactor.spans(text) for text in texts]
+        shown = " ".join(map(redactor.redacted, texts))
         letters += sum(map(len, texts))
         taken += sum(span.end - span.start for own in spans for span in own)
         for detail in truth["pii_spans"]:
             planted += 1
-            text, own = texts[detail["turn_index"]], spans[detail["turn_index"]]
-            found += all(
-                any(span.start <= place < span.end for span in own) or not text[place].isalnum()
-                for place in range(detail["start_char"], detail["end_char"])
-            )
+            text = texts[detail["turn_index"]][detail["start_char"] : detail["end_char"]]
+            if text in shown:
+                whole.append((folder.name, detail["turn_index"], text))
 
-    assert planted > 300
-    assert found / planted >= _LEAST_SHARE
+    assert planted > 400
+    assert whole == []
     assert taken / letters <= _MOST_TAKEN
