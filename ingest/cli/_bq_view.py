@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -27,6 +28,15 @@ _TYPES: Mapping[str, Callable[[str], Any]] = {
     "DATE": dt.date.fromisoformat,
     "TIMESTAMP": dt.datetime.fromisoformat,
 }
+
+
+@dataclass(frozen=True)
+class CountedTable:
+    """What `bq count --json` prints."""
+
+    dataset: str
+    name: str
+    row_count: int
 
 
 def tables(*, as_json: bool) -> None:
@@ -71,7 +81,7 @@ def count(name: str, *, as_json: bool) -> None:
     rows = warehouse.query(flow.count_sql(warehouse, table)).rows
     row_count = rows[0]["row_count"]
     if as_json:
-        print_json({"dataset": table.dataset, "name": table.name, "row_count": row_count})
+        print_json(CountedTable(table.dataset, table.name, row_count))
     else:
         typer.echo(row_count)
 
@@ -88,6 +98,8 @@ def query(
     """Print a statement's rows."""
     parameters = dict(parameter(text) for text in given)
     text = sys.stdin.read() if sql == "-" else sql
+    if not text.strip():
+        raise InputError("there is no statement", "write one, or - to read it from stdin")
     settings, warehouse = opened()
     estimate = flow.checked(warehouse, text, parameters, max_bytes=max_bytes, may_write=may_write)
     if settings.bigquery_endpoint is None:
@@ -97,7 +109,7 @@ def query(
     found = flow.run_checked(warehouse, text, parameters, max_bytes=max_bytes, max_rows=limit)
     print_rows([column.name for column in found.columns], found.rows, Format(format_name))
     if found.total_count > len(found.rows):
-        say(f"{len(found.rows)} of {found.total_count} rows: raise --limit for more")
+        say(f"{len(found.rows):,} of {found.total_count:,} rows: raise --limit for more")
 
 
 def diff(name: str, *, as_json: bool) -> ExitCode:

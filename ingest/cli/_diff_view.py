@@ -18,7 +18,7 @@ from ingest.flows.inspection.differences import (
     compare_analyses,
     read_analyses,
 )
-from ingest.flows.inspection.trace_reading import full_id
+from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.version_differences import (
     VersionDifference,
     compare_versions,
@@ -73,6 +73,8 @@ def _of_analyses(
 
 
 def _analysis_text(found: AnalysisDifference) -> str:
+    if found.before == found.after:
+        return f"{found.conversation_id}: analysis {found.before} has landed, and no other before"
     lines = [f"{found.conversation_id}: analysis {found.before} against {found.after}"]
     if found.is_empty:
         return "\n".join([*lines, "both say the same"])
@@ -93,6 +95,8 @@ def _analysis_text(found: AnalysisDifference) -> str:
 
 
 def _version_text(found: VersionDifference) -> str:
+    if found.before == found.after:
+        return f"{found.conversation_id}: version {found.before} has landed, and no other before"
     lines = [f"{found.conversation_id}: version {found.before} against {found.after}"]
     if found.is_empty:
         return "\n".join([*lines, "both have the same content"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import typer
 
 from ingest.cli._context import SystemClock, landing_of, new_run_id, outside, run
-from ingest.cli._report import echo_json, printable
+from ingest.cli._reading import print_json
+from ingest.cli._report import printable
+from ingest.cli._terminal import styled
 from ingest.domain.matchers import ChangeKind
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.errors import ExitCode, IngestError
@@ -29,6 +32,23 @@ _PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class ShownSetting:
+    """An effective setting as text, and where it comes from."""
+
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """What `--json` prints."""
+
+    settings: Mapping[str, ShownSetting]
+    versions: Mapping[str, str]
+    checks: tuple[Check, ...]
+
+
 def execute(*, as_json: bool) -> ExitCode:
     """Print settings with their origin, versions and checks; return the exit code."""
     settings = load_settings()
@@ -41,24 +61,8 @@ def execute(*, as_json: bool) -> ExitCode:
     )
     checks = [*diagnosis.checks(), _ci(settings)]
     if as_json:
-        echo_json(
-            {
-                "settings": {
-                    name: {"value": value, "origin": origin}
-                    for name, (value, origin) in origins.items()
-                },
-                "versions": versions,
-                "checks": [
-                    {
-                        "name": check.name,
-                        "verdict": check.verdict.value,
-                        "detail": check.detail,
-                        "cure": check.cure,
-                    }
-                    for check in checks
-                ],
-            }
-        )
+        shown = {name: ShownSetting(*held) for name, held in origins.items()}
+        print_json(Diagnosed(shown, versions, tuple(checks)))
     else:
         for name, (value, origin) in origins.items():
             typer.echo(f"{name:<26} {value:<34} {origin}")
@@ -77,7 +81,9 @@ def _ci(settings: Settings) -> Check:
             definitions = read_definitions(settings.seeds_dir)
             changes = await plan_matchers(real.insights, attempts, definitions)
             open_ = [change for change in changes if change.kind is not ChangeKind.KEEP]
-            return f"answers; phrase matchers {'differ' if open_ else 'equal'} the seeds"
+            return "answers; phrase matchers " + (
+                "differ from the seeds" if open_ else "equal the seeds"
+            )
 
     try:
         detail = run(work())
@@ -91,7 +97,7 @@ def _ci(settings: Settings) -> Check:
 def _print(checks: Sequence[Check]) -> None:
     for check in checks:
         color = {Verdict.OK: typer.colors.GREEN, Verdict.FAILED: typer.colors.RED}
-        verdict = typer.style(f"{check.verdict.value:<7}", fg=color.get(check.verdict))
+        verdict = styled(f"{check.verdict.value:<7}", fg=color.get(check.verdict))
         typer.echo(f"{verdict} {check.name}: {printable(check.detail)}")
         if check.verdict is Verdict.FAILED and check.cure:
             typer.echo(f"        cure: {check.cure}")

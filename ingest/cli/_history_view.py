@@ -16,6 +16,8 @@ from ingest.flows.inspection.failures import (
 )
 from ingest.flows.inspection.runs import Run, StepCounts, read_runs
 
+_SHORT_ID = 8
+
 
 def show_runs(date: str | None, limit: int, *, as_json: bool) -> None:
     """Print the latest runs."""
@@ -92,7 +94,7 @@ def group_table(groups: Iterable[FailureGroup]) -> str:
                 str(group.conversation_count),
                 str(group.open_count or "-"),
                 ago(group.last_at, now()),
-                group.example_id,
+                group.example_id[:_SHORT_ID],
             )
             for group in groups
         ],

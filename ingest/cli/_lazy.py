@@ -44,6 +44,17 @@ class LazyGroup(ErrorGroup):
             self.commands[cmd_name] = load_command(cmd_name, self.places[cmd_name])
         return self.commands.get(cmd_name)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """End the page of all commands in an example, as every other page does."""
+        *_, example = (self.callback.__doc__ or "").partition(_EXAMPLE)
+        formatter.write_paragraph()
+        formatter.write_text(f"{_EXAMPLE} {' '.join(example.split())}")
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write what stands before the example."""
+        formatter.write_paragraph()
+        formatter.write_text((self.help or "").partition(_EXAMPLE)[0].strip())
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write names and summaries from the table alone."""
         with formatter.section("Commands"):

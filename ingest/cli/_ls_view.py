@@ -10,9 +10,12 @@ from typing import Any
 from ingest.cli._context import say
 from ingest.cli._reading import opened, parsed_date
 from ingest.cli._records import print_records
+from ingest.cli._terminal import safe
 from ingest.domain.matchers import is_ours
+from ingest.errors import InputError
 from ingest.flows.inspection import listing
 from ingest.flows.inspection.matcher_quality import read_matcher_quality
+from ingest.flows.inspection.standing import STATUSES
 from ingest.ports import CiMatcher
 
 
@@ -41,7 +44,7 @@ def gcs(date: str | None, prefix: str, limit: int, after: str | None, *, as_json
     async def read() -> tuple[listing.ListedObject, ...]:
         store = GcsObjectStore(settings)
         try:
-            return await listing.list_objects(store, begin, after, limit)
+            return await listing.list_objects(store, begin, after, limit + 1)
         finally:
             store.close()
 
@@ -59,7 +62,7 @@ def ci(date: str | None, where: str, limit: int, after: str | None, *, as_json: 
     async def read() -> tuple[listing.ListedCiConversation, ...]:
         insights = GrpcInsightsApi(settings)
         try:
-            return await listing.list_ci(insights, batch_date, where, after, limit)
+            return await listing.list_ci(insights, batch_date, where, after, limit + 1)
         finally:
             await insights.close()
 
@@ -72,8 +75,9 @@ def raw(
 ) -> None:
     """Print conversations of the raw tables."""
     batch_date = parsed_date(date)
+    _known_status(status)
     _, warehouse = opened()
-    found = listing.list_raw(warehouse, batch_date, status, after, limit)
+    found = listing.list_raw(warehouse, batch_date, status, after, limit + 1)
     _print(found, listing.ListedConversation, limit, "conversation_id", as_json=as_json)
 
 
@@ -82,8 +86,9 @@ def marts(
 ) -> None:
     """Print the registry's current versions."""
     batch_date = parsed_date(date)
+    _known_status(status)
     _, warehouse = opened()
-    found = listing.list_marts(warehouse, batch_date, status, after, limit)
+    found = listing.list_marts(warehouse, batch_date, status, after, limit + 1)
     _print(found, listing.ListedVersion, limit, "conversation_id", as_json=as_json)
 
 
@@ -124,6 +129,13 @@ def matchers(*, as_json: bool) -> None:
 
 
 def _print(found: Sequence[Any], record_type: type, limit: int, key: str, *, as_json: bool) -> None:
-    print_records(found, record_type, as_json=as_json)
-    if len(found) == limit:
-        say(f"there may be more: add --after {getattr(found[-1], key)}")
+    """Print at most `limit` of what was found; one more tells that the page is not the last."""
+    page = found[:limit]
+    print_records(page, record_type, as_json=as_json)
+    if len(found) > limit:
+        say(f"there is more: add --after {safe(getattr(page[-1], key))}")
+
+
+def _known_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise InputError(f"{status!r} is no status", f"one of {', '.join(STATUSES)}")

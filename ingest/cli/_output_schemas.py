@@ -11,8 +11,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ingest.cli._bq_view import CountedTable
+from ingest.cli._doctor_run import Diagnosed
 from ingest.cli._ls_view import ListedMatcher
 from ingest.cli._show_output import Shown
+from ingest.flows.health import HealthLine
 from ingest.flows.inspection.differences import AnalysisDifference
 from ingest.flows.inspection.failures import FailedStep, FailureGroup
 from ingest.flows.inspection.listing import (
@@ -28,6 +31,8 @@ from ingest.flows.inspection.tables import ColumnChange, ListedTable
 from ingest.flows.inspection.talk import Talk
 from ingest.flows.inspection.version_differences import VersionDifference
 from ingest.flows.inspection.why import Explanation
+from ingest.flows.schema_diff import SchemaDiff
+from ingest.local.status import StackStatus
 from ingest.warehouse import TableDetails
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "output"
@@ -49,7 +54,12 @@ OUTPUTS: dict[str, Any] = {
     "bq_tables": tuple[ListedTable, ...],
     "bq_schema": TableDetails,
     "bq_diff": tuple[ColumnChange, ...],
+    "bq_count": CountedTable,
     "report": RunReport,
+    "health": HealthLine,
+    "doctor": Diagnosed,
+    "schema_diff": SchemaDiff,
+    "local_status": StackStatus,
 }
 
 

@@ -7,6 +7,8 @@ import dataclasses
 import datetime as dt
 import io
 import json
+import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,9 +17,10 @@ from typing import Any
 import typer
 
 from ingest.cli._reading import plain, print_json
-from ingest.cli._terminal import aligned, moment_text
+from ingest.cli._terminal import aligned, moment_text, terminal_width, width_of
 
 _MOST_CHARS = 60
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class Format(StrEnum):
@@ -34,9 +37,12 @@ def print_rows(
     format_: Format,
     most_chars: int = _MOST_CHARS,
 ) -> None:
-    """Print rows; a table cuts cells beyond `most_chars`, JSON and CSV cut nothing."""
+    """Print rows; a table cuts cells beyond `most_chars`, JSON and CSV cut nothing.
+
+    Rows wider than the terminal are shown one under another.
+    """
     if format_ is Format.JSON:
-        print_json([dict(row) for row in rows])
+        print_json([{name: _json_cell(value) for name, value in row.items()} for row in rows])
     elif format_ is Format.CSV:
         typer.echo(_csv(columns, rows), nl=False)
     else:
@@ -44,14 +50,41 @@ def print_rows(
             "r" if rows and all(_is_number(row[name]) for row in rows) else " " for name in columns
         )
         cells = [[_cut(_cell(row[name]), most_chars) for name in columns] for row in rows]
-        typer.echo(aligned([name.upper() for name in columns], cells, numeric))
+        table = aligned([name.upper() for name in columns], cells, numeric)
+        is_wide = any(width_of(line) > terminal_width() for line in table.split("\n"))
+        typer.echo(_one_by_one(columns, cells) if is_wide and rows else table)
 
 
 def print_records(records: Sequence[Any], record_type: type, *, as_json: bool) -> None:
-    """Print dataclasses of one type."""
+    """Print dataclasses of one type; a table shortens hashes."""
     columns = [field.name for field in dataclasses.fields(record_type)]
     rows = [{name: getattr(record, name) for name in columns} for record in records]
+    if not as_json:
+        rows = [{name: _short_hash(value) for name, value in row.items()} for row in rows]
     print_rows(columns, rows, Format.JSON if as_json else Format.TABLE, sys.maxsize)
+
+
+def _short_hash(value: Any) -> Any:
+    return _HASH.sub(r"\1…", value) if isinstance(value, str) else value
+
+
+def _one_by_one(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return rows one under another, a line a column: for rows wider than the terminal."""
+    return "\n\n".join(
+        aligned((f"ROW {number}", ""), list(zip(columns, row, strict=True)))
+        for number, row in enumerate(cells, 1)
+    )
+
+
+def _json_cell(value: Any) -> Any:
+    """Return a value that JSON has; NaN and the infinities are text, as BigQuery writes them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, (list, tuple)):
+        return [_json_cell(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _json_cell(item) for name, item in value.items()}
+    return value
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

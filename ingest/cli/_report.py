@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ingest.cli._context import say
+from ingest.cli._terminal import counted
 from ingest.domain.fault import Fault
 from ingest.domain.outcome import BatchReport, ItemState
 
@@ -40,10 +41,11 @@ def show_result(report: BatchReport) -> None:
     """Print states and effects in two lines."""
     total = sum(report.states.values())
     if total and report.states[ItemState.UNCHANGED] == total:
-        typer.echo(f"{total} conversations: nothing to do, everything is in place")
+        typer.echo(f"{counted(total, 'conversation')}: nothing to do, everything is in place")
         return
     parts = [f"{report.states[state]} {state.value}" for state in ItemState if report.states[state]]
-    typer.echo(f"{total} conversations: {', '.join(parts)}" if parts else "0 conversations")
+    told = counted(total, "conversation")
+    typer.echo(f"{told}: {', '.join(parts)}" if parts else told)
     if report.effects:
         typer.echo(", ".join(f"{name} {count}" for name, count in sorted(report.effects.items())))
 

@@ -7,11 +7,22 @@ import datetime as dt
 import typer
 
 from ingest.cli._reading import now, opened, parsed_date, print_json
-from ingest.cli._terminal import age, ago, aligned, counted, moment_text, safe
+from ingest.cli._terminal import (
+    age,
+    ago,
+    aligned,
+    counted,
+    moment_text,
+    safe,
+    terminal_width,
+    wrapped,
+)
 from ingest.flows.inspection.status import DateFunnel, PipelineStatus, RunSummary, read_status
 from ingest.settings import Settings
 
 _STAGES = "rrrrrrrrr"
+_INDENT = " " * 10
+_LEAST_WIDTH = 40
 _NOTHING = "nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`"
 
 
@@ -42,13 +53,16 @@ def status_text(found: PipelineStatus, settings: Settings) -> str:
         lines.append(_NOTHING)
     else:
         lines += [_funnel(found), ""]
-    lines += [f"{name:<9} {line}" for name, line in _facts(found)]
+    width = max(_LEAST_WIDTH, terminal_width())
+    for name, line in _facts(found):
+        first, *others = wrapped(line, width - len(_INDENT), "  ")
+        lines += [f"{name:<9} {first}", *(f"{_INDENT}{other}" for other in others)]
     return "\n".join(lines)
 
 
 def _funnel(found: PipelineStatus) -> str:
     header = (
-        "DATE", "FILES", "COMPLETE", "IN CI", "ANALYSED", "REGISTRY", "WAITING", "FAILED",
+        "DATE", "FILES", "COMPLETE", "IN CI", "ANALYSED", "MARTS", "WAIT", "FAILED",
         "LATEST",
     )  # fmt: skip
     return aligned(
@@ -118,8 +132,8 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
 def _run(run: RunSummary, now: dt.datetime) -> str:
     took_sec = (run.ended_at - run.started_at).total_seconds()
     return (
-        f"{safe(run.run_id)}  {counted(run.conversation_count, 'conversation')}, "
-        f"{run.failed_count} failed, {took_sec:.1f} s, {ago(run.ended_at, now)}"
+        f"{safe(run.run_id)} {counted(run.conversation_count, 'conversation')}, "
+        f"{run.failed_count} failed, {age(took_sec)}, {ago(run.ended_at, now)}"
     )
 
 

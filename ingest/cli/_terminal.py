@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+import sys
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
+
+import typer
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNSAFE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -40,14 +45,55 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "
 
 def width_of(text: str) -> int:
     """Return how many terminal cells the text takes."""
-    return sum(
-        0
-        if unicodedata.combining(character)
-        else 2
-        if unicodedata.east_asian_width(character) in "WF"
-        else 1
-        for character in text
-    )
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the text's words in lines of at most `width` cells, all but the first indented.
+
+    A word that is wider than a line is broken.
+    """
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        room = width - (width_of(indent) if lines else 0)
+        if line and width_of(line) + 1 + width_of(word) <= room:
+            line = f"{line} {word}"
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        room = max(1, width - (width_of(indent) if lines else 0))
+        while width_of(line) > room and len(line) > 1:
+            length = _fitting(line, room)
+            lines.append(line[:length])
+            line = line[length:]
+            room = max(1, width - width_of(indent))
+    return [f"{indent if place else ''}{each}" for place, each in enumerate([*lines, line])]
+
+
+def _fitting(text: str, room: int) -> int:
+    """Return how many characters of it take at most `room` cells, one at least."""
+    length = min(len(text), room)
+    while length > 1 and width_of(text[:length]) > room:
+        length -= 1
+    return max(1, length)
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return the text coloured, unless NO_COLOR is set; echo drops colours outside a terminal."""
+    from ingest.settings import environment
+
+    return text if environment().get("NO_COLOR") else typer.style(text, **style)
+
+
+def terminal_width() -> int:
+    """Return the cells of a line, by COLUMNS or the terminal; in a pipe there is no limit."""
+    return shutil.get_terminal_size(fallback=(0, 0)).columns or sys.maxsize
 
 
 def age(seconds: float) -> str:

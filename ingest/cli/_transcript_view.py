@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 from collections.abc import Iterable
 
 import typer
 
 from ingest.cli._reading import opened, print_json
-from ingest.cli._terminal import counted, moment_text, safe
+from ingest.cli._terminal import counted, moment_text, safe, styled, wrapped
+from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.talk import Match, SpokenTurn, Talk
 from ingest.flows.inspection.talk_reading import read_talk
-from ingest.flows.inspection.trace_reading import full_id
 
 _OPEN, _CLOSE = "«", "»"
-_INDENT = " " * 25
+_INDENT = " " * 26
+_LEAST_WIDTH, _MOST_WIDTH = 40, 110
 _SPEAKER_COLOURS = {"AGENT": "cyan", "AUTOMATED_AGENT": "magenta", "CUSTOMER": "yellow"}
 
 
@@ -26,12 +26,13 @@ def show(given_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(talk)
     else:
-        typer.echo(text_of(talk, max(70, min(110, shutil.get_terminal_size().columns))))
+        columns = shutil.get_terminal_size().columns
+        typer.echo(text_of(talk, max(_LEAST_WIDTH, min(_MOST_WIDTH, columns))))
 
 
 def text_of(talk: Talk, width: int) -> str:
     """Return the talk for a terminal; echo drops its colours where there is none."""
-    lines = [f"{talk.conversation_id}  {_heading(talk)}", ""]
+    lines = [*wrapped(f"{talk.conversation_id}  {safe(_heading(talk))}", width, "  "), ""]
     for turn in talk.turns:
         lines += _turn_lines(turn, width)
     return "\n".join(lines)
@@ -73,17 +74,15 @@ def _turn_lines(turn: SpokenTurn, width: int) -> list[str]:
     colour = _SPEAKER_COLOURS.get(turn.speaker)
     speaker = "BOT" if turn.speaker == "AUTOMATED_AGENT" else turn.speaker
     score = "" if turn.sentiment_score is None else f"{turn.sentiment_score:+.2f}"
-    head = f"{_clock(turn.start_offset_sec)}  {typer.style(f'{safe(speaker):<9}', fg=colour)} "
-    wrapped = textwrap.wrap(
-        safe(marked(turn.text.replace("\n", " "), turn.matches)),
-        width=width - len(_INDENT),
-        break_on_hyphens=False,
-    ) or [""]
-    lines = [f"{head}{_score(score)}  {_styled(wrapped[0])}"]
-    lines += [f"{_INDENT}{_styled(line)}" for line in wrapped[1:]]
+    head = f"{_clock(turn.start_offset_sec)}  {styled(f'{safe(speaker):<9}', fg=colour)} "
+    said = safe(marked(turn.text.replace("\n", " "), turn.matches))
+    first, *others = wrapped(said, width - len(_INDENT))
+    lines = [f"{head}{_score(score)}  {_bold_matches(first)}"]
+    lines += [f"{_INDENT}{_bold_matches(line)}" for line in others]
     for match in turn.matches:
         phrase = f': "{safe(match.phrase)}"' if match.phrase else ""
-        lines.append(typer.style(f"{_INDENT}^ {safe(match.phrase_matcher)}{phrase}", dim=True))
+        told = wrapped(f"^ {safe(match.phrase_matcher)}{phrase}", width - len(_INDENT), "  ")
+        lines += [styled(f"{_INDENT}{line}", dim=True) for line in told]
     return lines
 
 
@@ -91,11 +90,13 @@ def _score(text: str) -> str:
     if not text:
         return " " * 5
     fg = "red" if text.startswith("-") else "green" if text != "+0.00" else None
-    return typer.style(f"{text:>5}", fg=fg)
+    return styled(f"{text:>5}", fg=fg)
 
 
-def _styled(line: str) -> str:
-    return line.replace(_OPEN, f"\x1b[1m{_OPEN}").replace(_CLOSE, f"{_CLOSE}\x1b[22m")
+def _bold_matches(line: str) -> str:
+    before = styled("", bold=True, reset=False)
+    after = styled("", bold=False, reset=False)
+    return line.replace(_OPEN, f"{before}{_OPEN}").replace(_CLOSE, f"{_CLOSE}{after}")
 
 
 def _clock(offset_sec: float | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
@@ -56,6 +56,17 @@ left join trouble
 """
 
 
+class HealthLine(TypedDict):
+    """What is logged and compared; ages are in hours."""
+
+    event: Literal["pipeline_health"]
+    waiting: int
+    failed: int
+    failure_percent: float
+    backlog_age_hours: float
+    landed_age_hours: float | None
+
+
 @dataclass(frozen=True)
 class Health:
     """Conversations of the last 30 days whose latest step failed or waits, and for how long.
@@ -70,7 +81,7 @@ class Health:
     backlog_age_hours: float | None
     landed_age_hours: float | None
 
-    def log_line(self) -> dict[str, Any]:
+    def log_line(self) -> HealthLine:
         """Return the fields that alerts name (terraform: alerts.tf); no age counts as zero."""
         return {
             "event": "pipeline_health",

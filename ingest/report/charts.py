@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -136,4 +137,7 @@ def _svg(figure: Any, label: str) -> str:
     while (shorter := _SIZE.sub(r"\1", text, count=1)) != text:
         text = shorter
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Two plots of one page share no id.
+    prefix = f"plot-{hashlib.sha256(label.encode()).hexdigest()[:8]}-"
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

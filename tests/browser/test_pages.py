@@ -11,7 +11,7 @@ import pytest
 from people_fixture import ANALYSED, MARKUP, PERSONAL, SEEDS, People
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
-_PHONE, _DESKTOP = (390, 844), (1280, 900)
+_PHONE, _DESKTOP, _SMALLEST = (390, 844), (1280, 900), (320, 568)
 _CONTRAST = """
 const luminance = c => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => {
   v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
@@ -46,13 +46,15 @@ def pages(people: People, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def opened(browser: Any, page: Path, size: tuple[int, int] = _DESKTOP) -> Any:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == _PHONE},
+        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size != _DESKTOP},
     )
     browser.get(page.as_uri())
     return browser
 
 
-@pytest.mark.parametrize("size", [_DESKTOP, _PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "size", [_DESKTOP, _PHONE, _SMALLEST], ids=["desktop", "phone", "smallest"]
+)
 @pytest.mark.parametrize("name", ["conversation", "runs"])
 def test_a_page_fits_its_window_and_asks_for_nothing(
     browser: Any,

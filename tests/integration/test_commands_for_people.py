@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,11 @@ JSON_OUTPUTS = {
     "bq tables": "bq_tables",
     "bq schema pipeline_events": "bq_schema",
     "bq diff pipeline_events": "bq_diff",
+    "bq count pipeline_events": "bq_count",
+    "health": "health",
+    "doctor": "doctor",
+    "schema diff": "schema_diff",
+    "local status": "local_status",
     "report": "report",
     "report --date 2025-12-28": "report",
 }
@@ -103,11 +109,18 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
         ("bq", "schema", "nothing_here"),
         ("bq", "count", "a.b.c"),
         ("bq", "query", "selec 1"),
+        ("bq", "query", ""),
         ("bq", "query", "drop table coach_raw.pipeline_events"),
         ("bq", "query", "select 1; drop table coach_raw.pipeline_events"),
         ("bq", "query", "select @a", "-p", "b=1"),
         ("diff", ANALYSED, "1", "2"),
         ("report", "--html", "no/such/folder/page.html"),
+        ("report", "--html", ""),
+        ("report", "--html", "--json"),
+        ("report", "--with-pii"),
+        ("show", ANALYSED, "--html", "--hop", "ci"),
+        ("show", ANALYSED, "--html=", "--with-pii"),
+        ("show", ANALYSED, "--with-pii"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_hint(people: People, words: tuple[str, ...]) -> None:
@@ -251,6 +264,66 @@ def test_show_has_every_hop_of_a_conversation_that_was_pushed_twice(people: Peop
     assert found["problems"] == {}
 
 
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [(("show", ANALYSED, "--html"), f"{ANALYSED}.html"), (("report", "--html"), "report.html")],
+    ids=["show", "report"],
+)
+def test_a_page_is_written_to_its_own_name_or_to_stdout(
+    people: People,
+    words: tuple[str, ...],
+    file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    written = people.run(*words)
+    printed = people.run(*words, "-")
+
+    assert (written.exit_code, written.stdout) == (0, f"{file}\n")
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+    assert (tmp_path / file).read_text("utf-8").startswith("<!doctype html>")
+    assert printed.stdout.startswith("<!doctype html>")
+    ids = re.findall(r'\bid="([^"]+)"', printed.stdout)
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("which", ["waiting", "local", "refused", "forgotten"])
+def test_a_page_of_a_conversation_without_a_landed_talk_is_made(people: People, which: str) -> None:
+    ids = {
+        "waiting": people.waiting_id,
+        "local": people.local_id,
+        "refused": people.refused_id,
+        "forgotten": people.forgotten_id,
+    }
+
+    page = people.run("show", ids[which], "--source", str(people.folder), "--html", "-")
+
+    assert page.exit_code == 0, page.stderr
+    assert ("No transcript of it is known" in page.stdout) is (which != "local")
+
+
+def test_a_page_of_a_conversation_has_every_hop(people: People) -> None:
+    page = people.run("show", ANALYSED, "--source", str(people.folder), "--html", "-").stdout
+
+    captions = re.findall(r"<caption>([^<]+)</caption>", page)
+    rows = [part.split("</table>")[0].count("<tr>") - 1 for part in page.split("<caption>")[1:]]
+    assert dict(zip(captions, [count > 0 for count in rows], strict=True)) == dict.fromkeys(
+        [
+            "Versions in the registry",
+            "Source files on this machine",
+            "Objects in the bucket",
+            "Analyses that CI holds",
+            "Raw table conversation_files",
+            "Raw table ci_conversations",
+            "Raw table pipeline_events",
+            "Rows in marts",
+        ],
+        True,
+    )
+
+
 def test_the_ci_hop_as_json_is_all_that_ci_holds(people: People) -> None:
     payload = people.json("show", ANALYSED, "--hop", "ci")
 
@@ -292,6 +365,14 @@ def test_a_query_takes_parameters_from_stdin_and_prints_csv(people: People) -> N
     )
 
     assert (result.exit_code, result.stdout) == (0, 'word,n\n"a,b",2\n')
+
+
+def test_numbers_that_json_lacks_are_text(people: People) -> None:
+    sql = "select ieee_divide(0, 0) as a, [ieee_divide(1, 0), ieee_divide(-1, 0)] as b"
+
+    result = people.run("bq", "query", sql, "--format", "json")
+
+    assert json.loads(result.stdout) == [{"a": "NaN", "b": ["Infinity", "-Infinity"]}]
 
 
 def test_a_statement_that_writes_runs_when_asked_to(people: People) -> None:

@@ -106,14 +106,16 @@ def compare_analyses(
 def chosen[Item](
     items: Sequence[Item], names: Sequence[str], name_of: Mapping[str, Item], what: str
 ) -> tuple[Item, Item]:
-    """Return the two that are named, or else the newest two; raise InputError without them."""
+    """Return the two that are named, or else the newest two; one alone is both.
+
+    Raises InputError for a name that is none, and when nothing has landed.
+    """
     if not names:
-        if len(items) < 2:
+        if not items:
             raise InputError(
-                f"{len(items)} landed {what} of it",
-                "a difference needs two",
+                f"no {what} of it has landed", "see what is known of it with `ingest why`"
             )
-        return items[-2], items[-1]
+        return items[-2:][0], items[-1]
     if len(names) != 2:
         raise InputError(f"name two of a kind ({what}), or none for the newest two", "see --help")
     missing = [name for name in names if name not in name_of]

@@ -81,7 +81,10 @@ async def list_objects(
 async def list_ci(
     ci: InsightsApi, batch_date: dt.date | None, where: str, after: str | None, limit: int
 ) -> tuple[ListedCiConversation, ...]:
-    """Return conversations that the filter admits, in CI's order; `after` is an id of it."""
+    """Return conversations that the filter admits, in CI's order, behind the id `after`.
+
+    Raises InputError when `after` is not among them.
+    """
     of_date = f'labels.batch_date="{batch_date}"' if batch_date else ""
     filter_ = " AND ".join(part for part in (of_date, where) if part)
     found: list[ListedCiConversation] = []
@@ -102,6 +105,10 @@ async def list_ci(
         )
         if len(found) == limit:
             break
+    if not is_behind:
+        raise InputError(
+            f"CI lists no conversation {after} here", "give the last id of the page before"
+        )
     return tuple(found)
 
 

@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from ingest.warehouse import ANY_PARTITION, Warehouse
 
+STATUSES = (
+    "waiting_for_transcript",
+    "waiting_for_metadata",
+    "registered",
+    "submitted",
+    "failed",
+    "analysed",
+    "forgotten",
+)
 WHERE_ONE = "and conversation_id = @conversation_id"
 
 

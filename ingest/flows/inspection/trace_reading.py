@@ -33,8 +33,6 @@ from ingest.ports import CiConversation, CiMatcher
 from ingest.warehouse import ANY_PARTITION, Warehouse
 
 REGISTRY = "conversation_registry"
-_MOST_AMBIGUOUS = 5
-_UUID_CHARS = 36
 
 
 class TraceReader:
@@ -225,29 +223,6 @@ def _faults_of_new(
 
     folders = dict.fromkeys(Path(file.path).parent for file in source)
     return tuple(fault for folder in folders for fault in source_faults(folder))
-
-
-def full_id(warehouse: Warehouse, given: str) -> ConversationId:
-    """Return the one landed id that begins as given; a whole id is returned as it is.
-
-    Raises InputError when it's no id, or when several begin so.
-    """
-    checked = checked_id(given)
-    if len(checked) >= _UUID_CHARS:
-        return checked
-    sql = (
-        f"select distinct conversation_id from {warehouse.raw('conversation_files')} "
-        f"where {ANY_PARTITION} and starts_with(conversation_id, @beginning) "
-        "order by conversation_id limit 6"
-    )
-    rows = warehouse.query(sql, {"beginning": checked}).rows
-    ids = [row["conversation_id"] for row in rows]
-    if checked in ids or not ids:
-        return checked
-    if len(ids) > 1:
-        shown = ", ".join(ids[:_MOST_AMBIGUOUS]) + (" …" if len(ids) > _MOST_AMBIGUOUS else "")
-        raise InputError(f"several conversations begin with {checked}: {shown}", "add letters")
-    return ConversationId(ids[0])
 
 
 def _is_stale(held: CiConversation, matchers: Sequence[CiMatcher]) -> bool | None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import unicodedata
 
 import pytest
+from click import unstyle
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.cli._bq_view import parameter
 from ingest.cli._records import Format, print_rows
-from ingest.cli._terminal import age, aligned, counted, safe
-from ingest.cli._transcript_view import marked
+from ingest.cli._status_view import status_text
+from ingest.cli._terminal import age, aligned, counted, safe, width_of, wrapped
+from ingest.cli._transcript_view import marked, text_of
 from ingest.errors import InputError
-from ingest.flows.inspection.talk import Match
+from ingest.flows.inspection.status import (
+    DateFunnel,
+    OpenFailure,
+    PipelineStatus,
+    QuotaUse,
+    RunSummary,
+    StatusCount,
+)
+from ingest.flows.inspection.talk import Match, SpokenTurn, Talk
+from ingest.settings import Settings
+
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 @given(st.text())
@@ -40,6 +55,81 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 
 def test_wide_characters_count_twice() -> None:
     assert aligned(("A", "B"), [("語", "x"), ("ab", "y")]) == "A   B\n語  x\nab  y"
+
+
+@given(st.text(), st.integers(10, 40))
+def test_wrapped_text_keeps_its_words_and_fits_its_width(text: str, width: int) -> None:
+    lines = wrapped(text, width, "  ")
+
+    assert all(width_of(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_lines_of_a_paragraph_hang_behind_the_first() -> None:
+    assert wrapped("one two three verylongword", 9, "  ") == [
+        "one two",
+        "  three",
+        "  verylon",
+        "  gword",
+    ]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_talk_is_aligned_and_fits_its_width(columns: int) -> None:
+    turns = (
+        SpokenTurn(0, "AGENT", 61.0, "語" * 90, None, (Match("m" * 70, "p", 0, 2),)),
+        SpokenTurn(1, "CUSTOMER", 75.0, "word " * 40, -0.5, ()),
+    )
+    talk = Talk("c" * 36, T0, 90.0, "CHAT", {}, (), (), "a/1", 0.25, turns)
+
+    lines = [unstyle(line) for line in text_of(talk, columns).split("\n")]
+
+    assert max(map(width_of, lines)) <= columns
+    begins = [line for line in lines if re.match(r" +\d+:\d\d ", line)]
+    assert [line[:26].rstrip() for line in begins] == [
+        "   1:01  AGENT",
+        "   1:15  CUSTOMER  -0.50",
+    ]
+    assert {line[:26] for line in lines[lines.index("") + 1 :] if line not in begins} == {" " * 26}
+
+
+def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    turn = SpokenTurn(0, "AGENT", 1.0, "hello there", -0.5, (Match("m", "p", 0, 5),))
+
+    assert "\x1b" not in text_of(Talk("c", T0, 1.0, None, {}, (), (), "a", None, (turn,)), 80)
+
+
+def test_rows_wider_than_the_terminal_stand_one_under_another(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "16")
+
+    print_rows(["a", "long_name"], [{"a": 1, "long_name": "x" * 15}], Format.TABLE)
+
+    assert capsys.readouterr().out == f"ROW 1\na          1\nlong_name  {'x' * 15}\n"
+
+
+def test_a_status_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    date = dt.date(2026, 1, 1)
+    run = RunSummary("20260101T000000Z-0123abcd", 1234, 567, T0, T0 + dt.timedelta(hours=3))
+    found = PipelineStatus(
+        taken_at=T0 + dt.timedelta(days=400),
+        dates=(DateFunnel(date, 99999, 99999, 99999, 99999, 999, 9999, 9, 99999, T0, T0),),
+        backlog=(StatusCount(date, "waiting_for_transcript", None, None, 99999, T0, T0),),
+        failures=(OpenFailure("analyse", "RESOURCE_EXHAUSTED" * 4, 99999, T0, T0),),
+        runs=(run,),
+        quotas=(QuotaUse("submit", 99999, 99999), QuotaUse("analyse", 99999, 99999)),
+        forgotten=3,
+        forgotten_in_marts=2,
+    )
+
+    settings = Settings(project_id="project", bucket="b", location="australia-southeast1")
+
+    lines = status_text(found, settings).split("\n")
+
+    assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from unit.inspection.warehouse_fake import FakeWarehouse
 
 from ingest.errors import InputError
+from ingest.flows.inspection.differences import chosen
+from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.status import (
     OPEN_STATUSES,
     DateFunnel,
@@ -21,7 +24,6 @@ from ingest.flows.inspection.status import (
 )
 from ingest.flows.inspection.tables import ColumnChange, checked, find_table, schema_changes
 from ingest.flows.inspection.talk import Match, matcher_of_payload, talk_of_file, talk_of_state
-from ingest.flows.inspection.trace_reading import full_id
 from ingest.flows.inspection.version_differences import compare_versions, versions_of_files
 from ingest.warehouse import Column, Estimate
 
@@ -210,6 +212,16 @@ def test_content_that_comes_back_is_its_old_version() -> None:
     ]
 
 
+def test_the_newest_two_of_one_are_that_one_twice() -> None:
+    assert chosen(["a"], [], {"a": "a"}, "version") == ("a", "a")
+    assert chosen(["a", "b", "c"], [], {}, "version") == ("b", "c")
+
+
+def test_nothing_landed_has_no_difference() -> None:
+    with pytest.raises(InputError, match="no version of it has landed"):
+        chosen([], [], {}, "version")
+
+
 def test_a_field_that_nobody_declared_is_shown_by_hash_alone() -> None:
     versions = versions_of_files(
         [
@@ -274,6 +286,12 @@ def test_a_beginning_of_one_id_stands_for_it() -> None:
     warehouse = FakeWarehouse(answer=lambda sql: [{"conversation_id": "abcd-1"}])
 
     assert full_id(warehouse, "abcd") == "abcd-1"
+
+
+def test_a_beginning_of_an_id_on_this_machine_stands_for_it(tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01" / "abcd-2").mkdir(parents=True)
+
+    assert full_id(FakeWarehouse(), "abcd", tmp_path) == "abcd-2"
 
 
 def test_a_beginning_of_several_ids_is_refused_with_their_names() -> None:
