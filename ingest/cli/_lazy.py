@@ -90,6 +90,7 @@ def _end_help_in_example(command: Any) -> None:
     text, found, example = (command.help or "").partition(_EXAMPLE)
     if found:
         command.help = text.strip()
-        command.epilog = f"{_EXAMPLE} {' '.join(example.split())}"
+        # Behind \b a paragraph is not wrapped: the example is one line that can be pasted.
+        command.epilog = f"\b\n{_EXAMPLE} {' '.join(example.split())}"
     elif inner:
         command.epilog = inner[0].epilog

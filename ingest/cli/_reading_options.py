@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON on stdout, as ingest/schemas/output describes it."),
+]
 DateOption = Annotated[
     str | None, typer.Option("--date", help="Only this batch date, for example 2025-12-28.")
 ]

@@ -108,7 +108,8 @@ def convert(
 ) -> None:
     """Turn transcripts of another system into conversation folders.
 
-    Example: ingest data convert call.json --from contact-lens --defaults context.yaml --out data
+    Example: ingest data convert tests/fixtures/foreign_transcripts/twilio.json --from twilio
+    --defaults tests/fixtures/foreign_transcripts/context.yaml --out .local/converted
     """
     from ingest.cli._data_convert_run import execute
 

@@ -12,7 +12,18 @@ app = typer.Typer(
     no_args_is_help=True,
     help="List what lies where: gcs, ci, raw, marts, matchers.\n\nExample: ingest ls raw",
 )
-Status = Annotated[str | None, typer.Option("--status", help="Only this status.")]
+
+
+def _statuses() -> list[str]:
+    """Return what a shell offers behind --status."""
+    from ingest.flows.inspection.standing import STATUSES
+
+    return list(STATUSES)
+
+
+Status = Annotated[
+    str | None, typer.Option("--status", help="Only this status.", autocompletion=_statuses)
+]
 
 
 @app.command()

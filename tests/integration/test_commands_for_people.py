@@ -59,7 +59,7 @@ def _examples() -> Iterator[tuple[str, list[str]]]:
         command = load_command(name, place)
         for leaf in (getattr(command, "commands", None) or {name: command}).values():
             if name in READING:
-                example = leaf.epilog.removeprefix("Example: ingest ")
+                example = leaf.epilog.partition("Example: ingest ")[2]
                 yield example, shlex.split(example)
 
 

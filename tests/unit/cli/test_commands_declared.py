@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,8 +57,34 @@ def test_the_help_of_all_commands_names_each_with_its_summary() -> None:
 def test_help_of_a_command_ends_in_an_example_of_that_command(name: str, command: Any) -> None:
     help_ = command.get_help(typer.Context(command, info_name=f"ingest {name}"))
 
-    last = " ".join(help_.split("Example:")[-1].split())
-    assert last.startswith(f"ingest {name}"), help_
+    last = help_.rstrip().split("\n")[-1].strip()
+    assert last.startswith(f"Example: ingest {name}"), help_
+
+
+def test_the_help_of_all_commands_ends_in_an_example() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+
+    assert shown.rstrip().split("\n")[-1] == "Example: ingest push seeds/conversations/2025-12-28"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    expected = f"ingest {importlib.metadata.version('conversation-coach')}\n"
+
+    assert CliRunner().invoke(app, ["--version"]).stdout == expected
+
+
+def test_output_without_room_ends_in_one_line(tmp_path: Path) -> None:
+    arguments = ["local", "status", "--data-dir", str(tmp_path)]
+    code = f"import sys; sys.argv[1:] = {arguments}; from ingest.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: the output can't be written: no space left\n",
+    )
 
 
 def test_help_of_all_commands_loads_nothing_heavy() -> None:
