@@ -36,10 +36,12 @@ def print_rows(
     rows: Sequence[Mapping[str, Any]],
     format_: Format,
     most_chars: int = _MOST_CHARS,
+    *,
+    is_list: bool = False,
 ) -> None:
     """Print rows; a table cuts cells beyond `most_chars`, JSON and CSV cut nothing.
 
-    Rows wider than the terminal are shown one under another.
+    Rows wider than the terminal are shown one under another, unless they are a list.
     """
     if format_ is Format.JSON:
         print_json([{name: _json_cell(value) for name, value in row.items()} for row in rows])
@@ -52,7 +54,7 @@ def print_rows(
         cells = [[_cut(_cell(row[name]), most_chars) for name in columns] for row in rows]
         table = aligned([name.upper() for name in columns], cells, numeric)
         is_wide = any(width_of(line) > terminal_width() for line in table.split("\n"))
-        typer.echo(_one_by_one(columns, cells) if is_wide and rows else table)
+        typer.echo(_one_by_one(columns, cells) if is_wide and rows and not is_list else table)
 
 
 def print_records(records: Sequence[Any], record_type: type, *, as_json: bool) -> None:
@@ -61,7 +63,8 @@ def print_records(records: Sequence[Any], record_type: type, *, as_json: bool) -
     rows = [{name: getattr(record, name) for name in columns} for record in records]
     if not as_json:
         rows = [{name: _short_hash(value) for name, value in row.items()} for row in rows]
-    print_rows(columns, rows, Format.JSON if as_json else Format.TABLE, sys.maxsize)
+    format_ = Format.JSON if as_json else Format.TABLE
+    print_rows(columns, rows, format_, sys.maxsize, is_list=True)
 
 
 def _short_hash(value: Any) -> Any:

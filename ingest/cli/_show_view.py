@@ -171,20 +171,25 @@ def _ci_section(trace: Trace) -> str:
     return "\n  ".join(safe(fact) for fact in facts)
 
 
+def _run(run_id: str) -> str:
+    """Return the end of a run's id, which tells it apart; its beginning is a time."""
+    return run_id.rsplit("-", 1)[-1]
+
+
 def _raw(trace: Trace) -> str:
     files = [
-        (row.kind, str(row.generation), _short(row.content_sha256), row.run_id,
+        (row.kind, str(row.generation), _short(row.content_sha256), _run(row.run_id),
          moment_text(row.landed_at))
         for row in trace.files
     ]  # fmt: skip
     states = [
         ((row.analysis_name or "-").rsplit("/", 1)[-1], _short(row.metadata_sha256),
-         _short(row.transcript_sha256), row.run_id, moment_text(row.landed_at))
+         _short(row.transcript_sha256), _run(row.run_id), moment_text(row.landed_at))
         for row in trace.states
     ]  # fmt: skip
     events = [
-        (row.step, row.outcome, row.error_code or row.reason or "-", str(row.attempt), row.run_id,
-         moment_text(row.ended_at))
+        (row.step, row.outcome, row.error_code or row.reason or "-", str(row.attempt),
+         _run(row.run_id), moment_text(row.ended_at))
         for row in sorted(trace.events, key=lambda row: row.ended_at)
     ]  # fmt: skip
     return "\n".join(
@@ -195,9 +200,7 @@ def _raw(trace: Trace) -> str:
                 ("ANALYSIS", "METADATA", "TRANSCRIPT", "RUN", "LANDED"),
                 states,
             ),
-            _table(
-                "  pipeline_events", ("STEP", "OUTCOME", "CODE", "ATTEMPT", "RUN", "ENDED"), events
-            ),
+            _table("  pipeline_events", ("STEP", "OUTCOME", "CODE", "TRY", "RUN", "ENDED"), events),
         )
     )
 
