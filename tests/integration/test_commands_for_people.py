@@ -115,6 +115,8 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
         ("bq", "query", "select @a", "-p", "b=1"),
         ("diff", ANALYSED, "1", "2"),
         ("report", "--html", "no/such/folder/page.html"),
+        ("ls", "ci", "--after", MISSING),
+        ("ls", "raw", "--status", "nonsense"),
         ("report", "--html", ""),
         ("report", "--html", "--json"),
         ("report", "--with-pii"),
@@ -355,6 +357,24 @@ def test_a_page_of_the_list_goes_on_behind_the_last_key(people: People) -> None:
         paged += [row["conversation_id"] for row in more]
 
     assert paged == whole
+
+
+def test_a_list_says_that_there_is_more_only_when_there_is(people: People) -> None:
+    count = len(people.json("ls", "raw"))
+
+    part = people.run("ls", "raw", "--limit", str(count - 1))
+    whole = people.run("ls", "raw", "--limit", str(count))
+
+    assert (part.stderr.count("there is more: add --after "), whole.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("which", ["landed", "forgotten", "local"])
+def test_the_beginning_of_an_id_is_enough(people: People, which: str) -> None:
+    ids = {"landed": ANALYSED, "forgotten": FORGOTTEN, "local": people.local_id}
+
+    found = people.json("why", ids[which][:8], "--source", str(people.folder))
+
+    assert found["conversation_id"] == ids[which]
 
 
 def test_a_query_takes_parameters_from_stdin_and_prints_csv(people: People) -> None:
