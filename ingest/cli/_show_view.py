@@ -153,8 +153,8 @@ def _ci_section(trace: Trace) -> str:
     if ci is None:
         return "CI holds no conversation of this id"
     facts = [
-        f"{ci.name}",
-        f"{counted(ci.turn_count, 'turn')}, updated {moment_text(ci.updated_at)}, "
+        _without_id(ci.name, trace.conversation_id),
+        f"{counted(ci.turn_count, 'turn')}, updated {moment_text(ci.updated_at)}",
         f"metadata {_short(ci.labels.get('metadata_sha256'))}, "
         f"transcript {_short(ci.labels.get('transcript_sha256'))}",
         f"reads {_without_id(ci.transcript_uri, trace.conversation_id)}",
