@@ -1,11 +1,13 @@
+{# A day is the one on the agent's calendar: the date folder has the local date of the call, whereas
+   started_at, in UTC, puts an Australian morning on the day before. #}
 with
 
 conversations as (
     select
         *,
-        date(started_at) as conversation_date
+        batch_date as conversation_date
     from {{ ref('ci_conversations') }}
-    where agent_id is not null and started_at is not null
+    where agent_id is not null
 ),
 
 arcs as (

@@ -17,6 +17,13 @@ compared as (
         earlier.customer_sentiment_score as previous_sentiment_score,
         later_findings.annotation_count - earlier_findings.annotation_count as annotation_count_change,
         later_findings.entity_mention_count - earlier_findings.entity_mention_count as entity_mention_count_change,
+        later_findings.annotation_count = earlier_findings.annotation_count
+        and later_findings.entity_mention_count = earlier_findings.entity_mention_count
+        and later_findings.phrase_match_count = earlier_findings.phrase_match_count
+        and later_findings.highlight_count = earlier_findings.highlight_count
+        and later_findings.sentiment_turn_count = earlier_findings.sentiment_turn_count
+        and later_findings.positive_turn_count = earlier_findings.positive_turn_count
+        and later_findings.negative_turn_count = earlier_findings.negative_turn_count as are_counts_equal,
         array(
             select hit
             from unnest(later_findings.hits) as hit
@@ -52,8 +59,9 @@ changes as (
         entity_mention_count_change,
         array_length(added_hits) as added_hit_count,
         array_length(removed_hits) as removed_hit_count,
-        array_length(added_hits) + array_length(removed_hits) = 0
-        and coalesce(customer_sentiment_score = previous_sentiment_score, true) as is_unchanged,
+        are_counts_equal
+        and array_length(added_hits) + array_length(removed_hits) = 0
+        and customer_sentiment_score is not distinct from previous_sentiment_score as is_unchanged,
         batch_date,
         analysed_at,
         added_hits,
