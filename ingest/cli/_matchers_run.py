@@ -69,8 +69,11 @@ async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
     """Make CI of these settings equal to the seeds, and land every revision."""
     definitions = flow.read_definitions(settings.seeds_dir)
     async with outside(settings, Silent()) as real:
-        attempts, landing = landing_of(real, settings, new_run_id())
-        return await flow.apply_matchers(real.insights, real.sink, attempts, landing, definitions)
+        run_id = new_run_id()
+        attempts, landing = landing_of(real, settings, run_id)
+        return await flow.apply_matchers(
+            real.insights, real.sink, attempts, landing, definitions, run_id
+        )
 
 
 def destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
@@ -84,8 +87,9 @@ def destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
 
     async def work() -> tuple[flow.MatcherOutcome, ...]:
         async with outside(settings, Silent()) as real:
-            attempts, _ = landing_of(real, settings, new_run_id())
-            return await flow.delete_matchers(real.insights, attempts)
+            run_id = new_run_id()
+            attempts, _ = landing_of(real, settings, run_id)
+            return await flow.delete_matchers(real.insights, attempts, run_id)
 
     return _shown(run(work()), as_json=as_json)
 

@@ -15,6 +15,7 @@ from ingest.domain.annotators import AnnotatorProfile
 from ingest.errors import RemoteError
 from ingest.flows.analysis import wait_for_operation
 from ingest.flows.attempts import Attempts
+from ingest.flows.effects import log_change
 from ingest.flows.outside import Outside
 from ingest.ports import CiOperation, InsightsApi
 
@@ -25,6 +26,7 @@ class BulkBatch:
 
     date: dt.date
     conversation_ids: frozenset[str]
+    run_id: str
 
     @property
     def filter(self) -> str:
@@ -62,7 +64,9 @@ async def analyse_in_bulk(
             running = await insights.running_bulk_analysis()
         if await _admits_others(insights, batch):
             return None
-        return await insights.bulk_analyze(batch.filter, profile.selector)
+        started = await insights.bulk_analyze(batch.filter, profile.selector)
+        log_change("bulk analyze", batch.run_id, resource=started.name, filter=batch.filter)
+        return started
 
     try:
         operation = (await attempts.run(start)).value

@@ -19,6 +19,7 @@ from ingest.errors import IngestError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
 from ingest.flows.conversation_files import ConversationFiles
+from ingest.flows.effects import log_change
 from ingest.flows.evidence import Evidence, LandedState
 from ingest.flows.forgotten import FORGOTTEN_CODE
 from ingest.flows.source import SourceConversation, place_of
@@ -187,6 +188,7 @@ class ConversationRun:
             self._services.insights,
             ci_submission(version),
             self._keep_replaced,
+            self._log_change,
             may_exist=self._landed_state() is not None,
         )
         conversation = await self._steps.run(
@@ -225,6 +227,14 @@ class ConversationRun:
         row, landed = self._state_row(conversation), self._landed_state()
         if landed is None or landed.payload_sha256 != row.values["payload_sha256"]:
             await self._services.land_now([row])
+
+    def _log_change(self, action: str, resource: str) -> None:
+        log_change(
+            action,
+            self._services.run_id,
+            conversation_id=self._source.conversation_id,
+            resource=resource,
+        )
 
     def _land_state(self, conversation: CiConversation) -> None:
         self._steps.rows.append(self._state_row(conversation))

@@ -37,6 +37,11 @@ def log_step(event: StepEvent, run_id: str) -> None:
     LOGGER.log(level, "%s %s", event.step.value, event.outcome.value, extra={"effect": effect})
 
 
+def log_change(action: str, run_id: str, **fields: str | int) -> None:
+    """Log a change made outside that is no step of its own; fields are ids, names and counts."""
+    LOGGER.info(action, extra={"effect": {"run_id": run_id, **fields, "action": action}})
+
+
 def log_batch(run_id: str, table: str, job_id: str, row_count: int) -> None:
     """Log that a batch of rows was loaded."""
     effect = {"run_id": run_id, "table": table, "job_id": job_id, "row_count": row_count}

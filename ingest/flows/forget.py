@@ -38,7 +38,7 @@ from ingest.domain.raw_records import (
 )
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.flows.effects import log_step
+from ingest.flows.effects import log_change, log_step
 from ingest.flows.failed_batches import FailedBatches
 from ingest.flows.forgotten import IS_FORGOTTEN_SQL
 from ingest.flows.landing import Landing
@@ -111,8 +111,11 @@ class Forget:
         await self._attempts.run(
             lambda: self._outside.insights.delete_conversation(conversation_id)
         )
+        log_change("delete conversation", self._run_id, conversation_id=conversation_id)
         for prefix in prefixes:
-            await self._attempts.run(partial(self._outside.store.delete_all_generations, prefix))
+            remove = partial(self._outside.store.delete_all_generations, prefix)
+            count = (await self._attempts.run(remove)).value
+            self._log("delete objects", conversation_id, prefix, count)
         for table in _TABLES:
             await self._erase_rows(table, conversation_id)
         await self._failed_batches.erase(conversation_id)
@@ -183,10 +186,18 @@ class Forget:
 
     async def _erase_rows(self, table: str, conversation_id: ConversationId) -> None:
         try:
-            await self._attempts.run(partial(self._outside.sink.erase, table, conversation_id))
+            erase = partial(self._outside.sink.erase, table, conversation_id)
+            count = (await self._attempts.run(erase)).value
         except RemoteError as error:
             if not _is_table_that_may_be_missing(table, error):
                 raise
+        else:
+            self._log("delete rows", conversation_id, table, count)
+
+    def _log(self, action: str, conversation_id: str, resource: str, count: int) -> None:
+        log_change(
+            action, self._run_id, conversation_id=conversation_id, resource=resource, count=count
+        )
 
     async def _row_count(self, table: str, conversation_id: ConversationId) -> int:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""

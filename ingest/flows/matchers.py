@@ -20,6 +20,7 @@ from ingest.domain.matchers import (
 from ingest.domain.raw_records import PHRASE_MATCHERS, matcher_row
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.effects import log_change
 from ingest.flows.landing import Landing
 from ingest.ports import CiMatcher, InsightsApi, RawSink
 
@@ -59,6 +60,7 @@ async def apply_matchers(
     attempts: Attempts,
     landing: Landing,
     definitions: Sequence[MatcherDefinition],
+    run_id: str = "",
 ) -> tuple[MatcherOutcome, ...]:
     """Make CI equal to the definitions, and land each revision that isn't landed yet.
 
@@ -66,7 +68,7 @@ async def apply_matchers(
     name shows in the next plan, which keeps one and deletes the other.
     """
     changes = await plan_matchers(insights, attempts, definitions)
-    outcomes = [await _outcome(insights, attempts, change) for change in changes]
+    outcomes = [await _outcome(insights, attempts, change, run_id) for change in changes]
     await land_matchers(insights, sink, attempts, landing)
     return tuple(outcomes)
 
@@ -100,20 +102,24 @@ async def land_matchers(
     return len(rows)
 
 
-async def delete_matchers(insights: InsightsApi, attempts: Attempts) -> tuple[MatcherOutcome, ...]:
+async def delete_matchers(
+    insights: InsightsApi, attempts: Attempts, run_id: str = ""
+) -> tuple[MatcherOutcome, ...]:
     """Delete the matchers of ours from CI; others stay."""
     changes = await plan_matchers(insights, attempts, ())
-    return tuple([await _outcome(insights, attempts, change) for change in changes])
+    return tuple([await _outcome(insights, attempts, change, run_id) for change in changes])
 
 
 async def _outcome(
-    insights: InsightsApi, attempts: Attempts, change: MatcherChange
+    insights: InsightsApi, attempts: Attempts, change: MatcherChange, run_id: str
 ) -> MatcherOutcome:
     applying = _Applying(insights, change)
     try:
         await attempts.run(applying.attempt)
     except RemoteError as error:
         return MatcherOutcome(change, error)
+    if change.kind is not ChangeKind.KEEP:
+        log_change(f"{change.kind} matcher", run_id, resource=change.name or change.display_name)
     return MatcherOutcome(change)
 
 

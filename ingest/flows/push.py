@@ -183,7 +183,7 @@ class Push:
                     self._outside,
                     self._attempts,
                     services.profile,
-                    BulkBatch(date, frozenset(ids)),
+                    BulkBatch(date, frozenset(ids), self._options.run_id),
                     self._settings.bulk_timeout_sec,
                     lambda: self._is_stopped,
                 )

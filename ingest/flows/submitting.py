@@ -15,9 +15,9 @@ class Submitting:
     """One submission; `attempt` may be called again after any error.
 
     `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
-    RemoteError when it can't be. `may_exist` says that CI is asked before anything is created.
-    `is_new` is true once this submission has created the conversation, so that no analysis can be
-    in it.
+    RemoteError when it can't be. `on_change` is told every other change, and of what. `may_exist`
+    says that CI is asked before anything is created. `is_new` is true once this submission has
+    created the conversation, so that no analysis can be in it.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Submitting:
         insights: InsightsApi,
         submission: CiSubmission,
         keep_replaced: Callable[[CiConversation], Awaitable[None]],
+        on_change: Callable[[str, str], None],
         *,
         may_exist: bool,
     ) -> None:
@@ -33,6 +34,7 @@ class Submitting:
         self._insights = insights
         self._submission = submission
         self._keep_replaced = keep_replaced
+        self._on_change = on_change
         self._may_exist = may_exist
         self._has_transcript = False
         self.is_new = False
@@ -64,6 +66,7 @@ class Submitting:
         # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
         await self._keep_replaced(held)
         await self._insights.delete_conversation(self._submission.conversation_id)
+        self._on_change("delete conversation", held.name)
         return await self._create_where_none_was_seen()
 
     async def _create(self) -> tuple[CiConversation, Outcome]:
@@ -104,6 +107,7 @@ class Submitting:
                 content_sha256=name.rsplit("/", 1)[-1].removesuffix(".json"),
                 if_generation_match=0,
             )
+            self._on_change("put transcript", name)
         except RemoteError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise
