@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 from click import unstyle
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.cli._bq_view import parameter
@@ -57,6 +57,7 @@ def test_wide_characters_count_twice() -> None:
     assert aligned(("A", "B"), [("語", "x"), ("ab", "y")]) == "A   B\n語  x\nab  y"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(10, 40))
 def test_wrapped_text_keeps_its_words_and_fits_its_width(text: str, width: int) -> None:
     lines = wrapped(text, width, "  ")
