@@ -24,7 +24,8 @@ unnested as (
         source.payload_sha256,
         source.analysis_name,
         annotation,
-        source.intents[json_value(annotation, '$.intentMatchData.intentUniqueId')] as intent,
+        json_value(annotation, '$.intentMatchData.intentUniqueId') as intent_id,
+        source.intents,
         source.analysis_requested_at,
         source._landed_at
     from source
@@ -49,8 +50,8 @@ parsed as (
         end as annotation_type,
         json_value(annotation, '$.phraseMatchData.phraseMatcher') as phrase_matcher_name,
         json_value(annotation, '$.phraseMatchData.displayName') as phrase_matcher,
-        json_value(annotation, '$.intentMatchData.intentUniqueId') as intent_id,
-        json_value(intent, '$.displayName') as highlight,
+        intent_id,
+        json_value(intents[intent_id], '$.displayName') as highlight,
         json_value(annotation, '$.entityMentionData.entityUniqueId') as entity_key,
         json_value(annotation, '$.entityMentionData.type') as mention_type,
         coalesce(safe_cast(json_value(annotation, '$.channelTag') as int64), 0) as channel_tag,
