@@ -49,6 +49,8 @@ FORGOTTEN = talk("c-forget", _TURNS)
 FAILED = talk("c-fail", _TURNS)
 BACK = talk("c-back", _TURNS)
 BACK_OTHER = replace(BACK, metadata=BACK.metadata | {"call_outcome": "PROMISE_TO_PAY"})
+RETURNED = talk("c-return", _TURNS)
+RETURNED_BETWEEN = replace(RETURNED, transcription=talk("c-return", _TURNS[:2]).transcription)
 
 
 def _matchers(revision: str, moment: dt.datetime, extra: str) -> list[Row]:
@@ -159,7 +161,7 @@ class _Batch:
 def batches() -> tuple[RawRows, RawRows, RawRows]:
     """Return the rows of the three batches; forgetting erases c-forget's rows (see `erased`)."""
     first = _Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
-    for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK)):
+    for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK, RETURNED)):
         first.complete(spoken, f"10{place}")
     first.truth(PLAIN, *LABELS)
     first.truth(EDITED, *LABELS)
@@ -179,12 +181,17 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     second.analysed(FAILED, "202", FIRST_MATCHERS)
     second.files(BACK_OTHER, "metadata")
     second.event(BACK_OTHER, "upload")
+    second.files(RETURNED_BETWEEN, "transcription")
+    second.event(RETURNED_BETWEEN, "upload")
+    second.analysed(RETURNED_BETWEEN, "203", FIRST_MATCHERS)
 
     third = _Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
     third.analysed(EDITED_AFTER, "301", SECOND_MATCHERS, profile="profile-2")
     third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2")
     third.files(BACK, "metadata")
     third.event(BACK, "upload")
+    third.files(RETURNED, "transcription")
+    third.event(RETURNED, "upload")
     return first.rows, second.rows, third.rows
 
 

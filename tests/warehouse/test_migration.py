@@ -94,7 +94,7 @@ def test_upgrading_from_version_1_keeps_every_conversation(
     versions = warehouse.rows("select count(*) as n from coach.conversation_registry")
     contract = project.manifest()["nodes"]["model.conversation_coach.conversation_registry.v1"]
     statuses = {row["conversation_id"]: row["status"] for row in before}
-    assert [list(row) for row in before] == [list(contract["columns"])] * 7
+    assert [list(row) for row in before] == [list(contract["columns"])] * 8
     assert (statuses["c-plain"], statuses["c-late"], statuses["c-fail"]) == (
         "ENRICHED",
         "NEW",
@@ -102,4 +102,4 @@ def test_upgrading_from_version_1_keeps_every_conversation(
     )
     assert warehouse.rows(QUESTION) == before
     assert table.table_type == "VIEW"
-    assert versions == [{"n": 7}]
+    assert versions == [{"n": 8}]

@@ -208,6 +208,24 @@ def test_content_that_returns_is_its_old_version_again(told: Told) -> None:
     assert versions == [(1, True, third, None), (2, False, second, third)]
 
 
+def test_content_that_returns_is_open_until_ci_holds_it_again(told: Told) -> None:
+    told_of = [
+        [
+            (row["version_number"], row["is_current"], row["status"], row["open_reason"])
+            for row in rows
+        ]
+        for rows in (told.registry(stage, "c-return") for stage in (1, 2))
+    ]
+    never_left = [(row["is_current"], row["status"]) for row in told.registry(2, "c-back")]
+
+    assert told_of == [
+        [(1, False, "analysed", None), (2, True, "analysed", None)],
+        [(1, True, "registered", "not_submitted_yet"), (2, False, "analysed", None)],
+    ]
+    assert never_left == [(True, "analysed"), (False, "registered")]
+    assert len(told.rows("coach.ci_turns", "c-return")) == 2
+
+
 def _landed(batch: dt.datetime) -> str:
     return str(batch + dt.timedelta(minutes=1))
 

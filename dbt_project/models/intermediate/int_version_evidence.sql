@@ -1,23 +1,44 @@
-{# What CI's landed states prove about each version. #}
+{# What CI's landed states prove about each version. Content that returns after CI held another version's
+   is not in CI again before it is sent again: for the current version only the states count that came
+   after the last one of another version. An older version keeps all that it ever proved. #}
 with
 
 states as (
-    select *
+    select
+        *,
+        first_value(conversation_version_id) over (
+            partition by conversation_id
+            order by ci_updated_at desc, payload_sha256 asc
+        ) as held_version_id
     from {{ ref('int_ci_states') }}
+),
+
+placed as (
+    select
+        *,
+        logical_and(conversation_version_id = held_version_id) over (
+            partition by conversation_id
+            order by ci_updated_at desc, payload_sha256 asc
+            rows between unbounded preceding and current row
+        ) as is_of_latest_stay
+    from states
 ),
 
 evidence as (
     select
-        conversation_version_id,
-        conversation_id,
-        max_by(ci_name, ci_updated_at) as ci_conversation_name,
-        max_by(analysis_id, analysed_at) as ci_analysis_id,
-        min(ci_created_at) as submitted_at,
-        min(analysed_at) as first_analysed_at,
-        max(analysed_at) as analysed_at,
-        max(landed_at) as landed_at
-    from states
-    group by conversation_version_id, conversation_id
+        placed.conversation_version_id,
+        placed.conversation_id,
+        max_by(placed.ci_name, placed.ci_updated_at) as ci_conversation_name,
+        max_by(placed.analysis_id, placed.analysed_at) as ci_analysis_id,
+        min(placed.ci_created_at) as submitted_at,
+        min(placed.analysed_at) as first_analysed_at,
+        max(placed.analysed_at) as analysed_at,
+        max(placed.landed_at) as landed_at
+    from placed
+    inner join {{ ref('int_conversation_versions') }} as versions
+        on placed.conversation_version_id = versions.conversation_version_id
+    where placed.is_of_latest_stay or not versions.is_current
+    group by placed.conversation_version_id, placed.conversation_id
 )
 
 select * from evidence

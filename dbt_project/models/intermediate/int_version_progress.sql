@@ -1,4 +1,5 @@
-{# How far each version has come, by evidence. A version whose analysis has landed never falls back. #}
+{# How far each version has come, by evidence. A version whose analysis has landed never falls back, save
+   that content which returns after another version begins anew (see int_version_evidence). #}
 with
 
 versions as (
