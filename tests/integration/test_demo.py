@@ -134,11 +134,11 @@ def demo(
 def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     first_report = demo.push()
     truths = demo.land_truth()
-    demo.project.run("build")
+    demo.project.run("--warn-error", "build")
     first = demo.snapshot()
 
     second_report = demo.push()
-    demo.project.run("build", "--exclude", "resource_type:unit_test")
+    demo.project.run("--warn-error", "build", "--exclude", "resource_type:unit_test")
     second = demo.snapshot()
 
     assert first_report["states"]["done"] == 24

@@ -14,7 +14,7 @@ costs as (
         count(*) as analysis_count,
         count(distinct conversation_id) as conversation_count,
         sum(billing_unit_count) as billing_unit_count,
-        sum(billing_unit_count) * cast('{{ var("ci_analysis_usd_per_unit") }}' as numeric) as cost_usd,
+        sum(billing_unit_count) * cast('{{ var("ci_analysis_usd_per_unit") }}' as bignumeric) as cost_usd,
         analysed_date
     from analyses
     group by reason, analysed_date
