@@ -117,23 +117,25 @@ def test_an_object_goes_in_one_request_with_its_precondition_and_checksum(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("status", "told"),
     [
+        # What is wrong with a request may quote it, so only the status is told.
         (412, "FAILED_PRECONDITION"),
-        (403, "PERMISSION_DENIED"),
-        (429, "RESOURCE_EXHAUSTED"),
-        (503, "UNAVAILABLE"),
+        (403, "PERMISSION_DENIED: because"),
+        (429, "RESOURCE_EXHAUSTED: because"),
+        (503, "UNAVAILABLE: because"),
     ],
 )
 def test_a_refusal_is_told_by_its_status_and_not_repeated(
-    uploads: Uploads, status: int, code: str
+    uploads: Uploads, status: int, told: str
 ) -> None:
     uploads.statuses = [status]
 
-    with pytest.raises(RemoteError, match="because") as caught:
+    with pytest.raises(RemoteError) as caught:
         put(uploads)
 
-    assert (caught.value.code, len(uploads.requests)) == (code, 1)
+    assert caught.value.message == f"GCS: {told}"
+    assert (caught.value.code, len(uploads.requests)) == (told.partition(":")[0], 1)
 
 
 def test_a_lost_connection_is_unavailable(uploads: Uploads) -> None:
