@@ -58,19 +58,19 @@
     )
 {%- endmacro %}
 
-{# Where the phrase stands in the text as whole words: array<struct<start_char, end_char>>, in order. Hits
-   of one phrase don't overlap: the first one counts. #}
-{% macro phrase_spans(plain_text, pattern) -%}
+{# Where the phrase stands in a marked text as whole words: array<struct<start_char, end_char>>, in order and
+   counted in the unmarked text. Hits of one phrase don't overlap: the first one counts. #}
+{% macro phrase_spans(marked_text, pattern) -%}
     {%- set marks = "r'[\\x{fdd0}\\x{fdd1}]', ''" -%}
-    {%- set found = 'cast(regexp_instr(marked_text, ' ~ pattern ~ ', 1, nth + 1) as int64)' -%}
+    {%- set found = 'cast(regexp_instr(' ~ marked_text ~ ', ' ~ pattern ~ ', 1, nth + 1) as int64)' -%}
+    {%- set before = 'substr(' ~ marked_text ~ ', 1, ' ~ found ~ ')' -%}
     {%- set spans -%}
         array(
             select as struct
-                char_length(regexp_replace(substr(marked_text, 1, {{ found }}), {{ marks }})) as start_char,
-                char_length(regexp_replace(substr(marked_text, 1, {{ found }}), {{ marks }}))
+                char_length(regexp_replace({{ before }}, {{ marks }})) as start_char,
+                char_length(regexp_replace({{ before }}, {{ marks }}))
                 + char_length(regexp_replace(occurrence, {{ marks }})) as end_char
-            from unnest([{{ marked_text(plain_text) }}]) as marked_text
-            cross join unnest(regexp_extract_all(marked_text, {{ pattern }})) as occurrence with offset as nth
+            from unnest(regexp_extract_all({{ marked_text }}, {{ pattern }})) as occurrence with offset as nth
             order by nth
         )
     {%- endset -%}

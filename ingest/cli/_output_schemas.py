@@ -32,7 +32,7 @@ from ingest.flows.inspection.talk import Talk
 from ingest.flows.inspection.version_differences import VersionDifference
 from ingest.flows.inspection.why import Explanation
 from ingest.flows.schema_diff import SchemaDiff
-from ingest.local.status import StackStatus
+from ingest.local.stack_status import StackStatus
 from ingest.warehouse import TableDetails
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "output"

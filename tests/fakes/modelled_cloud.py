@@ -134,6 +134,7 @@ class MadeConversation:
     conversation_id: str
     batch_date: dt.date = DATE
     stored: dict[FileKind, StoredObject] = field(default_factory=dict)
+    origins: dict[FileKind, str] = field(default_factory=dict)
 
     async def read(self) -> tuple[dict[FileKind, bytes], list[Fault]]:
         made = {

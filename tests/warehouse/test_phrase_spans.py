@@ -82,16 +82,16 @@ def test_sql_finds_what_python_finds(warehouse: Warehouse) -> None:
 def _found_in_sql(warehouse: Warehouse, cases: list[Case]) -> list[list[tuple[int, int]]]:
     """Return the spans of all cases; one query."""
     macros = jinja2.Environment(autoescape=False).from_string(MACROS.read_text("utf-8")).module
-    plain_text = macros.plain_text("text")  # type: ignore[attr-defined]
+    marked_text = macros.marked_text(macros.plain_text("text"))  # type: ignore[attr-defined]
     pattern = macros.phrase_pattern("phrase", "is_case_sensitive")  # type: ignore[attr-defined]
-    spans = macros.phrase_spans("plain_text", "pattern")  # type: ignore[attr-defined]
+    spans = macros.phrase_spans("marked_text", "pattern")  # type: ignore[attr-defined]
     rows = ", ".join(
         f"({number}, {_literal(case.phrase)}, {_literal(case.text)}, {case.is_case_sensitive})"
         for number, case in enumerate(cases)
     )
     answer = warehouse.rows(
         "with prepared as ("
-        f"select number, {plain_text} as plain_text, {pattern} as pattern from unnest("
+        f"select number, {marked_text} as marked_text, {pattern} as pattern from unnest("
         "array<struct<number int64, phrase string, text string, is_case_sensitive bool>>"
         f"[{rows}])) select {spans} as spans from prepared order by number"
     )

@@ -19,7 +19,7 @@ hits as (
     select
         {{ surrogate_key(['turns.turn_id', 'annotations.phrase_matcher_id']) }} as hit_id,
         turns.* except (landed_at),
-        {{ plain_text('turns.text') }} as plain_text,
+        {{ marked_text(plain_text('turns.text')) }} as marked_text,
         annotations.phrase_matcher_id,
         annotations.revision_id,
         annotations.phrase_matcher,
@@ -39,7 +39,7 @@ holding as (
     select
         hits.hit_id,
         rules.*,
-        {{ phrase_spans('hits.plain_text', 'rules.pattern') }} as spans
+        {{ phrase_spans('hits.marked_text', 'rules.pattern') }} as spans
     from hits
     inner join {{ ref('int_phrase_rules') }} as rules
         on
