@@ -152,20 +152,26 @@ class Landing:
                 if error.code not in _JOB_FAILURES:
                     raise
                 aside = await self._set_aside(stored, sha256)
+                if aside is None:
+                    continue
                 message = f"a batch that {table} refuses was set aside as {aside}"
                 failures.append(Failure("", Step.LAND, error.code, message))
         return Recovered(landed, tuple(failures))
 
-    async def _set_aside(self, stored: StoredObject, sha256: str) -> str:
-        """Move a batch to where no run takes it up; return its name there."""
+    async def _set_aside(self, stored: StoredObject, sha256: str) -> str | None:
+        """Move a batch to where no run takes it up; return its name there.
+
+        None: the run that made it has landed it meanwhile.
+        """
         aside = stored.name.replace(LANDING_PREFIX, LANDING_FAILED_PREFIX, 1)
         try:
             content = (await self._attempts.run(lambda: self._store.read(stored.name))).value
         except RemoteError as error:
-            # Another run has set it aside.
             if error.code != "NOT_FOUND":
                 raise
-            return aside
+            # Another run has landed it, or set it aside.
+            held = await self._attempts.run(lambda: self._store.stat(aside))
+            return aside if held.value else None
         await self._attempts.run(lambda: self._put(aside, content, sha256))
         await self._attempts.run(lambda: self._store.delete(stored.name, stored.generation))
         return aside

@@ -158,7 +158,9 @@ def test_four_shards_side_by_side_leave_what_one_run_leaves(
     assert nothing == {
         "objects": [], "files": [], "states": [], "events": Counter(), "analyses": {},
     }  # fmt: skip
-    assert sorted(shard.exit_code for shard in shards) == [0, 0, 0, 1]
+    assert sorted(shard.exit_code for shard in shards) == [0, 0, 0, 1], [
+        shard.stderr for shard in shards
+    ]
     assert sum((Counter(shard.states) for shard in shards), Counter()) == alone.states
     assert min(shard.states.get("done", 0) for shard in shards) > 0
     told = [fault for shard in shards for fault in shard.report["faults"]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -14,13 +15,17 @@ from ingest.gcp.payload import UNKNOWN_FIELDS, conversation_json, rest_json
 CONVERSATION = insights.Conversation.pb()
 OPTIONS = settings(max_examples=40, deadline=None)
 _MOST_DEPTH = 5
+_FLOATS = st.floats(width=32, min_value=-(2.0**126), max_value=2.0**126) | st.sampled_from(
+    [math.inf, -math.inf, math.nan]
+)
+"""Without the largest and the smallest: json_format writes them shortened and then refuses them as out of range."""
 _SCALARS = {
     FieldDescriptor.CPPTYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
     FieldDescriptor.CPPTYPE_UINT32: st.integers(0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: st.integers(0, 2**64 - 1),
     FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
-    FieldDescriptor.CPPTYPE_FLOAT: st.floats(width=32),
+    FieldDescriptor.CPPTYPE_FLOAT: _FLOATS,
     FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
 }
 
