@@ -158,6 +158,28 @@ def test_a_batch_that_is_set_aside_holds_up_no_other() -> None:
     assert [row["conversation_id"] for row in world.sink.rows["conversation_files"]] == ["efgh"]
 
 
+def test_a_batch_that_its_own_run_lands_meanwhile_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    landing = world.landing()
+    Watched(landing, a_row())
+    world.sink.refused.add("pipeline_events")
+    asyncio.run(landing.flush())
+    read = world.store.read
+
+    async def read_too_late(name: str) -> bytes:
+        held = await world.store.stat(name)
+        assert held is not None
+        await world.store.delete(name, held.generation)
+        return await read(name)
+
+    monkeypatch.setattr(world.store, "read", read_too_late)
+
+    assert asyncio.run(world.landing().recover()) == Recovered(0, ())
+    assert world.store.live_names == []
+
+
 @pytest.mark.parametrize("method", ["put", "delete", "read"])
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_a_fault_while_a_batch_is_set_aside_is_mended(method: str, after_effect: bool) -> None:

@@ -18,7 +18,7 @@ _MOST_DEPTH = 5
 _FLOATS = st.floats(width=32, min_value=-(2.0**126), max_value=2.0**126) | st.sampled_from(
     [math.inf, -math.inf, math.nan]
 )
-"""Without the largest and the smallest: json_format writes them shortened and then refuses them as out of range."""
+"""Without the outermost: json_format writes them shortened and refuses to read that."""
 _SCALARS = {
     FieldDescriptor.CPPTYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
