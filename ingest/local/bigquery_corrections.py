@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
@@ -27,11 +28,18 @@ from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
+_TROUBLES = (
+    duckdb.TransactionException,
+    duckdb.InternalException,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+)
 
 
 def install() -> None:
     """Every job that the emulator runs from now on follows the corrected rules."""
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
+    errors.from_duckdb = query.from_duckdb = with_own_troubles(errors.from_duckdb)
     database.objects = with_lookup_of_one(database.objects)
     tables.columns = tabledata.columns = columns
     partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
@@ -42,6 +50,21 @@ def install() -> None:
     results.materialise = with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
     handlers["load"] = refuse_what_bigquery_refuses(handlers["load"])
+
+
+def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `from_duckdb` that blames no query for a conflict of transactions or a full disk.
+
+    BigQuery calls such an error backendError, which clients try again.
+    """
+
+    def corrected(error: Exception, *args: Any, **kwargs: Any) -> Any:
+        told = from_duckdb(error, *args, **kwargs)
+        if told.reason == "invalidQuery" and isinstance(error, _TROUBLES):
+            return errors.BigQueryError("backendError", told.message)
+        return told
+
+    return corrected
 
 
 def with_checked_job_id(submit: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import duckdb
+import pytest
+from local_bigquery import errors
+
+from ingest.local.bigquery_corrections import with_own_troubles
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            duckdb.TransactionException("TransactionContext Error: Conflict on commit"),
+            "backendError",
+        ),
+        (duckdb.IOException("IO Error: No space left on device"), "backendError"),
+        (duckdb.BinderException("Binder Error: aggregate in where"), "invalidQuery"),
+        (duckdb.ConversionException("Conversion Error: bad cast"), "invalidQuery"),
+    ],
+)
+def test_only_what_a_query_does_wrong_is_its_fault(error: duckdb.Error, reason: str) -> None:
+    assert with_own_troubles(errors.from_duckdb)(error).reason == reason
