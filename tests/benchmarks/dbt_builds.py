@@ -132,7 +132,7 @@ def main() -> int:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    print(line, flush=True)
 
 
 def _measure(versions: int) -> tuple[float, float]:

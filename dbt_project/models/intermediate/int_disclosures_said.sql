@@ -9,13 +9,12 @@
     )
 }}
 {# Looked for in the text with today's rules, not taken from CI's matches, so that a conversation whose
-   analysis ran without the matcher isn't judged silent. Changed rules need a full refresh of this model. #}
+   analysis ran without the matcher isn't judged silent. Changed rules need a full refresh of this model. Few
+   turns have a phrase's letters in its order; only those are looked through. #}
 with
 
 agent_turns as (
-    select
-        *,
-        {{ marked_text(plain_text('text')) }} as marked_text
+    select *
     from {{ ref('ci_turns') }}
     where landed_at >= {{ landed_from() }} and speaker != 'CUSTOMER'
 ),
@@ -23,29 +22,34 @@ agent_turns as (
 rules as (
     select
         group_name as disclosure,
-        {{ phrase_pattern('query', 'is_case_sensitive') }} as pattern
+        {{ phrase_pattern('query', 'is_case_sensitive') }} as pattern,
+        concat('%', regexp_replace(lower(query), r'[^a-hjl-rt-z0-9]+', '%'), '%') as letters
     from {{ ref('phrase_matcher_rules') }}
     where display_name = 'required_disclosures' and not is_negated
 ),
 
-said as (
+candidates as (
     select
-        {{ surrogate_key(['agent_turns.conversation_id', 'rules.disclosure']) }} as disclosure_said_id,
-        agent_turns.conversation_id,
-        agent_turns.payload_sha256,
+        agent_turns.*,
         rules.disclosure,
-        min(agent_turns.turn_index) as first_turn_index,
-        agent_turns.batch_date,
-        agent_turns.landed_at
+        rules.pattern
     from agent_turns
     cross join rules
-    where regexp_contains(agent_turns.marked_text, rules.pattern)
-    group by
-        agent_turns.conversation_id,
-        agent_turns.payload_sha256,
-        rules.disclosure,
-        agent_turns.batch_date,
-        agent_turns.landed_at
+    where lower(agent_turns.text) like rules.letters
+),
+
+said as (
+    select
+        {{ surrogate_key(['conversation_id', 'disclosure']) }} as disclosure_said_id,
+        conversation_id,
+        payload_sha256,
+        disclosure,
+        min(turn_index) as first_turn_index,
+        batch_date,
+        landed_at
+    from candidates
+    where regexp_contains({{ marked_text(plain_text('text')) }}, pattern)
+    group by conversation_id, payload_sha256, disclosure, batch_date, landed_at
 )
 
 select * from said
