@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jinja2
 import pytest
@@ -81,24 +82,21 @@ def test_sql_finds_what_python_finds(warehouse: Warehouse) -> None:
 
 def _found_in_sql(warehouse: Warehouse, cases: list[Case]) -> list[list[tuple[int, int]]]:
     """Return the spans of all cases; one query."""
-    macros = jinja2.Environment(autoescape=False).from_string(MACROS.read_text("utf-8")).module
-    marked_text = macros.marked_text(macros.plain_text("text"))  # type: ignore[attr-defined]
-    pattern = macros.phrase_pattern("phrase", "is_case_sensitive")  # type: ignore[attr-defined]
-    spans = macros.phrase_spans("marked_text", "pattern")  # type: ignore[attr-defined]
+    macros: Any = jinja2.Environment(autoescape=False).from_string(MACROS.read_text("utf-8")).module
+    marked_text = macros.marked_text(macros.plain_text("text"))
+    pattern = macros.phrase_pattern("phrase", "is_case_sensitive")
+    spans = macros.phrase_spans("marked_text", "pattern")
     rows = ", ".join(
         f"({number}, {_literal(case.phrase)}, {_literal(case.text)}, {case.is_case_sensitive})"
         for number, case in enumerate(cases)
     )
-    answer = warehouse.rows(
+    answer: list[dict[str, Any]] = warehouse.rows(
         "with prepared as ("
         f"select number, {marked_text} as marked_text, {pattern} as pattern from unnest("
         "array<struct<number int64, phrase string, text string, is_case_sensitive bool>>"
         f"[{rows}])) select {spans} as spans from prepared order by number"
     )
-    return [
-        [(span["start_char"], span["end_char"]) for span in row["spans"]]  # type: ignore[attr-defined]
-        for row in answer
-    ]
+    return [[(span["start_char"], span["end_char"]) for span in row["spans"]] for row in answer]
 
 
 def _generated(order: random.Random) -> Iterator[Case]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Collection
 
 from ingest.errors import InputError
@@ -22,7 +21,7 @@ def check_name(name: str, known: Collection[str], what: str) -> None:
 
 def checked_seconds(seconds: object, most: int) -> float:
     """Return seconds from 0 to `most`; raise InputError for anything else."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or math.isnan(seconds) or not 0 <= seconds <= most:  # type: ignore[arg-type,operator]
-        raise InputError(f"{seconds!r} are no seconds", f"give a number from 0 to {most}")
-    return float(seconds)  # type: ignore[arg-type]
+    # No comparison holds of NaN, so it is refused too.
+    if not isinstance(seconds, bool) and isinstance(seconds, int | float) and 0 <= seconds <= most:
+        return float(seconds)
+    raise InputError(f"{seconds!r} are no seconds", f"give a number from 0 to {most}")

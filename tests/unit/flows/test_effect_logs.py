@@ -72,7 +72,7 @@ def test_a_forget_logs_what_it_deletes(tmp_path: Path, caplog: pytest.LogCapture
         *[("run-2", ID, "delete objects")] * 2,
         *[("run-2", ID, "delete rows")] * 4,
     ]
-    assert [r.effect["resource"] for r in caplog.records if r.msg == "delete objects"] == [  # type: ignore[attr-defined]
+    assert [vars(r)["effect"]["resource"] for r in caplog.records if r.msg == "delete objects"] == [
         f"{DATE}/{ID}/",
         f"ci-transcripts/{DATE}/{ID}/",
     ]

@@ -256,7 +256,9 @@ def test_failed_jobs_are_followed_after_a_growing_jittered_wait() -> None:
     assert all(0 < wait <= 2.0**number for number, wait in enumerate(waits, 1))
 
 
-def test_what_stops_later_runs_is_landed_last_and_recovered_last() -> None:
+def test_what_stops_later_runs_is_landed_last_and_recovered_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
     order: list[str] = []
     load = world.sink.load
@@ -265,7 +267,7 @@ def test_what_stops_later_runs_is_landed_last_and_recovered_last() -> None:
         order.append(table)
         return await load(table, uri, job_id)
 
-    world.sink.load = noted  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(world.sink, "load", noted)
     rows = (a_state_row("abcd"), a_file_row("abcd"), a_row("abcd"))
 
     landing = world.landing()

@@ -259,7 +259,9 @@ def test_an_id_given_twice_is_landed_once(tmp_path: Path) -> None:
     assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids
 
 
-def test_a_conversation_that_a_listing_gives_twice_is_landed_once(tmp_path: Path) -> None:
+def test_a_conversation_that_a_listing_gives_twice_is_landed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
     ids = write_many(tmp_path, 2)
     asyncio.run(world.push(tmp_path))
@@ -270,7 +272,7 @@ def test_a_conversation_that_a_listing_gives_twice_is_landed_once(tmp_path: Path
         page = await list_(filter_, page_token)
         return Page([*page.items, *page.items], page.next_token)
 
-    world.insights.list_conversations = twice  # type: ignore[method-assign]
+    monkeypatch.setattr(world.insights, "list_conversations", twice)
 
     asyncio.run(world.pull(PullSelection(is_all=True)))
 

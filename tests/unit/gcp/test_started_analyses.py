@@ -6,6 +6,7 @@ import asyncio
 import gc
 from typing import Any
 
+import pytest
 from google.api_core.operation_async import AsyncOperation
 from google.cloud import contact_center_insights_v1 as insights
 from google.longrunning import operations_pb2
@@ -26,7 +27,7 @@ FAILED = operations_pb2.Operation(
 )
 
 
-async def started(complaints: list[str]) -> CiOperation:
+async def started(complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> CiOperation:
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: complaints.append(context["message"])
     )
@@ -35,17 +36,19 @@ async def started(complaints: list[str]) -> CiOperation:
     async def answer(*_: Any, **__: Any) -> AsyncOperation:
         return AsyncOperation(FAILED, None, None, insights.Analysis)
 
-    api._client.create_analysis = answer  # type: ignore[method-assign]
+    monkeypatch.setattr(api._client, "create_analysis", answer)
     try:
         return await api.create_analysis("conv", Selector(frozenset()))
     finally:
         await api.close()
 
 
-def test_an_analysis_that_fails_at_once_is_told_by_its_state_and_by_nothing_else() -> None:
+def test_an_analysis_that_fails_at_once_is_told_by_its_state_and_by_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     complaints: list[str] = []
 
-    operation = asyncio.run(started(complaints))
+    operation = asyncio.run(started(complaints, monkeypatch))
     gc.collect()
 
     assert (operation.name, operation.is_done, operation.error_code) == (
