@@ -76,3 +76,10 @@
     {%- endset -%}
     {{ spans.split() | join(' ') }}
 {%- endmacro %}
+
+{# What the lower-case text of every turn that has the phrase is like: the phrase's ASCII letters in their order,
+   but for i, k and s, which other letters equal without regard to case. Cheap, and never stricter than the
+   pattern, so it may go before it. #}
+{% macro phrase_letters(phrase) -%}
+    concat('%', regexp_replace(lower({{ phrase }}), r'[^a-hjl-rt-z0-9]+', '%'), '%')
+{%- endmacro %}

@@ -23,7 +23,7 @@ rules as (
     select
         group_name as disclosure,
         {{ phrase_pattern('query', 'is_case_sensitive') }} as pattern,
-        concat('%', regexp_replace(lower(query), r'[^a-hjl-rt-z0-9]+', '%'), '%') as letters
+        {{ phrase_letters('query') }} as letters
     from {{ ref('phrase_matcher_rules') }}
     where display_name = 'required_disclosures' and not is_negated
 ),
