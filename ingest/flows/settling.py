@@ -29,6 +29,7 @@ class Settling:
         self._until = until
         self._flushing = asyncio.Lock()
         self.report = PushReport()
+        self._whole = self.report
 
     def begin_first_pass(self) -> None:
         """Show and count what comes now apart: its conversations come once more."""
