@@ -58,9 +58,9 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes lines
 
 
-def say_target(settings: Settings) -> None:
+def say_target(settings: Settings, *, is_dry_run: bool = False) -> None:
     """Say which project the command works on, and log as its settings say."""
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, is_dry_run=is_dry_run)
     where = "the local stack" if settings.is_local else f"location {settings.location}"
     say(f"project {settings.project_id} ({where}), bucket {settings.bucket}")
 

@@ -33,8 +33,17 @@ class _KeyValueLines(logging.Formatter):
         )
 
 
-def configure_logging(log_format: LogFormat) -> None:
-    """Make the effects' logger write in this format."""
+class _MarkedAsDry(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.effect = {**getattr(record, "effect", {}), "dry_run": True}
+        return True
+
+
+def configure_logging(log_format: LogFormat, *, is_dry_run: bool = False) -> None:
+    """Make the effects' logger write in this format; lines of a dry run say that they are.
+
+    A dry run is the real flow without effects, so it logs each effect that it would have.
+    """
     logger = logging.getLogger("ingest.effects")
     logger.handlers.clear()
     logger.propagate = False
@@ -43,5 +52,7 @@ def configure_logging(log_format: LogFormat) -> None:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if log_format is LogFormat.JSON else _KeyValueLines())
+    if is_dry_run:
+        handler.addFilter(_MarkedAsDry())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

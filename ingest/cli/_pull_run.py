@@ -21,7 +21,7 @@ def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCo
     if sum(chosen) > 1:
         raise InputError("--ids, --date, --since and --all exclude each other", "name one")
     settings = load_settings()
-    say_target(settings)
+    say_target(settings, is_dry_run=dry_run)
     with progress_for_people() as progress:
         report = run(_pull(settings, selection, progress, dry_run))
     if as_json:

@@ -49,7 +49,7 @@ def execute(
 ) -> ExitCode:
     """Push, print the report, return the exit code."""
     settings = load_settings(concurrency=concurrency, log_format=log_format)
-    say_target(settings)
+    say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
     local = None if source.startswith("gs://") else LocalSource(Path(source))
     options = PushOptions(new_run_id(), until, mode, part, summarize)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -68,23 +69,39 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "2025-12-28"
 
 
-def test_a_push_logs_and_traces_every_effect_and_no_word_of_the_talk(
-    stack: Stack, folder: Path, collector: tuple[Collector, str]
-) -> None:
-    spans, endpoint = collector
-    environment = os.environ | {
-        f"INGEST_{name.upper()}": value for name, value in stack.endpoints.items()
-    }
+def pushed(
+    stack: Stack, folder: Path, *options: str, **variables: str
+) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    """Return the ended push and its log lines."""
+    environment = {f"INGEST_{name.upper()}": value for name, value in stack.endpoints.items()}
     finished = subprocess.run(
-        [sys.executable, "-c", RUN_INGEST, "push", str(folder), "--log-format", "json"],
-        env=environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+        [sys.executable, "-c", RUN_INGEST, "push", str(folder), "--log-format", "json", *options],
+        env=os.environ | environment | variables,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    lines = [json.loads(line) for line in finished.stderr.splitlines() if line.startswith("{")]
+    told = finished.stderr.splitlines()
+    return finished, [json.loads(line) for line in told if line.startswith("{")]
+
+
+def test_each_line_of_a_dry_run_says_that_it_is_one(stack: Stack, folder: Path) -> None:
+    finished, lines = pushed(stack, folder, "--dry-run")
+    assert finished.stdout.startswith("would do: analyse: 1, ")
+    assert Counter(line["step"] for line in lines if "step" in line) == {
+        "upload": 2, "submit": 1, "analyse": 1,
+    }  # fmt: skip
+    assert [line for line in lines if line.get("dry_run") is not True] == []
+
+
+def test_a_push_logs_and_traces_every_effect_and_no_word_of_the_talk(
+    stack: Stack, folder: Path, collector: tuple[Collector, str]
+) -> None:
+    spans, endpoint = collector
+    finished, lines = pushed(stack, folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    assert [line for line in lines if "dry_run" in line] == []
     of_steps = Counter(line["step"] for line in lines if "step" in line)
     of_tables = {line["table"]: line["row_count"] for line in lines if "table" in line}
     assert of_steps == {"upload": 2, "submit": 1, "analyse": 1}
