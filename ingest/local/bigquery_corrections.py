@@ -28,11 +28,12 @@ from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
-_TROUBLES = (
-    duckdb.TransactionException,
-    duckdb.InternalException,
-    duckdb.IOException,
-    duckdb.OutOfMemoryException,
+_FAULTS_OF_QUERIES = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.PermissionException,
 )
 
 
@@ -53,14 +54,15 @@ def install() -> None:
 
 
 def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `from_duckdb` that blames no query for a conflict of transactions or a full disk.
+    """Return `from_duckdb` that blames a query only for what queries do wrong.
 
-    BigQuery calls such an error backendError, which clients try again.
+    Any other error of the database, as a conflict of transactions or a full disk, BigQuery calls
+    backendError, which clients try again.
     """
 
     def corrected(error: Exception, *args: Any, **kwargs: Any) -> Any:
         told = from_duckdb(error, *args, **kwargs)
-        if told.reason == "invalidQuery" and isinstance(error, _TROUBLES):
+        if told.reason == "invalidQuery" and not isinstance(error, _FAULTS_OF_QUERIES):
             return errors.BigQueryError("backendError", told.message)
         return told
 

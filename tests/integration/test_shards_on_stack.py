@@ -112,6 +112,14 @@ def analysis_counts(command: Command, ids: list[str]) -> dict[str, int]:
     return counts
 
 
+def failed_jobs(command: Command) -> list[dict[str, Any]]:
+    """Return why jobs of the warehouse failed."""
+    client = bigquery_client(command.stack.settings)
+    jobs = list(client.list_jobs(state_filter="done", max_results=1000))
+    client.close()
+    return [job.error_result for job in jobs if job.error_result]
+
+
 def erase(command: Command, ids: list[str]) -> None:
     """Take everything of the date away, so that the same ids can be pushed anew."""
     settings = command.stack.settings
@@ -158,9 +166,9 @@ def test_four_shards_side_by_side_leave_what_one_run_leaves(
     assert nothing == {
         "objects": [], "files": [], "states": [], "events": Counter(), "analyses": {},
     }  # fmt: skip
-    assert sorted(shard.exit_code for shard in shards) == [0, 0, 0, 1], [
-        shard.stderr for shard in shards
-    ]
+    assert sorted(shard.exit_code for shard in shards) == [0, 0, 0, 1], "\n".join(
+        [*(shard.stderr for shard in shards), *map(str, failed_jobs(command))]
+    )
     assert sum((Counter(shard.states) for shard in shards), Counter()) == alone.states
     assert min(shard.states.get("done", 0) for shard in shards) > 0
     told = [fault for shard in shards for fault in shard.report["faults"]]
