@@ -9,6 +9,7 @@ import typer
 
 from ingest.cli._lazy import CommandPlace, LazyGroup
 from ingest.cli._page_option import PageCommand
+from ingest.cli._streams import told_when_unwritable
 
 COMMANDS = {
     "push": CommandPlace(
@@ -140,6 +141,7 @@ def main() -> None:
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(prog_name="ingest")
+        with told_when_unwritable():
+            app(prog_name="ingest")
     finally:
         signal.signal(signal.SIGTERM, before)

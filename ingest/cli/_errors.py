@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 from typing import Any
 
 import typer
@@ -20,8 +17,7 @@ class ErrorGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; turn an IngestError into its message, hint and exit code.
 
-        An interrupt that no flow has taken up ends in 130, as a shell expects; output that the
-        disk has no room for, in 1.
+        An interrupt that no flow has taken up ends in 130, as a shell expects.
         """
         try:
             return super().invoke(ctx)
@@ -30,12 +26,5 @@ class ErrorGroup(TyperGroup):
             if error.hint:
                 typer.echo(f"hint:  {safe(error.hint)}", err=True)
             raise typer.Exit(int(error.exit_code)) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            # What is still buffered would fail once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            typer.echo("error: the output can't be written: no space left", err=True)
-            raise typer.Exit(int(ExitCode.SOME_FAILED)) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(int(ExitCode.INTERRUPTED)) from error

@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,20 +70,6 @@ def test_the_version_is_that_of_the_package() -> None:
     expected = f"ingest {importlib.metadata.version('conversation-coach')}\n"
 
     assert CliRunner().invoke(app, ["--version"]).stdout == expected
-
-
-def test_output_without_room_ends_in_one_line(tmp_path: Path) -> None:
-    arguments = ["local", "status", "--data-dir", str(tmp_path)]
-    code = f"import sys; sys.argv[1:] = {arguments}; from ingest.cli import main; main()"
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True
-        )
-
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: the output can't be written: no space left\n",
-    )
 
 
 def test_help_of_all_commands_loads_nothing_heavy() -> None:

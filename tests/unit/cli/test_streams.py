@@ -1,0 +1,84 @@
+"""Standard streams that are full, closed, or no longer read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_MAIN = (sys.executable, "-c", "from ingest.cli import main; main()")
+_NO_ROOM = "error: the output can't be written: no space left on device\n"
+_CLOSED = "error: the output can't be written: bad file descriptor\n"
+
+
+def _ended(*words: str, redirection: str) -> subprocess.CompletedProcess[str]:
+    """Return how the command ended whose streams a shell has redirected."""
+    shell = ("bash", "-o", "pipefail", "-c", f'"$@" {redirection}', "bash")
+    return subprocess.run([*shell, *_MAIN, *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--version",),
+        ("--help",),
+        ("--show-completion", "bash"),
+        ("show", "--help"),
+        ("bq", "--help"),
+        ("local", "status"),
+        ("local", "status", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_output_without_room_ends_in_one_line(words: tuple[str, ...]) -> None:
+    done = _ended(*words, redirection="> /dev/full")
+
+    assert (done.returncode, done.stderr) == (1, _NO_ROOM)
+
+
+@pytest.mark.parametrize("words", [("--version",), ("local", "status")], ids=" ".join)
+def test_a_closed_stdout_ends_in_one_line(words: tuple[str, ...]) -> None:
+    done = _ended(*words, redirection=">&-")
+
+    assert (done.returncode, done.stderr) == (1, _CLOSED)
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("local", "status")], ids=" ".join)
+def test_a_reader_that_has_gone_ends_without_a_word(words: tuple[str, ...]) -> None:
+    # The reader is gone before the command writes: it ends at once, the command first imports.
+    done = _ended(*words, redirection="| exec true")
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_messages_without_room_leave_no_traceback_and_no_success() -> None:
+    done = _ended("nonsense", redirection="2> /dev/full")
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_messages_of_a_closed_stderr_do_not_turn_up_on_stdout() -> None:
+    done = _ended("nonsense", redirection="2>&-")
+
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_closed_stdin_gives_no_consent() -> None:
+    done = _ended("matchers", "destroy", redirection="<&-")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "hint:  add --yes"
+
+
+def test_an_error_of_another_file_is_not_blamed_on_stdout() -> None:
+    code = (
+        "from ingest.cli._streams import told_when_unwritable\n"
+        "with told_when_unwritable():\n"
+        "    raise OSError(28, 'No space left on device')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "OSError: [Errno 28] No space left on device"
