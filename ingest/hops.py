@@ -57,6 +57,9 @@ class CiReader(Protocol):
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
         """Return it in the FULL view, or None."""
 
+    async def list_ids(self, page_token: str = "") -> Page[str]:
+        """Return a page of the ids of all conversations, the newest first."""
+
     async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
         """Return every analysis of the conversation, newest first."""
 

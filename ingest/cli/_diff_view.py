@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from ingest.cli._reading import opened, plain, print_json
+from ingest.cli._short_id import resolved_id
 from ingest.cli._terminal import safe
 from ingest.errors import ExitCode
 from ingest.flows.inspection.differences import (
@@ -18,7 +19,6 @@ from ingest.flows.inspection.differences import (
     compare_analyses,
     read_analyses,
 )
-from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.version_differences import (
     VersionDifference,
     compare_versions,
@@ -33,8 +33,8 @@ def show(
     given_id: str, names: Sequence[str], *, of_versions: bool, with_text: bool, as_json: bool
 ) -> ExitCode:
     """Print the difference; say by 1 that there is one."""
-    _, warehouse = opened()
-    conversation_id = full_id(warehouse, given_id)
+    settings, warehouse = opened()
+    conversation_id = resolved_id(settings, warehouse, given_id)
     found: AnalysisDifference | VersionDifference
     if of_versions or any(_VERSION.fullmatch(name) for name in names):
         found = _of_versions(warehouse, conversation_id, names, with_text=with_text)
@@ -59,7 +59,7 @@ def _of_versions(
 ) -> VersionDifference:
     versions = read_versions(warehouse, conversation_id)
     by_name = {f"v{version.number}": version for version in versions}
-    before, after = chosen(versions, names, by_name, "version")
+    before, after = chosen(versions, names, by_name, "version", conversation_id)
     return compare_versions(conversation_id, before, after, with_text=with_text)
 
 
@@ -68,7 +68,7 @@ def _of_analyses(
 ) -> AnalysisDifference:
     analyses = read_analyses(warehouse, conversation_id)
     by_name = {analysis.analysis_id: analysis for analysis in analyses}
-    before, after = chosen(analyses, names, by_name, "analysis")
+    before, after = chosen(analyses, names, by_name, "analysis", conversation_id)
     return compare_analyses(warehouse, conversation_id, before, after)
 
 

@@ -18,7 +18,11 @@ After = Annotated[
     str | None, typer.Option("--after", help="Go on behind this key, the last of a page.")
 ]
 ConversationArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="A conversation id, or its first 4 characters or more.")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="An id, or its first 4 characters or more; of ids that only CI has, the newest 1,000.",
+    ),
 ]
 SourceFolder = Annotated[
     str, typer.Option("--source", help="Folder of date folders to look for source files in.")

@@ -15,10 +15,10 @@ import typer
 from ingest.cli._context import say
 from ingest.cli._page_option import write_html
 from ingest.cli._reading import now, opened, print_json
+from ingest.cli._short_id import resolved_id
 from ingest.cli._show_output import shown
 from ingest.cli._terminal import aligned, counted, moment_text, safe
 from ingest.errors import ExitCode, RemoteError
-from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.trace import Hop, Trace
 from ingest.flows.inspection.trace_reading import TraceReader
 from ingest.flows.inspection.why import Explanation, explain
@@ -86,7 +86,7 @@ def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: 
     from ingest.gcp.insights import GrpcInsightsApi
     from ingest.gcp.storage import GcsObjectStore
 
-    conversation_id = full_id(warehouse, given_id, Path(source))
+    conversation_id = resolved_id(settings, warehouse, given_id, source)
 
     async def read() -> Trace:
         insights, store = GrpcInsightsApi(settings), GcsObjectStore(settings)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import typer
 
 from ingest.cli._reading import opened, print_json
+from ingest.cli._short_id import resolved_id
 from ingest.cli._terminal import counted, moment_text, safe, styled, wrapped
-from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.talk import Match, SpokenTurn, Talk
 from ingest.flows.inspection.talk_reading import read_talk
 
@@ -21,8 +21,8 @@ _SPEAKER_COLOURS = {"AGENT": "cyan", "AUTOMATED_AGENT": "magenta", "CUSTOMER": "
 
 def show(given_id: str, *, as_json: bool) -> None:
     """Print the talk."""
-    _, warehouse = opened()
-    talk = read_talk(warehouse, full_id(warehouse, given_id))
+    settings, warehouse = opened()
+    talk = read_talk(warehouse, resolved_id(settings, warehouse, given_id))
     if as_json:
         print_json(talk)
     else:

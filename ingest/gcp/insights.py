@@ -112,6 +112,19 @@ class GrpcInsightsApi:
         found = [messages.ci_conversation_of(held) for held in reply.conversations]
         return Page(found, reply.next_page_token)
 
+    async def list_ids(self, page_token: str = "") -> Page[str]:
+        """Return a page of the ids of all conversations, the newest first."""
+        request = insights.ListConversationsRequest(
+            parent=self._parent,
+            page_size=self.list_page_size,
+            page_token=page_token,
+            view=insights.ConversationView.BASIC,
+        )
+        pager = await self._call(self._client.list_conversations, request)
+        reply = insights.ListConversationsResponse.pb(pager._response)
+        ids = [held.name.rsplit("/", 1)[-1] for held in reply.conversations]
+        return Page(ids, reply.next_page_token)
+
     async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
         """Return every analysis of the conversation, newest first."""
         found: list[CiAnalysisState] = []

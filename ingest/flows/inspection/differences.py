@@ -104,7 +104,11 @@ def compare_analyses(
 
 
 def chosen[Item](
-    items: Sequence[Item], names: Sequence[str], name_of: Mapping[str, Item], what: str
+    items: Sequence[Item],
+    names: Sequence[str],
+    name_of: Mapping[str, Item],
+    what: str,
+    conversation_id: str,
 ) -> tuple[Item, Item]:
     """Return the two that are named, or else the newest two; one alone is both.
 
@@ -113,7 +117,8 @@ def chosen[Item](
     if not names:
         if not items:
             raise InputError(
-                f"no {what} of it has landed", "see what is known of it with `ingest why`"
+                f"no {what} of {conversation_id} has landed",
+                f"see what is known of it with `ingest why {conversation_id}`",
             )
         return items[-2:][0], items[-1]
     if len(names) != 2:

@@ -61,13 +61,13 @@ def test_content_that_comes_back_is_its_old_version() -> None:
 
 
 def test_the_newest_two_of_one_are_that_one_twice() -> None:
-    assert chosen(["a"], [], {"a": "a"}, "version") == ("a", "a")
-    assert chosen(["a", "b", "c"], [], {}, "version") == ("b", "c")
+    assert chosen(["a"], [], {"a": "a"}, "version", "conv") == ("a", "a")
+    assert chosen(["a", "b", "c"], [], {}, "version", "conv") == ("b", "c")
 
 
 def test_nothing_landed_has_no_difference() -> None:
-    with pytest.raises(InputError, match="no version of it has landed"):
-        chosen([], [], {}, "version")
+    with pytest.raises(InputError, match="no version of conv has landed"):
+        chosen([], [], {}, "version", "conv")
 
 
 def test_a_field_that_nobody_declared_is_shown_by_hash_alone() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from unit.inspection.warehouse_fake import FakeWarehouse
 
 from ingest.errors import InputError
-from ingest.flows.inspection.short_ids import full_id
 from ingest.flows.inspection.status import (
     OPEN_STATUSES,
     DateFunnel,
@@ -199,24 +197,3 @@ def test_a_schema_differs_by_type_mode_and_missing_columns() -> None:
         ColumnChange("a", "STRING REQUIRED", "STRING NULLABLE"),
         ColumnChange("c", None, "DATE NULLABLE"),
     )
-
-
-def test_a_beginning_of_one_id_stands_for_it() -> None:
-    warehouse = FakeWarehouse(answer=lambda sql: [{"conversation_id": "abcd-1"}])
-
-    assert full_id(warehouse, "abcd") == "abcd-1"
-
-
-def test_a_beginning_of_an_id_on_this_machine_stands_for_it(tmp_path: Path) -> None:
-    (tmp_path / "2026-01-01" / "abcd-2").mkdir(parents=True)
-
-    assert full_id(FakeWarehouse(), "abcd", tmp_path) == "abcd-2"
-
-
-def test_a_beginning_of_several_ids_is_refused_with_their_names() -> None:
-    warehouse = FakeWarehouse(
-        answer=lambda sql: [{"conversation_id": "abcd-1"}, {"conversation_id": "abcd-2"}]
-    )
-
-    with pytest.raises(InputError, match="abcd-1, abcd-2"):
-        full_id(warehouse, "abcd")
