@@ -11,6 +11,7 @@ from typing import Any
 
 from google.api_core import exceptions as api
 from google.api_core.client_options import ClientOptions
+from google.api_core.future.polling import DEFAULT_POLLING, PollingFuture
 from google.auth.credentials import AnonymousCredentials
 
 from ingest.domain.outcome import Step
@@ -23,6 +24,8 @@ from ingest.settings import Settings
 
 _THREADS = 4
 _CHECK_TIMEOUT_SEC = 8.0
+_POLLING = DEFAULT_POLLING.with_delay(initial=0.1, maximum=5.0, multiplier=1.5)
+"""A load of a batch takes seconds, of which the client's own first pause would add up to one."""
 _TYPES: dict[type, str] = {
     str: "STRING",
     int: "INT64",
@@ -118,7 +121,7 @@ class BigQueryRawSink:
             job = self._client.get_job(job_id, timeout=self._timeout, retry=None)
             failed = "JOB_FAILED_BEFORE" if job.state == "DONE" else failed
         try:
-            job.result(timeout=self._settings.step_budget_sec)
+            _await(job, self._settings.step_budget_sec)
         except api.GoogleAPICallError as error:
             if job.done(reload=False) and job.error_result:
                 # Its message may quote a row.
@@ -159,6 +162,12 @@ class BigQueryRawSink:
 def _translated(function: Callable[..., Any], *arguments: Any) -> Any:
     with translated("BigQuery"):
         return function(*arguments)
+
+
+def _await(job: bigquery.LoadJob, timeout_sec: float) -> None:
+    """Return once the job has ended well; raise its error, or TimeoutError."""
+    # The job's own `result` takes no polling, unlike the one that it builds upon.
+    PollingFuture.result(job, timeout_sec, bigquery.DEFAULT_RETRY, _POLLING)
 
 
 def _parameter(name: str, value: Any) -> Any:
