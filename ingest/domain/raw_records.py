@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from ingest.domain.conversation import FileKind
-from ingest.domain.fingerprint import json_sha256, sha256_hex
+from ingest.domain.fingerprint import canonical_json, sha256_hex
 from ingest.domain.outcome import Outcome, Step
 
 CONVERSATION_FILES = "conversation_files"
@@ -94,6 +96,7 @@ def ci_conversation_row(
     updated_at: dt.datetime,
 ) -> RawRow:
     """Return the row of one fetched state of a CI conversation."""
+    written = canonical_json(payload)
     return RawRow(
         CI_CONVERSATIONS,
         {
@@ -103,8 +106,9 @@ def ci_conversation_row(
             "annotator_profile_sha256": annotator_profile_sha256,
             "metadata_sha256": labels.get("metadata_sha256"),
             "transcript_sha256": labels.get("transcript_sha256"),
-            "payload": payload,
-            "payload_sha256": json_sha256(payload),
+            # The payload is most of a row, and is written once only: what is hashed is landed.
+            "payload": orjson.Fragment(written),
+            "payload_sha256": sha256_hex(written),
             "ci_updated_at": timestamp(updated_at),
         },
     )

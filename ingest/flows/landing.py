@@ -38,7 +38,8 @@ from ingest.flows.pages import every_item
 from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
-_GZIP_LEVEL = 3
+_GZIP_LEVEL = 1
+"""The next levels make a batch 5 % smaller and take a quarter more time."""
 _GZIP_WINDOW = 31
 """zlib's way to ask for gzip, whose header then holds no time: equal rows give equal bytes."""
 MAX_JOB_FAILURES = 5
