@@ -2,7 +2,8 @@
 
     python tests/benchmarks/land_payloads.py PAYLOADS
 
-The run's id and clock are fixed, so that landing again is the same batch again, as after a kill.
+The run's id, made from the dataset's name, and the clock are fixed: landing again in the same
+dataset is the same batch again, as after a kill, and in another dataset it is another one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.storage import GcsObjectStore
 from ingest.settings import Settings, load_settings
 
-RUN_ID = "20260105T080000Z-bench000"
 LANDED_AT = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
 
 
@@ -47,7 +47,7 @@ async def land(settings: Settings, payloads: Path) -> None:
     """Land the rows in the batches that a run would make, one on its way while the next grows."""
     store, sink, clock = GcsObjectStore(settings), BigQueryRawSink(settings), FixedClock()
     attempts = Attempts(clock, settings.step_budget_sec, random.Random(5))
-    landing = Landing(store, sink, clock, attempts, RUN_ID)
+    landing = Landing(store, sink, clock, attempts, f"20260105T080000Z-{settings.raw_dataset}")
     try:
         flushing = asyncio.create_task(landing.flush())
         for row in rows(payloads):
