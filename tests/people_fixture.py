@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import shutil
+import struct
+import subprocess
+import sys
+import termios
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import unstyle
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -59,6 +68,28 @@ class People:
         environment = {**self.endpoints, **settings}
         result: Any = CliRunner().invoke(app, arguments, env=environment, input=stdin)
         return result
+
+    def run_in_terminal(self, columns: int, *arguments: str) -> list[str]:
+        """Return the lines that the command shows in a terminal of that many columns."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        unset = ("INGEST_", "COLUMNS", "LINES")
+        around = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from ingest.cli import main; main()", *arguments],
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            env={**around, **self.endpoints},
+        )
+        os.close(theirs)
+        shown = b""
+        # A terminal whose last writer has gone gives an error where a pipe gives nothing.
+        with contextlib.suppress(OSError):
+            while more := os.read(ours, 65_536):
+                shown += more
+        os.close(ours)
+        process.wait(timeout=60)
+        return unstyle(shown.decode()).splitlines()
 
     def json(self, *arguments: str) -> Any:
         """Return what the command prints with --json."""

@@ -15,7 +15,8 @@ import typer
 from ingest.cli._context import say
 from ingest.cli._reading import opened, print_json
 from ingest.cli._records import Format, print_records, print_rows
-from ingest.cli._terminal import aligned, safe
+from ingest.cli._tables import table as text_table
+from ingest.cli._terminal import safe, terminal_width, wrapped
 from ingest.errors import ExitCode, InputError
 from ingest.flows.inspection import tables as flow
 from ingest.settings import Settings
@@ -60,8 +61,8 @@ def schema(name: str, *, as_json: bool) -> None:
     if table.clustered_by:
         facts.append(f"clustered by {', '.join(table.clustered_by)}")
     rows = [(item.name, item.type, item.mode, item.description) for item in table.columns]
-    typer.echo(safe("; ".join(facts)))
-    typer.echo(aligned(("COLUMN", "TYPE", "MODE", "DESCRIPTION"), rows))
+    typer.echo("\n".join(wrapped(safe("; ".join(facts)), terminal_width())))
+    typer.echo(text_table(("COLUMN", "TYPE", "MODE", "DESCRIPTION"), rows))
 
 
 def head(name: str, limit: int, max_bytes: int, format_name: str) -> None:
@@ -128,7 +129,7 @@ def diff(name: str, *, as_json: bool) -> ExitCode:
         print_json(changes)
     elif changes:
         rows = [(item.name, item.declared or "-", item.live or "-") for item in changes]
-        typer.echo(aligned(("COLUMN", "DECLARED", "LIVE"), rows))
+        typer.echo(text_table(("COLUMN", "DECLARED", "LIVE"), rows))
     else:
         typer.echo(f"{table.dataset}.{table.name} is as declared")
     return ExitCode.SOME_FAILED if changes else ExitCode.OK

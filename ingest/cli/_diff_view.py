@@ -11,7 +11,7 @@ import typer
 
 from ingest.cli._reading import opened, plain, print_json
 from ingest.cli._short_id import resolved_id
-from ingest.cli._terminal import safe
+from ingest.cli._terminal import safe, terminal_width, width_of, wrapped
 from ingest.errors import ExitCode
 from ingest.flows.inspection.differences import (
     AnalysisDifference,
@@ -50,8 +50,14 @@ def show(
 
 
 def safe_lines(text: str) -> str:
-    """Return lines made safe one by one."""
-    return "\n".join(map(safe, text.split("\n")))
+    """Return lines made safe one by one, and wrapped where the terminal is narrower."""
+    width = terminal_width()
+    lines = map(safe, text.split("\n"))
+    return "\n".join(
+        part
+        for line in lines
+        for part in ([line] if width_of(line) <= width else wrapped(line, width, "  "))
+    )
 
 
 def _of_versions(

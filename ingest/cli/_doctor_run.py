@@ -67,7 +67,8 @@ def execute(*, as_json: bool) -> ExitCode:
         for name, (value, origin) in origins.items():
             typer.echo(f"{name:<26} {value:<34} {origin}")
         typer.echo("")
-        typer.echo("  ".join(f"{name} {version}" for name, version in versions.items()))
+        for name, version in versions.items():
+            typer.echo(f"{name:<36} {version}")
         typer.echo("")
         _print(checks)
     failed = any(check.verdict is Verdict.FAILED for check in checks)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import typer
 
 from ingest.cli._reading import now, opened, parsed_date, print_json
-from ingest.cli._terminal import ago, aligned, counted, moment_text, safe
+from ingest.cli._tables import table
+from ingest.cli._terminal import ago, counted, moment_text, safe, terminal_width, wrapped
 from ingest.flows.inspection.failures import (
     FailedStep,
     FailureGroup,
@@ -59,32 +60,36 @@ def _run(run: Run) -> str:
         f"{safe(run.run_id)}  {ago(run.ended_at, now())}, took {run.took_sec:.1f} s: "
         f"{counted(run.conversation_count, 'conversation')} of {dates}, {run.failed_count} failed"
     )
-    table = aligned(
-        ("  STEP", "SUCCEEDED", "ADOPTED", "WAITING", "FAILED", "RETRIED"),
+    steps = table(
+        ("STEP", "SUCCEEDED", "ADOPTED", "WAITING", "FAILED", "RETRIED"),
         [_step(step) for step in run.steps],
         " rrrrr",
+        indent=2,
     )
-    return f"{head}\n{table}"
+    return "\n".join([*wrapped(head, terminal_width(), "  "), steps])
 
 
 def _step(step: StepCounts) -> tuple[str, ...]:
     counts = (step.succeeded, step.adopted, step.waiting, step.failed, step.retried)
-    return (f"  {step.step}", *(str(count or "-") for count in counts))
+    return (step.step, *(str(count or "-") for count in counts))
 
 
 def _failure(failure: FailedStep) -> str:
     state = "open" if failure.is_open else "got over"
     attempts = counted(failure.attempts, "attempt")
-    return (
-        f"{failure.conversation_id}  {failure.step}: {safe(failure.error_code)}  ({state})\n"
-        f"  {moment_text(failure.failed_at)}, {attempts}, run {safe(failure.run_id)}\n"
-        f"  {safe(failure.error_message or 'no message')}"
+    message = wrapped(safe(failure.error_message or "no message"), terminal_width() - 2)
+    return "\n".join(
+        [
+            f"{failure.conversation_id}  {failure.step}: {safe(failure.error_code)}  ({state})",
+            f"  {moment_text(failure.failed_at)}, {attempts}, run {safe(failure.run_id)}",
+            *(f"  {line}" for line in message),
+        ]
     )
 
 
-def group_table(groups: Iterable[FailureGroup]) -> str:
+def group_table(groups: Iterable[FailureGroup], indent: int = 0) -> str:
     """Return failures by step and code as a table."""
-    return aligned(
+    return table(
         ("STEP", "CODE", "FAILURES", "CONVERSATIONS", "OPEN", "LATEST", "EXAMPLE"),
         [
             (
@@ -99,4 +104,5 @@ def group_table(groups: Iterable[FailureGroup]) -> str:
             for group in groups
         ],
         "  rrrr",
+        indent,
     )

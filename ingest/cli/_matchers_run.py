@@ -13,6 +13,7 @@ import typer
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
 from ingest.cli._matcher_trials_run import impact_json, show_impact
 from ingest.cli._report import echo_json
+from ingest.cli._tables import table
 from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matcher_trials import Difference
 from ingest.domain.matchers import ChangeKind, MatcherChange, is_ours
@@ -119,13 +120,18 @@ def list_all(*, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        owner = "ours" if row["is_ours"] else "other"
-        state = "active" if row["is_active"] else "inactive"
-        typer.echo(
-            f"{row['display_name']:<28} {row['phrase_count']:>4} phrases  {state:<8} {owner:<5} "
-            f"{row['matcher_id']}@{row['revision_id']}"
+    cells = [
+        (
+            str(row["display_name"]),
+            str(row["phrase_count"]),
+            "active" if row["is_active"] else "inactive",
+            "ours" if row["is_ours"] else "other",
+            f"{row['matcher_id']}@{row['revision_id']}",
         )
+        for row in rows
+    ]
+    header = ("DISPLAY_NAME", "PHRASES", "STATE", "OWNER", "REVISION")
+    typer.echo(table(header, cells, " r") if cells else "CI holds no phrase matchers")
 
 
 def _planned(

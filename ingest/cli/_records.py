@@ -8,7 +8,6 @@ import datetime as dt
 import io
 import json
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -17,10 +16,10 @@ from typing import Any
 import typer
 
 from ingest.cli._reading import plain, print_json
-from ingest.cli._terminal import aligned, moment_text, terminal_width, width_of
+from ingest.cli._tables import table
+from ingest.cli._terminal import aligned, is_terminal, moment_text, terminal_width, width_of
 
-_MOST_CHARS = 60
-_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_LEAST_CHARS, _MOST_CHARS = 20, 60
 
 
 class Format(StrEnum):
@@ -39,9 +38,9 @@ def print_rows(
     *,
     is_list: bool = False,
 ) -> None:
-    """Print rows; a table cuts cells beyond `most_chars`, JSON and CSV cut nothing.
+    """Print rows; in a terminal a table cuts cells beyond `most_chars`, elsewhere nothing is cut.
 
-    Rows wider than the terminal are shown one under another, unless they are a list.
+    Rows wider than the terminal are shown one under another; a list is made to fit it.
     """
     if format_ is Format.JSON:
         print_json([{name: _json_cell(value) for name, value in row.items()} for row in rows])
@@ -51,30 +50,35 @@ def print_rows(
         numeric = "".join(
             "r" if rows and all(_is_number(row[name]) for row in rows) else " " for name in columns
         )
-        cells = [[_cut(_cell(row[name]), most_chars) for name in columns] for row in rows]
-        table = aligned([name.upper() for name in columns], cells, numeric)
-        is_wide = any(width_of(line) > terminal_width() for line in table.split("\n"))
-        typer.echo(_one_by_one(columns, cells) if is_wide and rows and not is_list else table)
+        header = [name.upper() for name in columns]
+        most = most_chars if is_terminal() else sys.maxsize
+        cells = [[_cut(_cell(row[name]), most) for name in columns] for row in rows]
+        if is_list or not rows or _width(header, cells) <= terminal_width():
+            typer.echo(table(header, cells, numeric))
+        else:
+            typer.echo(_one_by_one(columns, cells))
 
 
 def print_records(records: Sequence[Any], record_type: type, *, as_json: bool) -> None:
-    """Print dataclasses of one type; a table shortens hashes."""
+    """Print dataclasses of one type."""
     columns = [field.name for field in dataclasses.fields(record_type)]
     rows = [{name: getattr(record, name) for name in columns} for record in records]
-    if not as_json:
-        rows = [{name: _short_hash(value) for name, value in row.items()} for row in rows]
     format_ = Format.JSON if as_json else Format.TABLE
     print_rows(columns, rows, format_, sys.maxsize, is_list=True)
 
 
-def _short_hash(value: Any) -> Any:
-    return _HASH.sub(r"\1…", value) if isinstance(value, str) else value
+def _width(header: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    return max(map(width_of, aligned(header, cells).split("\n")))
 
 
 def _one_by_one(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """Return rows one under another, a line a column: for rows wider than the terminal."""
+    room = max(_LEAST_CHARS, terminal_width() - max(map(width_of, columns)) - 2)
     return "\n\n".join(
-        aligned((f"ROW {number}", ""), list(zip(columns, row, strict=True)))
+        aligned(
+            (f"ROW {number}", ""),
+            [(name, _cut(cell, room)) for name, cell in zip(columns, row, strict=True)],
+        )
         for number, row in enumerate(cells, 1)
     )
 

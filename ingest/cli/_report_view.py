@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from collections.abc import Sequence
 
 import typer
@@ -12,7 +11,8 @@ from ingest.cli._history_view import group_table
 from ingest.cli._page_option import write_html
 from ingest.cli._reading import now, opened, parsed_date, print_json
 from ingest.cli._status_view import quotas_of, status_text
-from ingest.cli._terminal import aligned, moment_text
+from ingest.cli._tables import table
+from ingest.cli._terminal import moment_text
 from ingest.flows.inspection.matcher_quality import MatcherQuality
 from ingest.flows.inspection.run_report import MATCHERS, AgentTotals, RunReport, read_run_report
 
@@ -43,13 +43,13 @@ def without_names(report: RunReport) -> RunReport:
 
 def _tables(report: RunReport) -> list[str]:
     scope = "all dates" if report.batch_date is None else report.batch_date.isoformat()
-    unknown = "not known yet: run `dbt build`"
+    unknown = "  not known yet: run `dbt build`"
     cost, matchers, agents = report.cost, report.matchers, report.agents
     matcher_scope = "all dates" if MATCHERS in report.over_all_dates else scope
     parts = [
         (
             "failed steps by code",
-            group_table(report.failures) if report.failures else "no failed step",
+            group_table(report.failures, indent=2) if report.failures else "  no failed step",
         ),
         ("seconds by step", _latencies(report)),
         ("runs", _runs(report)),
@@ -57,7 +57,7 @@ def _tables(report: RunReport) -> list[str]:
             f"cost of CI analyses, {scope}",
             unknown
             if cost is None
-            else f"{cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "
+            else f"  {cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "
             f"US$ {cost.cost_usd:,.2f} at list price",
         ),
         (
@@ -66,7 +66,7 @@ def _tables(report: RunReport) -> list[str]:
         ),
         (f"agents, {scope}", unknown if agents is None else _agents(agents)),
     ]
-    return [f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts]
+    return [f"{title}\n{text}" for title, text in parts]
 
 
 def _latencies(report: RunReport) -> str:
@@ -80,7 +80,7 @@ def _latencies(report: RunReport) -> str:
         )
         for item in report.latencies
     ]
-    return aligned(("STEP", "EVENTS", "MEDIAN", "P95", "LONGEST"), rows, " rrrr")
+    return table(("STEP", "EVENTS", "MEDIAN", "P95", "LONGEST"), rows, " rrrr", indent=2)
 
 
 def _runs(report: RunReport) -> str:
@@ -94,7 +94,7 @@ def _runs(report: RunReport) -> str:
         )
         for run in report.runs
     ]
-    return aligned(("RUN", "CONVERSATIONS", "FAILED", "SECONDS", "ENDED"), rows, " rrr")
+    return table(("RUN", "CONVERSATIONS", "FAILED", "SECONDS", "ENDED"), rows, " rrr", indent=2)
 
 
 def _matchers(matchers: Sequence[MatcherQuality]) -> str:
@@ -109,7 +109,8 @@ def _matchers(matchers: Sequence[MatcherQuality]) -> str:
         )
         for item in matchers
     ]
-    return aligned(("MATCHER", "PRECISION", "RECALL", "RIGHT", "WRONG", "MISSED"), rows, " rrrrr")
+    header = ("MATCHER", "PRECISION", "RECALL", "RIGHT", "WRONG", "MISSED")
+    return table(header, rows, " rrrrr", indent=2)
 
 
 def _agents(agents: Sequence[AgentTotals]) -> str:
@@ -128,7 +129,7 @@ def _agents(agents: Sequence[AgentTotals]) -> str:
         for agent in agents
     ]
     header = ("AGENT", "TEAM", "CALLS", "VIOLATIONS", "UNDISCLOSED", "EMPATHY", "SENTIMENT")
-    return aligned(header, rows, "  rrrrr")
+    return table(header, rows, "  rrrrr", indent=2)
 
 
 def _share(share: float | None) -> str:

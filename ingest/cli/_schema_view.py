@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from ingest.cli._reading import opened, print_json
-from ingest.cli._terminal import aligned
+from ingest.cli._tables import table
 from ingest.errors import ExitCode, InputError
 from ingest.flows.schema_diff import SchemaDiff, compare, planned_tables
 
@@ -40,7 +40,7 @@ def _print(found: SchemaDiff) -> None:
         for column in item.columns
     ]
     if rows:
-        typer.echo(aligned(("WHERE", "TABLE", "WHAT", "DECLARED", "FOUND"), rows))
+        typer.echo(table(("WHERE", "TABLE", "WHAT", "DECLARED", "FOUND"), rows))
     else:
         typer.echo("raw tables are as declared in ingest/schemas")
     if found.unread is None:
@@ -49,4 +49,4 @@ def _print(found: SchemaDiff) -> None:
     typer.echo(f"CI fields that no model reads: {len(found.unread)}")
     if found.unread:
         shown = [(f.path, f.example_type, str(f.occurrence_count)) for f in found.unread]
-        typer.echo(aligned(("PATH", "TYPE", "COUNT"), shown))
+        typer.echo(table(("PATH", "TYPE", "COUNT"), shown))

@@ -17,7 +17,8 @@ from ingest.cli._page_option import write_html
 from ingest.cli._reading import now, opened, print_json
 from ingest.cli._short_id import resolved_id
 from ingest.cli._show_output import shown
-from ingest.cli._terminal import aligned, counted, moment_text, safe
+from ingest.cli._tables import table
+from ingest.cli._terminal import counted, is_terminal, moment_text, safe
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.inspection.trace import Hop, Trace
 from ingest.flows.inspection.trace_reading import TraceReader
@@ -173,7 +174,7 @@ def _ci_section(trace: Trace) -> str:
 
 def _run(run_id: str) -> str:
     """Return the end of a run's id, which tells it apart; its beginning is a time."""
-    return run_id.rsplit("-", 1)[-1]
+    return run_id.rsplit("-", 1)[-1] if is_terminal() else run_id
 
 
 def _raw(trace: Trace) -> str:
@@ -246,17 +247,21 @@ def _table(
 ) -> str:
     if not rows:
         return f"{title}: none"
-    return f"{title}\n{textwrap.indent(aligned(header, rows, right), '  ')}"
+    return f"{title}\n{table(header, rows, right, indent=2)}"
 
 
 def _without_id(name: str, conversation_id: str) -> str:
     """Return a name short enough for a line: the id that heads the page, and hashes, cut."""
+    if not is_terminal():
+        return name
     cut = name.replace(conversation_id, "…")
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", cut)
 
 
 def _short(sha256: str | None) -> str:
-    return "-" if sha256 is None else sha256[:_HASH_CHARS]
+    if sha256 is None:
+        return "-"
+    return sha256[:_HASH_CHARS] if is_terminal() else sha256
 
 
 def _width() -> int:

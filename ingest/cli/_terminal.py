@@ -92,8 +92,13 @@ def styled(text: str, **style: Any) -> str:
 
 
 def terminal_width() -> int:
-    """Return the cells of a line, by COLUMNS or the terminal; in a pipe there is no limit."""
-    return shutil.get_terminal_size(fallback=(0, 0)).columns or sys.maxsize
+    """Return the cells of a line of the terminal; in a pipe or a file there is no limit."""
+    return shutil.get_terminal_size().columns if is_terminal() else sys.maxsize
+
+
+def is_terminal() -> bool:
+    """Return whether people read the output as it comes; elsewhere nothing may be shortened."""
+    return sys.stdout.isatty()
 
 
 def age(seconds: float) -> str:

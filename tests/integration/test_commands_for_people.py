@@ -17,6 +17,7 @@ from people_fixture import ANALYSED, DATE, FORGOTTEN, SEEDS, People
 
 from ingest.cli import COMMANDS
 from ingest.cli._lazy import load_command
+from ingest.cli._terminal import width_of
 from ingest.gcp.insights import insights_client
 from ingest.schemas import output
 
@@ -90,6 +91,29 @@ def test_json_output_is_as_its_published_schema_says(people: People, command: st
     jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
         printed
     )
+
+
+@pytest.mark.parametrize("command", JSON_OUTPUTS)
+def test_in_a_terminal_of_80_columns_no_line_is_wider(people: People, command: str) -> None:
+    lines = people.run_in_terminal(80, *command.split())
+
+    # A path is one word, which can be pasted only as long as nothing breaks it.
+    assert [line for line in lines if width_of(line) > 80 and " " in line.strip()] == []
+    assert lines != []
+
+
+def test_in_a_pipe_names_ids_and_hashes_are_whole(people: People) -> None:
+    listed = people.run("ls", "gcs").stdout
+    shown = people.run("show", ANALYSED, "--source", str(people.folder)).stdout
+
+    for held in people.json("ls", "gcs"):
+        assert held["name"] in listed
+        assert held["content_sha256"] is None or held["content_sha256"] in listed
+    found = people.json("show", ANALYSED, "--source", str(people.folder))
+    for held in (*found["gcs"], *found["raw"]["files"]):
+        assert held["content_sha256"] in shown
+    assert {row["run_id"] for row in found["raw"]["events"]} <= set(shown.split())
+    assert {row["name"] for row in found["gcs"]} <= set(shown.split())
 
 
 @pytest.mark.parametrize("command", ["why", "show", "transcript", "diff"])

@@ -104,15 +104,20 @@ def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None
 def test_rows_wider_than_the_terminal_stand_one_under_another(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "16")
+    _be_a_terminal(monkeypatch, 16)
 
     print_rows(["a", "long_name"], [{"a": 1, "long_name": "x" * 15}], Format.TABLE)
 
     assert capsys.readouterr().out == f"ROW 1\na          1\nlong_name  {'x' * 15}\n"
 
 
+def _be_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+
 def test_a_status_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    _be_a_terminal(monkeypatch, 80)
     date = dt.date(2026, 1, 1)
     run = RunSummary("20260101T000000Z-0123abcd", 1234, 567, T0, T0 + dt.timedelta(hours=3))
     found = PipelineStatus(
