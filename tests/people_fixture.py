@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from click import unstyle
 from click.testing import Result
+from output_checks import check_output
 from typer.testing import CliRunner
 
 from ingest.cli import app
@@ -63,10 +64,11 @@ class People:
     def run(self, *arguments: str, stdin: str | None = None, **settings: str) -> Result:
         """Return what the command did: exit code, stdout and stderr apart.
 
-        `settings` are further variables of its environment.
+        `settings` are further variables of its environment. JSON is held against its schema.
         """
         environment = {**self.endpoints, **settings}
         result: Any = CliRunner().invoke(app, arguments, env=environment, input=stdin)
+        check_output(arguments, result.stdout)
         return result
 
     def run_in_terminal(self, columns: int, *arguments: str) -> list[str]:

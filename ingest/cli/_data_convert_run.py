@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,27 @@ import typer
 import yaml
 
 from ingest.cli._context import say
+from ingest.cli._reading import print_json
 from ingest.datagen.adapters.readers import READERS, convert_file
 from ingest.datagen.delivery import to_json
 from ingest.errors import ExitCode, InputError
+
+
+@dataclass(frozen=True)
+class Unconverted:
+    """A file that could not be converted, why, and what to do."""
+
+    file: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Folders that were written, and files that could not be converted."""
+
+    written: tuple[str, ...]
+    failed: tuple[Unconverted, ...]
 
 
 def execute(
@@ -23,19 +41,19 @@ def execute(
         raise InputError(f"unknown format {format_name!r}", f"use one of {', '.join(READERS)}")
     context = _read_defaults(defaults)
     written: list[str] = []
-    failed: list[dict[str, str]] = []
+    failed: list[Unconverted] = []
     for source in sources:
         try:
             written.append(_convert(source, format_name, out, context))
         except InputError as error:
-            failed.append({"file": str(source), "message": error.message, "hint": error.hint})
+            failed.append(Unconverted(str(source), error.message, error.hint))
     if as_json:
-        typer.echo(json.dumps({"written": written, "failed": failed}, indent=2))
+        print_json(Converted(tuple(written), tuple(failed)))
     else:
         for folder in written:
             typer.echo(folder)
     for fault in failed:
-        say(f"error: {fault['file']}: {fault['message']}\nhint:  {fault['hint']}")
+        say(f"error: {fault.file}: {fault.message}\nhint:  {fault.hint}")
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import orjson
@@ -10,6 +9,7 @@ import typer
 
 from ingest.cli._context import run, say
 from ingest.cli._data_run import walk_set
+from ingest.cli._reading import print_json
 from ingest.datagen.dataset_check import ConversationFiles
 from ingest.datagen.figures import DataSetFigures, Tally
 from ingest.domain.conversation import FileKind, Metadata, Transcription
@@ -24,7 +24,7 @@ def execute(folder: Path, against: Path | None, html: Path | None, *, as_json: b
     if html is not None:
         _write_page(sets, html)
     if as_json:
-        typer.echo(json.dumps([figures.as_dict() for figures in sets], indent=2))
+        print_json(sets)
         return ExitCode.OK
     columns = [dict(figures.table()) for figures in sets]
     names = dict.fromkeys(name for column in columns for name in column)

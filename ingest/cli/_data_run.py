@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
+from ingest.cli._reading import print_json
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files
 from ingest.datagen.dirty import parse_dirty
-from ingest.datagen.generate import DataSetRequest, DataSetSummary, generate
+from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share, generate
 from ingest.datagen.profile import load_profile
 from ingest.datagen.truth_rows import truth_row
 from ingest.domain.fault import Fault, Severity
@@ -28,6 +29,37 @@ from ingest.settings import load_settings
 _FAULT_LINES = 200
 _ANSWERS = "select count(*) as row_count from {} where _landed_at > current_timestamp()"
 """Asked before anything is read, so that a missing table is found first."""
+
+
+@dataclass(frozen=True)
+class GeneratedSet:
+    """What was written, and how it compares with what was asked."""
+
+    conversations: int
+    turns: int
+    bytes: int
+    dates: tuple[dt.date, ...]
+    dirty: Mapping[str, int]
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class ValidatedSet:
+    """How many conversations were looked at, and every fault of theirs."""
+
+    conversations: int
+    errors: int
+    warnings: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class LandedTruths:
+    """How many rows landed in which raw table, and how many didn't."""
+
+    table: Literal["conversation_truths"]
+    landed: int
+    lost: int
 
 
 def generate_set(
@@ -47,7 +79,16 @@ def generate_set(
             f"can't write to {request.out}: {error.strerror}", "choose another --out"
         ) from error
     if as_json:
-        typer.echo(json.dumps(_summary_dict(summary), indent=2))
+        print_json(
+            GeneratedSet(
+                summary.conversations,
+                summary.turns,
+                summary.bytes_written,
+                summary.dates,
+                summary.dirty,
+                summary.shares,
+            )
+        )
     else:
         _print_summary(summary, request.out)
     return ExitCode.OK
@@ -58,14 +99,11 @@ def validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
     count, faults = run(_all_faults(folder))
     code = ExitCode.SOME_FAILED if has_errors(faults, strict=strict) else ExitCode.OK
     by_severity = Counter(fault.severity for fault in faults)
-    totals = {
-        "conversations": count,
-        "errors": by_severity[Severity.ERROR],
-        "warnings": by_severity[Severity.WARNING],
-    }
+    found = ValidatedSet(
+        count, by_severity[Severity.ERROR], by_severity[Severity.WARNING], tuple(faults)
+    )
     if as_json:
-        listed = [fault.as_dict() for fault in faults]
-        typer.echo(json.dumps({**totals, "faults": listed}, indent=2, ensure_ascii=False))
+        print_json(found)
         return code
     for fault in faults[:_FAULT_LINES]:
         typer.echo(f"{fault.severity}: {fault.file}{fault.pointer and '#' + fault.pointer}")
@@ -74,7 +112,10 @@ def validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
         say(f"{len(faults) - _FAULT_LINES} more faults; --json shows all")
     for rule, number in Counter(fault.rule for fault in faults).most_common():
         typer.echo(f"{number:>8,}  {rule}")
-    typer.echo(", ".join(f"{number:,} {name}" for name, number in totals.items()))
+    typer.echo(
+        f"{found.conversations:,} conversations, {found.errors:,} errors, "
+        f"{found.warnings:,} warnings"
+    )
     return code
 
 
@@ -111,7 +152,7 @@ def land_truth(folder: Path, *, as_json: bool) -> ExitCode:
 
     landed = run(work())
     if as_json:
-        typer.echo(json.dumps({"table": CONVERSATION_TRUTHS, "landed": landed, "lost": len(lost)}))
+        print_json(LandedTruths("conversation_truths", landed, len(lost)))
     else:
         typer.echo(f"{landed:,} truths landed in {settings.raw_dataset}.{CONVERSATION_TRUTHS}")
     if lost:
@@ -146,17 +187,6 @@ def _read_truth(path: Path) -> bytes | None:
 def _say_progress(done: int) -> None:
     if done % 10_000 == 0:
         say(f"{done:,} conversations")
-
-
-def _summary_dict(summary: DataSetSummary) -> dict[str, Any]:
-    return {
-        "conversations": summary.conversations,
-        "turns": summary.turns,
-        "bytes": summary.bytes_written,
-        "dates": [date.isoformat() for date in summary.dates],
-        "dirty": dict(summary.dirty),
-        "shares": [asdict(share) for share in summary.shares],
-    }
 
 
 def _print_summary(summary: DataSetSummary, out: Path) -> None:

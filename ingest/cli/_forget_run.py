@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+from dataclasses import dataclass
 
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
-from ingest.cli._report import echo_json
+from ingest.cli._reading import print_json
 from ingest.domain.conversation import ConversationId
 from ingest.domain.object_paths import checked_id
 from ingest.errors import ExitCode, InputError
 from ingest.flows.forget import Forget, Forgotten, Traces
 from ingest.flows.progress import Silent
 from ingest.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class ToForget:
+    """What a dry run prints: what would be erased."""
+
+    conversation_id: str
+    before: Traces
 
 
 def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
@@ -25,7 +33,7 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
     if dry_run:
         before = run(_traces(settings, wanted))
         if as_json:
-            echo_json({"conversation_id": wanted, "before": dataclasses.asdict(before)})
+            print_json(ToForget(wanted, before))
         else:
             typer.echo(f"would erase {_sentence(before)}")
         return ExitCode.OK
@@ -33,7 +41,7 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
         _ask(conversation_id)
     forgotten = run(_forget(settings, wanted))
     if as_json:
-        echo_json(dataclasses.asdict(forgotten))
+        print_json(forgotten)
     else:
         typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
     for uri in forgotten.not_erased:

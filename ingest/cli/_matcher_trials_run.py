@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say_target
-from ingest.cli._report import echo_json, printable, show_faults
+from ingest.cli._reading import print_json
+from ingest.cli._report import printable, show_faults
 from ingest.domain.fault import Severity
 from ingest.domain.matcher_definition import MatcherDefinition
 from ingest.domain.matcher_trials import Difference
@@ -38,6 +40,51 @@ _RULE_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class FoundPhrase:
+    """How often a phrase is found in all transcripts."""
+
+    matcher: str
+    group: str
+    phrase: str
+    occurrences: int
+
+
+@dataclass(frozen=True)
+class MatcherTrial:
+    """What the matchers of the seeds find in a folder of transcripts."""
+
+    transcripts: int
+    turns_by_matcher: Mapping[str, int]
+    phrases: tuple[FoundPhrase, ...]
+
+
+@dataclass(frozen=True)
+class MatchChange:
+    """A turn that a change of the seeds gains or loses as a match."""
+
+    conversation_id: str
+    matcher: str
+    turn_index: int
+    change: Literal["gain", "lose"]
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What applying the seeds would change in the conversations that have landed."""
+
+    conversations: int
+    changes: tuple[MatchChange, ...]
+
+
+@dataclass(frozen=True)
+class PulledMatchers:
+    """How many phrase matchers were written to which files."""
+
+    phrase_matcher_count: int
+    files: tuple[str, str]
+
+
 def try_on(folder: str, *, as_json: bool) -> ExitCode:
     """Print how often each phrase of the seeds is found in a folder of transcripts."""
     definitions = read_definitions(load_seeds_dir())
@@ -47,11 +94,8 @@ def try_on(folder: str, *, as_json: bool) -> ExitCode:
         (match.matcher, hit.group_name, hit.query) for match in matches for hit in match.hits
     )
     if as_json:
-        rows = [
-            {"matcher": matcher, "group": group, "phrase": phrase, "occurrences": number}
-            for (matcher, group, phrase), number in sorted(phrases.items())
-        ]
-        echo_json({"transcripts": count, "turns_by_matcher": dict(turns), "phrases": rows})
+        found = tuple(FoundPhrase(*phrase, number) for phrase, number in sorted(phrases.items()))
+        print_json(MatcherTrial(count, turns, found))
     else:
         typer.echo(f"{count} transcripts")
         for definition in definitions:
@@ -79,20 +123,20 @@ def show_impact(count: int, found: Sequence[Difference]) -> None:
             typer.echo(f"      {place}: {excerpt}")
 
 
-def impact_json(count: int, found: Sequence[Difference]) -> dict[str, Any]:
+def impact_of(count: int, found: Sequence[Difference]) -> Impact:
     """Return the impact without any text of a talk."""
-    return {
-        "conversations": count,
-        "changes": [
-            {
-                "conversation_id": difference.match.conversation_id,
-                "matcher": difference.match.matcher,
-                "turn_index": difference.match.turn_index,
-                "change": "gain" if difference.is_gained else "lose",
-            }
+    return Impact(
+        count,
+        tuple(
+            MatchChange(
+                difference.match.conversation_id,
+                difference.match.matcher,
+                difference.match.turn_index,
+                "gain" if difference.is_gained else "lose",
+            )
             for difference in found
-        ],
-    }
+        ),
+    )
 
 
 def pull(folder: Path, *, as_json: bool) -> None:
@@ -114,8 +158,7 @@ def pull(folder: Path, *, as_json: bool) -> None:
     cells = (row for definition in definitions for row in _rule_cells(definition))
     rules.write_text(_csv(_RULE_COLUMNS, cells), encoding="utf-8")
     if as_json:
-        files = [str(matchers), str(rules)]
-        echo_json({"phrase_matcher_count": len(definitions), "files": files})
+        print_json(PulledMatchers(len(definitions), (str(matchers), str(rules))))
     else:
         typer.echo(f"{len(definitions)} phrase matchers written to {matchers} and {rules}")
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import datetime as dt
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
-from ingest.cli._matcher_trials_run import impact_json, show_impact
-from ingest.cli._report import echo_json
+from ingest.cli._matcher_trials_run import Impact, impact_of, show_impact
+from ingest.cli._reading import print_json
 from ingest.cli._tables import table
 from ingest.domain.matcher_definition import MatcherDefinition
+from ingest.domain.matcher_diff import FieldChange
 from ingest.domain.matcher_trials import Difference
 from ingest.domain.matchers import ChangeKind, MatcherChange, is_ours
 from ingest.errors import ExitCode, InputError
@@ -25,6 +25,39 @@ from ingest.ports import CiMatcher
 from ingest.settings import Settings, load_settings
 
 _DRIFT = ExitCode.USAGE
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """What apply or destroy does to one matcher, or why that failed; phrases are CI's queries."""
+
+    change: ChangeKind
+    display_name: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[FieldChange, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class MatcherPlan:
+    """What `plan` prints; `impact` is None unless it was asked for."""
+
+    changes: tuple[PlannedChange, ...]
+    impact: Impact | None
+
+
+@dataclass(frozen=True)
+class HeldMatcher:
+    """A phrase matcher that CI holds."""
+
+    display_name: str
+    matcher_id: str
+    revision_id: str
+    revised_at: dt.datetime
+    is_active: bool
+    is_ours: bool
+    phrase_count: int
 
 
 def plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
@@ -43,12 +76,8 @@ def plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
 
     changes, found = run(work())
     if as_json:
-        echo_json(
-            {
-                "changes": [_as_dict(change, None) for change in changes],
-                "impact": impact_json(*found) if found else None,
-            }
-        )
+        planned = tuple(_planned_change(change) for change in changes)
+        print_json(MatcherPlan(planned, impact_of(*found) if found else None))
     else:
         _show([(change, None) for change in changes], as_json=False)
         if found:
@@ -105,30 +134,30 @@ def list_all(*, as_json: bool) -> None:
             attempts, _ = landing_of(real, settings, new_run_id())
             return (await attempts.run(real.insights.list_matchers)).value
 
-    rows = [
-        {
-            "display_name": matcher.applied.display_name,
-            "matcher_id": matcher.applied.matcher_id,
-            "revision_id": matcher.applied.revision_id,
-            "revised_at": matcher.applied.revised_at.isoformat(),
-            "is_active": matcher.applied.is_active,
-            "is_ours": is_ours(matcher.version_tag),
-            "phrase_count": sum(len(group.rules) for group in matcher.definition.groups),
-        }
+    held = tuple(
+        HeldMatcher(
+            matcher.applied.display_name,
+            matcher.applied.matcher_id,
+            matcher.applied.revision_id,
+            matcher.applied.revised_at,
+            matcher.applied.is_active,
+            is_ours(matcher.version_tag),
+            sum(len(group.rules) for group in matcher.definition.groups),
+        )
         for matcher in run(work())
-    ]
+    )
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(held)
         return
     cells = [
         (
-            str(row["display_name"]),
-            str(row["phrase_count"]),
-            "active" if row["is_active"] else "inactive",
-            "ours" if row["is_ours"] else "other",
-            f"{row['matcher_id']}@{row['revision_id']}",
+            matcher.display_name,
+            str(matcher.phrase_count),
+            "active" if matcher.is_active else "inactive",
+            "ours" if matcher.is_ours else "other",
+            f"{matcher.matcher_id}@{matcher.revision_id}",
         )
-        for row in rows
+        for matcher in held
     ]
     header = ("DISPLAY_NAME", "PHRASES", "STATE", "OWNER", "REVISION")
     typer.echo(table(header, cells, " r") if cells else "CI holds no phrase matchers")
@@ -163,7 +192,7 @@ def _shown(outcomes: Sequence[flow.MatcherOutcome], *, as_json: bool) -> ExitCod
 
 def _show(changes: Sequence[tuple[MatcherChange, Exception | None]], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([_as_dict(*change) for change in changes], indent=2))
+        print_json([_planned_change(*change) for change in changes])
         return
     for change, error in changes:
         typer.echo(f"{change.kind.value:<7} {change.display_name}{' (failed)' if error else ''}")
@@ -174,12 +203,12 @@ def _show(changes: Sequence[tuple[MatcherChange, Exception | None]], *, as_json:
                 typer.echo(f"        ~ {field}")
 
 
-def _as_dict(change: MatcherChange, error: Exception | None) -> dict[str, Any]:
-    return {
-        "change": change.kind.value,
-        "display_name": change.display_name,
-        "added": [rule.query for rule in change.rule_changes if rule.is_added],
-        "removed": [rule.query for rule in change.rule_changes if not rule.is_added],
-        "changed": [dataclasses.asdict(field) for field in change.field_changes],
-        "error": None if error is None else str(error),
-    }
+def _planned_change(change: MatcherChange, error: Exception | None = None) -> PlannedChange:
+    return PlannedChange(
+        change.kind,
+        change.display_name,
+        tuple(rule.query for rule in change.rule_changes if rule.is_added),
+        tuple(rule.query for rule in change.rule_changes if not rule.is_added),
+        change.field_changes,
+        None if error is None else str(error),
+    )

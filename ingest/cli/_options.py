@@ -8,7 +8,10 @@ import typer
 
 from ingest.choices import LogFormat
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON on stdout, as ingest/schemas/output describes it."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", min=1, max=1024, help="Conversations in flight.")

@@ -6,15 +6,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, WithJsonSchema
 
 from ingest.cli._bq_view import CountedTable
+from ingest.cli._data_convert_run import Converted
+from ingest.cli._data_run import GeneratedSet, LandedTruths, ValidatedSet
 from ingest.cli._doctor_run import Diagnosed
+from ingest.cli._forget_run import ToForget
 from ingest.cli._ls_view import ListedMatcher
-from ingest.cli._show_output import Shown
+from ingest.cli._matcher_trials_run import MatcherTrial, PulledMatchers
+from ingest.cli._matchers_run import HeldMatcher, MatcherPlan, PlannedChange
+from ingest.cli._pull_run import PullResult
+from ingest.cli._push_run import PushResult
+from ingest.cli._reanalyze_run import ReanalyzeResult
+from ingest.cli._show_output import Shown, ShownObject, ShownRaw
+from ingest.cli._verify_run import CheckedDate
+from ingest.datagen.figures import DataSetFigures
+from ingest.domain.insights_settings import FIELDS, SettingChange
+from ingest.domain.outcome import ItemState, Outcome, Step
+from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
 from ingest.flows.inspection.differences import AnalysisDifference
 from ingest.flows.inspection.failures import FailedStep, FailureGroup
@@ -26,23 +40,59 @@ from ingest.flows.inspection.listing import (
 )
 from ingest.flows.inspection.run_report import RunReport
 from ingest.flows.inspection.runs import Run
+from ingest.flows.inspection.standing import STATUSES
 from ingest.flows.inspection.status import PipelineStatus
 from ingest.flows.inspection.tables import ColumnChange, ListedTable
 from ingest.flows.inspection.talk import Talk
+from ingest.flows.inspection.trace import MartRows, RegistryVersion, SourceFile
 from ingest.flows.inspection.version_differences import VersionDifference
 from ingest.flows.inspection.why import Explanation
 from ingest.flows.schema_diff import SchemaDiff
+from ingest.flows.verify import PLACES
 from ingest.local.stack_status import StackStatus
+from ingest.local.state import StackState
 from ingest.warehouse import TableDetails
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "output"
+
+CiJson = Annotated[
+    Mapping[str, Any],
+    WithJsonSchema(
+        {
+            "description": "Google's Conversation as REST JSON, whole: CI says what is in it.",
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": {
+                    "type": "string",
+                    "pattern": "^projects/[^/]+/locations/[^/]+/conversations/[a-z0-9-]{4,64}$",
+                }
+            },
+        }
+    ),
+]
+Rows = tuple[Mapping[str, Any], ...]
+"""Rows of any columns, by name."""
 OUTPUTS: dict[str, Any] = {
+    "push": PushResult,
+    "pull": PullResult,
+    "reanalyze": ReanalyzeResult,
+    "verify": tuple[CheckedDate, ...],
+    "forget": Forgotten,
+    "forget_dry_run": ToForget,
     "status": PipelineStatus,
+    "health": HealthLine,
     "runs": tuple[Run, ...],
     "errors": tuple[FailedStep, ...],
     "errors_group": tuple[FailureGroup, ...],
     "why": Explanation,
     "show": Shown,
+    "show_source": tuple[SourceFile, ...],
+    "show_gcs": tuple[ShownObject, ...],
+    "show_ci": CiJson | None,
+    "show_raw": ShownRaw,
+    "show_registry": tuple[RegistryVersion, ...] | None,
+    "show_marts": tuple[MartRows, ...],
     "transcript": Talk,
     "diff": AnalysisDifference,
     "diff_versions": VersionDifference,
@@ -53,23 +103,82 @@ OUTPUTS: dict[str, Any] = {
     "ls_matchers": tuple[ListedMatcher, ...],
     "bq_tables": tuple[ListedTable, ...],
     "bq_schema": TableDetails,
-    "bq_diff": tuple[ColumnChange, ...],
+    "bq_head": Rows,
     "bq_count": CountedTable,
-    "report": RunReport,
-    "health": HealthLine,
-    "doctor": Diagnosed,
+    "bq_query": Rows,
+    "bq_diff": tuple[ColumnChange, ...],
     "schema_diff": SchemaDiff,
+    "report": RunReport,
+    "matchers_plan": MatcherPlan,
+    "matchers_apply": tuple[PlannedChange, ...],
+    "matchers_list": tuple[HeldMatcher, ...],
+    "matchers_test": MatcherTrial,
+    "matchers_pull": PulledMatchers,
+    "matchers_destroy": tuple[PlannedChange, ...],
+    "settings_plan": tuple[SettingChange, ...],
+    "settings_apply": tuple[SettingChange, ...],
+    "data_generate": GeneratedSet,
+    "data_validate": ValidatedSet,
+    "data_report": tuple[DataSetFigures, ...],
+    "data_convert": Converted,
+    "data_land_truth": LandedTruths,
+    "doctor": Diagnosed,
+    "local_up": StackState,
     "local_status": StackStatus,
 }
+"""Type by name: `ingest bq count --json` prints `bq_count`, with an option that prints another
+type in its place that option's name follows, as in `forget_dry_run` and `show_gcs`."""
+_NO_ID = ("Failure", "Mismatch")
+"""Types whose conversation id is empty for what is no conversation: a batch, a whole place."""
+_BELOW_ZERO = ("exit_code",)
+"""Whole numbers that may be negative; all others are counts, sizes and places."""
+_BY_NAME: dict[str, dict[str, Any]] = {
+    "conversation_id": {"pattern": "^[a-z0-9-]{4,64}$"},
+    "example_id": {"pattern": "^[a-z0-9-]{4,64}$"},
+    "run_id": {"pattern": "^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$"},
+    "step": {"enum": [step.value for step in Step]},
+    "failed_step": {"enum": [step.value for step in Step]},
+    "outcome": {"enum": [outcome.value for outcome in Outcome]},
+    "place": {"enum": list(PLACES)},
+}
+_BY_TYPE_AND_NAME: dict[tuple[str, str], dict[str, Any]] = {
+    **{(name, "conversation_id"): {"pattern": "^([a-z0-9-]{4,64})?$"} for name in _NO_ID},
+    ("FieldChange", "place"): {},
+    ("StatusCount", "status"): {"enum": list(STATUSES)},
+    ("ListedConversation", "status"): {"enum": list(STATUSES)},
+    ("SettingChange", "field"): {"enum": list(FIELDS)},
+    ("ServiceStatus", "health"): {"enum": ["ok", "starting", "dead", "stopped"]},
+    ("ServiceStatus", "name"): {"enum": ["gcs", "bigquery", "ci"]},
+}
+_SHA256 = {"pattern": "^[0-9a-f]{64}$"}
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of one output; no other keys than these are ever printed."""
+    """Return the JSON Schema of one output; all its keys are always printed, and no others are."""
     schema = TypeAdapter(OUTPUTS[name]).json_schema(mode="serialization")
     for part in (schema, *schema.get("$defs", {}).values()):
-        if part.get("type") == "object" and "properties" in part:
+        if part.get("type") == "object" and "properties" in part and "title" in part:
             part["additionalProperties"] = False
+            part["required"] = sorted(part["properties"])
+            for key, value in part["properties"].items():
+                _constrain(value, part["title"], key)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _constrain(schema: dict[str, Any], type_name: str, key: str) -> None:
+    """Add what the value's name says of it, wherever it is no null."""
+    for choice in schema.get("anyOf", ()):
+        _constrain(choice, type_name, key)
+    for inner in (schema.get("additionalProperties"), schema.get("items")):
+        if isinstance(inner, dict) and inner.get("type") == "integer":
+            inner["minimum"] = 0
+    if key == "states":
+        schema["required"] = [state.value for state in ItemState]
+    if schema.get("type") == "integer" and key not in _BELOW_ZERO:
+        schema["minimum"] = 0
+    elif schema.get("type") == "string" and "format" not in schema and "enum" not in schema:
+        named = _SHA256 if key.endswith("_sha256") else _BY_NAME.get(key, {})
+        schema.update(_BY_TYPE_AND_NAME.get((type_name, key), named))
 
 
 def text_of(name: str) -> str:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say_target, stop_on_signals
 from ingest.cli._progress import progress_for_people
-from ingest.cli._report import echo_json, report_json, show_failures, show_result
+from ingest.cli._reading import print_json
+from ingest.cli._report import BatchResult, batch_result, show_failures, show_result
 from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, InputError
 from ingest.flows.dry_run import without_effects
 from ingest.flows.progress import Progress
 from ingest.flows.pull import Pull, PullReport, PullSelection
 from ingest.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class PullResult(BatchResult):
+    """What became of a pull; `filter` is what CI was asked for, empty for ids and for all."""
+
+    filter: str
 
 
 def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCode:
@@ -25,7 +35,7 @@ def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCo
     with progress_for_people() as progress:
         report = run(_pull(settings, selection, progress, dry_run))
     if as_json:
-        echo_json(report_json(report, filter=report.filter))
+        print_json(PullResult(**vars(batch_result(report)), filter=report.filter))
     elif dry_run:
         show_failures(report)
         typer.echo(f"would land: {report.states[ItemState.DONE]} states")

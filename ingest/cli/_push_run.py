@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -20,7 +20,15 @@ from ingest.cli._context import (
     stop_on_signals,
 )
 from ingest.cli._progress import progress_for_people
-from ingest.cli._report import echo_json, report_json, show_failures, show_faults, show_result
+from ingest.cli._reading import print_json
+from ingest.cli._report import (
+    BatchResult,
+    batch_result,
+    show_failures,
+    show_faults,
+    show_result,
+)
+from ingest.domain.fault import Fault
 from ingest.domain.outcome import Step
 from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode
@@ -33,6 +41,14 @@ from ingest.flows.push import Push, PushOptions
 from ingest.flows.push_report import PushReport
 from ingest.flows.source import LocalSource, Source
 from ingest.settings import Settings, cloud_run_shard, load_settings
+
+
+@dataclass(frozen=True)
+class PushResult(BatchResult):
+    """What became of a push; `planned` counts what a dry run would do, None when it was done."""
+
+    planned: Mapping[str, int] | None
+    faults: tuple[Fault, ...]
 
 
 def execute(
@@ -56,7 +72,7 @@ def execute(
     with progress_for_people() as progress:
         report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:
-        echo_json(_as_dict(report, planned))
+        print_json(_result(report, planned))
     else:
         _print(report, planned)
     return report.exit_code
@@ -105,9 +121,9 @@ def _print(report: PushReport, planned: Counter[str] | None) -> None:
     typer.echo(f"would do: {steps or 'nothing, everything is in place'}")
 
 
-def _as_dict(report: PushReport, planned: Counter[str] | None) -> dict[str, Any]:
-    return report_json(
-        report,
+def _result(report: PushReport, planned: Counter[str] | None) -> PushResult:
+    return PushResult(
+        **vars(batch_result(report)),
         planned=None if planned is None else dict(sorted(planned.items())),
-        faults=[fault.as_dict() for fault in report.faults],
+        faults=tuple(report.faults),
     )

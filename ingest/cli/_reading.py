@@ -39,7 +39,9 @@ def parsed_date(text: str | None) -> dt.date | None:
 
 def print_json(value: Any) -> None:
     """Print a result as JSON on stdout: keys as in its JSON Schema, times RFC 3339 in UTC."""
-    typer.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+    text = json.dumps(value, default=plain, ensure_ascii=False, indent=2)
+    # A file name may hold bytes that are no text.
+    typer.echo(text.encode(errors="replace").decode())
 
 
 def plain(value: Any) -> Any:

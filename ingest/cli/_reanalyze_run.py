@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+from dataclasses import dataclass
 
 import typer
 
@@ -18,13 +18,21 @@ from ingest.cli._context import (
     stop_on_signals,
 )
 from ingest.cli._progress import progress_for_people
-from ingest.cli._report import echo_json, report_json, show_failures, show_result
+from ingest.cli._reading import print_json
+from ingest.cli._report import BatchResult, batch_result, show_failures, show_result
 from ingest.domain.costs import Estimate
 from ingest.domain.outcome import BatchReport
 from ingest.errors import ExitCode, InputError
 from ingest.flows.progress import Progress, Silent
 from ingest.flows.reanalyze import Reanalyze, Selected, Selection
 from ingest.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class ReanalyzeResult(BatchResult):
+    """What became of a re-analysis, and what it was estimated at before."""
+
+    estimate: Estimate
 
 
 def check_choice(selection: Selection, *, is_all: bool, has_filter: bool) -> None:
@@ -56,7 +64,7 @@ def execute(
     if dry_run or not selected.targets:
         report = report_without_work(selected)
         if as_json:
-            echo_json(report_json(report, estimate=dataclasses.asdict(cost)))
+            print_json(ReanalyzeResult(**vars(batch_result(report)), estimate=cost))
         else:
             show_failures(report)
             typer.echo(f"would analyse: {cost.conversation_count}")
@@ -66,7 +74,7 @@ def execute(
     with progress_for_people() as progress:
         report = run(_reanalyze(settings, selected, because, summarize, progress))
     if as_json:
-        echo_json(report_json(report, estimate=dataclasses.asdict(cost)))
+        print_json(ReanalyzeResult(**vars(batch_result(report)), estimate=cost))
     else:
         show_failures(report)
         show_result(report)

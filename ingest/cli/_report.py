@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import typer
 
 from ingest.cli._context import say
 from ingest.cli._terminal import counted
 from ingest.domain.fault import Fault
-from ingest.domain.outcome import BatchReport, ItemState
+from ingest.domain.outcome import BatchReport, Failure, ItemState
+from ingest.errors import ExitCode
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch: conversations by state, effects by name, and every failure.
+
+    A failed batch of rows is a failure without a conversation id.
+    """
+
+    exit_code: ExitCode
+    states: Mapping[ItemState, int]
+    effects: Mapping[str, int]
+    failures: tuple[Failure, ...]
+
 
 _FAULT_LINES = 200
 _FAILURE_LINES = 50
@@ -50,30 +64,14 @@ def show_result(report: BatchReport) -> None:
         typer.echo(", ".join(f"{name} {count}" for name, count in sorted(report.effects.items())))
 
 
-def report_json(report: BatchReport, **more: Any) -> dict[str, Any]:
-    """Return the report as one JSON object; `more` is added to it."""
-    return {
-        "exit_code": int(report.exit_code),
-        "states": {state.value: report.states[state] for state in ItemState},
-        "effects": dict(sorted(report.effects.items())),
-        "failures": [
-            {
-                "conversation_id": failure.conversation_id,
-                "step": failure.step.value,
-                "code": failure.code,
-                "message": failure.message,
-            }
-            for failure in report.failures
-        ],
-        **more,
-    }
-
-
-def echo_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print JSON on stdout."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    # A file name may hold bytes that are no text.
-    typer.echo(text.encode(errors="replace").decode())
+def batch_result(report: BatchReport) -> BatchResult:
+    """Return the report as it is printed."""
+    return BatchResult(
+        exit_code=report.exit_code,
+        states={state: report.states[state] for state in ItemState},
+        effects=dict(sorted(report.effects.items())),
+        failures=tuple(report.failures),
+    )
 
 
 def printable(text: str) -> str:

@@ -7,12 +7,12 @@ import json
 import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from ingest.cli._context import SystemClock, run, say_target
+from ingest.cli._reading import print_json
 from ingest.domain.insights_settings import InsightsSettings, SettingChange, parse_settings
 from ingest.errors import ExitCode, InputError
 from ingest.flows.attempts import Attempts
@@ -70,7 +70,7 @@ def _text(file: str) -> str:
 
 def _show(changes: Sequence[SettingChange], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(change) for change in changes], indent=2))
+        print_json(changes)
         return
     for change in changes:
         typer.echo(f"{change.field}: {_value(change.held)} -> {_value(change.wanted)}")

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from ingest.cli._context import landing_of, new_run_id, outside, run, say, say_target
-from ingest.cli._report import echo_json
+from ingest.cli._reading import print_json
 from ingest.errors import ExitCode
 from ingest.flows.progress import Silent
 from ingest.flows.source import LocalSource
-from ingest.flows.verify import PLACES, DateCheck, Verify
+from ingest.flows.verify import PLACES, DateCheck, Mismatch, Verify
 from ingest.settings import Settings, load_settings
 
 _LINES = 50
+
+
+@dataclass(frozen=True)
+class CheckedDate:
+    """Conversations of a date by place, and every difference; one of a whole place has no id."""
+
+    date: dt.date
+    counts: Mapping[str, int]
+    mismatches: tuple[Mismatch, ...]
 
 
 def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitCode:
@@ -26,7 +36,7 @@ def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitC
     files = LocalSource(Path(source)) if source else None
     checks = run(_verify(settings, files, date))
     if as_json:
-        echo_json([_as_dict(check) for check in checks])
+        print_json([_checked(check) for check in checks])
     else:
         _print(checks)
     if not _compared(checks):
@@ -73,16 +83,6 @@ def _print(checks: Sequence[DateCheck]) -> None:
             say(f"… and {len(check.mismatches) - _LINES} more; --json lists all")
 
 
-def _as_dict(check: DateCheck) -> dict[str, object]:
-    return {
-        "date": check.date.isoformat(),
-        "counts": {place: check.counts[place] for place in PLACES if place in check.counts},
-        "mismatches": [
-            {
-                "conversation_id": mismatch.conversation_id,
-                "place": mismatch.place,
-                "problem": mismatch.problem,
-            }
-            for mismatch in check.mismatches
-        ],
-    }
+def _checked(check: DateCheck) -> CheckedDate:
+    counts = {place: check.counts[place] for place in PLACES if place in check.counts}
+    return CheckedDate(check.date, counts, tuple(check.mismatches))

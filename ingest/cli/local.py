@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingest.cli._options import AsJson
 from ingest.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and CI on this machine.")
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Folder of data, logs and state.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SERVICES = ("gcs", "bigquery", "ci")
 _DATA_DIR = Path(".local")
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ingest.domain.conversation import Metadata, Speaker, Transcription
 
@@ -77,11 +76,6 @@ class DataSetFigures:
             (f"arc {arc}", f"{count / whole:.1%}") for arc, count in self.sentiment_arcs.items()
         ]
         return lines
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures as one JSON object."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {**values, "vocabulary_growth": [list(pair) for pair in self.vocabulary_growth]}
 
 
 @dataclass(slots=True)

@@ -27,17 +27,6 @@ class Fault:
     hint: str
     severity: Severity = Severity.ERROR
 
-    def as_dict(self) -> dict[str, str]:
-        """Return the fault as one JSON object."""
-        return {
-            "file": self.file,
-            "pointer": self.pointer,
-            "rule": self.rule,
-            "severity": self.severity.value,
-            "message": self.message,
-            "hint": self.hint,
-        }
-
 
 def json_pointer(*keys: str | int) -> str:
     """Return the RFC 6901 pointer of the value that these keys lead to."""

@@ -103,8 +103,8 @@ class SettingChange:
     """One field that CI holds otherwise; None means that it isn't set."""
 
     field: str
-    held: Any
-    wanted: Any
+    held: str | Mapping[str, Any] | None
+    wanted: str | Mapping[str, Any] | None
 
 
 def parse_settings(text: str) -> InsightsSettings:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from output_checks import check_output
 from stack_fixture import Stack
 from typer.testing import CliRunner
 
@@ -71,7 +72,7 @@ class Command:
         return {**ours, **endpoints, **self.more_env}
 
     def run(self, *arguments: str | Path) -> Ended:
-        """Run in this process."""
+        """Run in this process; JSON is held against its schema."""
         before = dict(os.environ)
         try:
             os.environ.clear()
@@ -82,6 +83,7 @@ class Command:
             os.environ.update(before)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
+        check_output([str(argument) for argument in arguments], result.stdout)
         return Ended(result.exit_code, result.stdout, result.stderr)
 
     def push(self, root: Path, *more: str) -> Ended:

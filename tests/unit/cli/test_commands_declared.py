@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 import typer
+from output_checks import commands_with_json, output_name
 from typer.testing import CliRunner
 
 from ingest.cli import COMMANDS, app
@@ -108,6 +111,31 @@ def test_the_published_schema_of_an_output_is_the_one_its_type_gives(name: str) 
     published = (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
     assert published == text_of(name), "run `python -m ingest.cli._output_schemas`"
+
+
+def test_every_command_that_prints_json_has_a_published_schema() -> None:
+    wanted = {output_name(command.split()) for command in commands_with_json()}
+    published = {file.name.removesuffix(".schema.json") for file in FOLDER.glob("*.schema.json")}
+
+    assert wanted - published == set()
+    assert published == set(OUTPUTS)
+    assert len(wanted) > 40
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_every_object_of_a_schema_says_all_its_keys(name: str) -> None:
+    schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    declared = [
+        part
+        for part in (schema, *schema.get("$defs", {}).values())
+        if "properties" in part and part.get("title") is not None
+    ]
+
+    for part in declared:
+        assert part["additionalProperties"] is False
+        assert part["required"] == sorted(part["properties"])
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
