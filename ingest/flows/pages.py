@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.ports import Page
 
@@ -33,3 +34,17 @@ def every_item[Item](attempts: Attempts, fetch: FetchPage[Item]) -> AsyncIterato
         return (await attempts.run(lambda: fetch(token))).value
 
     return items_of(fetched)
+
+
+async def admitted[Item](items: AsyncIterator[Item], filter_: str) -> AsyncIterator[Item]:
+    """Yield the items that a filter of the user's admits; raise InputError where CI refuses it."""
+    try:
+        async for item in items:
+            yield item
+    except RemoteError as error:
+        if error.code != "INVALID_ARGUMENT" or not filter_:
+            raise
+        raise InputError(
+            f"CI refuses the filter {filter_}",
+            """name fields that CI has, for example 'medium="CHAT" labels.queue="hardship"'""",
+        ) from error

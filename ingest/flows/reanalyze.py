@@ -23,7 +23,7 @@ from ingest.flows.effects import log_step
 from ingest.flows.forgotten import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.landing import Landing
 from ingest.flows.outside import Outside
-from ingest.flows.pages import every_item
+from ingest.flows.pages import admitted, every_item
 from ingest.flows.profile import annotator_profile
 from ingest.flows.pull import state_row
 from ingest.flows.unexpected import unexpected
@@ -172,9 +172,8 @@ class Reanalyze:
     async def _held(self, selection: Selection) -> AsyncIterator[tuple[str, CiConversation | None]]:
         if not selection.ids:
             list_ = self._outside.insights.list_conversations
-            async for conversation in every_item(
-                self._attempts, lambda token: list_(selection.filter, token)
-            ):
+            listed = every_item(self._attempts, lambda token: list_(selection.filter, token))
+            async for conversation in admitted(listed, selection.filter):
                 yield conversation.conversation_id, conversation
             return
         for conversation_id in dict.fromkeys(selection.ids):

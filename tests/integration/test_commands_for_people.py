@@ -156,6 +156,7 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
         ("diff", ANALYSED, "1", "2"),
         ("report", "--html", "no/such/folder/page.html"),
         ("ls", "ci", "--after", MISSING),
+        ("ls", "ci", "--where", 'nope="1"'),
         ("ls", "raw", "--status", "nonsense"),
         ("report", "--html", ""),
         ("report", "--html", "--json"),

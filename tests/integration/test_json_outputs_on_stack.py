@@ -94,6 +94,7 @@ REFUSED = [
     ("pull", "--all", "--date", DATE),
     ("reanalyze", BAD_ID, "--yes"),
     ("reanalyze",),
+    ("reanalyze", "--where", 'nope="1"', "--yes"),
     ("verify", "--date", "1999-99-99"),
     ("forget", BAD_ID, "--yes"),
     ("forget", MISSING, "--yes"),

@@ -9,7 +9,7 @@ from typing import Any
 from ingest.errors import InputError
 from ingest.flows.inspection.standing import judged_sql
 from ingest.flows.inspection.trace_reading import REGISTRY
-from ingest.flows.pages import items_of
+from ingest.flows.pages import admitted, items_of
 from ingest.hops import Bucket
 from ingest.ports import InsightsApi
 from ingest.warehouse import Warehouse
@@ -83,13 +83,14 @@ async def list_ci(
 ) -> tuple[ListedCiConversation, ...]:
     """Return conversations that the filter admits, in CI's order, behind the id `after`.
 
-    Raises InputError when `after` is not among them.
+    Raises InputError when `after` is not among them, and when CI refuses `where`.
     """
     of_date = f'labels.batch_date="{batch_date}"' if batch_date else ""
     filter_ = " AND ".join(part for part in (of_date, where) if part)
     found: list[ListedCiConversation] = []
     is_behind = after is None
-    async for held in items_of(lambda token: ci.list_conversations(filter_, token)):
+    listed = items_of(lambda token: ci.list_conversations(filter_, token))
+    async for held in admitted(listed, where):
         if not is_behind:
             is_behind = held.conversation_id == after
             continue

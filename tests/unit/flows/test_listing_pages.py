@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.errors import RemoteError
+from ingest.errors import InputError, RemoteError
 from ingest.flows.bucket_source import BucketSource
-from ingest.flows.pages import every_item, items_of
+from ingest.flows.pages import admitted, every_item, items_of
 from ingest.ports import Page
 from tests.fakes.folders import DATE, write_many
 from tests.fakes.world import World
@@ -102,3 +102,28 @@ def test_a_bucket_source_goes_on_where_a_listing_failed(tmp_path: Path) -> None:
 
     assert asyncio.run(walked()) == ids
     assert world.store.trouble.calls["list"] == 5
+
+
+@pytest.mark.parametrize(
+    ("filter_", "code", "expected"),
+    [
+        ('nope="1"', "INVALID_ARGUMENT", InputError),
+        ("", "INVALID_ARGUMENT", RemoteError),
+        ('nope="1"', "PERMISSION_DENIED", RemoteError),
+    ],
+)
+def test_only_a_filter_that_ci_refuses_is_the_users_to_mend(
+    filter_: str, code: str, expected: type[Exception]
+) -> None:
+    async def walk() -> list[int]:
+        return [item async for item in admitted(items_of(Listing(2, code=code).page), filter_)]
+
+    with pytest.raises(expected):
+        asyncio.run(walk())
+
+
+def test_what_a_filter_admits_comes_in_order() -> None:
+    async def walk() -> list[int]:
+        return [item async for item in admitted(items_of(Listing().page), 'medium="CHAT"')]
+
+    assert asyncio.run(walk()) == [0, 1, 2, 3, 4, 5, 6]
