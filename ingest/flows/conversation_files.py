@@ -8,6 +8,7 @@ pushing an older delivery again changes nothing, and a late file meets the one i
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import partial
 
 import orjson
@@ -22,21 +23,35 @@ from ingest.domain.raw_records import ORIGIN_MARK, file_row
 from ingest.domain.validation import check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.evidence import Evidence, FileVersion
-from ingest.flows.source import SourceConversation, no_files, place_of
+from ingest.flows.source import Contents, SourceConversation, no_files, place_of
 from ingest.flows.steps import Steps
 from ingest.ports import ObjectStore, StoredObject
+
+IsJudged = Callable[[SourceConversation, Contents], bool]
+"""Says whether these very files of a conversation were found valid before."""
+
+
+def never_judged(_: SourceConversation, __: Contents) -> bool:
+    """Know no files."""
+    return False
 
 
 class ConversationFiles:
     """The files of one conversation in one run; `faults` is what is wrong with them."""
 
     def __init__(
-        self, store: ObjectStore, evidence: Evidence, source: SourceConversation, steps: Steps
+        self,
+        store: ObjectStore,
+        evidence: Evidence,
+        source: SourceConversation,
+        steps: Steps,
+        is_judged: IsJudged = never_judged,
     ) -> None:
         self._store = store
         self._evidence = evidence
         self._source = source
         self._steps = steps
+        self._is_judged = is_judged
         self._contents: dict[FileKind, bytes] = {}
         self._hashes: dict[FileKind, str] = {}
         self._chosen: dict[FileKind, FileVersion] = {}
@@ -50,21 +65,28 @@ class ConversationFiles:
     async def read(self) -> bool:
         """Read and judge the source's files; return whether they are usable."""
         self._contents, faults = await self._steps.plain(Step.UPLOAD, self._source.read)
+        if not faults and self._is_judged(self._source, self._contents):
+            self._hash(self._contents)
+            return True
         parsed: dict[FileKind, Metadata | Transcription] = {}
         for kind, content in self._contents.items():
             model, found = parse_file(kind, content, place_of(self._source, kind))
             faults = [*faults, *found]
             if model is not None:
                 parsed[kind] = model
-                self._hashes[kind] = json_sha256(orjson.loads(content))
+        self._hash({kind: self._contents[kind] for kind in parsed})
         faults = [*faults, *self._cross_check(parsed, self._source.batch_date)]
-        self._steps.hashes.update(self._hashes)
         is_usable = not has_errors(faults) and bool(self._contents)
         if not self._contents and not has_errors(faults):
             faults.append(no_files(f"{self._source.batch_date}/{self._source.conversation_id}"))
         if not is_usable:
             self.faults += faults
         return is_usable
+
+    def _hash(self, contents: Contents) -> None:
+        for kind, content in contents.items():
+            self._hashes[kind] = json_sha256(orjson.loads(content))
+        self._steps.hashes.update(self._hashes)
 
     async def upload(self) -> None:
         """Have the bucket hold the source's files, and choose the version of each that counts."""

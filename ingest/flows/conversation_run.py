@@ -18,7 +18,7 @@ from ingest.domain.raw_records import RawRow, ci_conversation_row
 from ingest.errors import IngestError
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
-from ingest.flows.conversation_files import ConversationFiles
+from ingest.flows.conversation_files import ConversationFiles, IsJudged, never_judged
 from ingest.flows.effects import log_change
 from ingest.flows.evidence import Evidence, LandedState
 from ingest.flows.forgotten import FORGOTTEN_CODE
@@ -61,6 +61,7 @@ class Services:
     on_passed: Callable[[Step], None] = lambda _: None
     on_unanalysed: Callable[[str], None] = lambda _: None
     """Told the id of a conversation that CI holds now and that has no analysis yet."""
+    is_judged: IsJudged = never_judged
     in_bulk: frozenset[str] = frozenset()
     """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
@@ -80,7 +81,9 @@ class ConversationRun:
             source.batch_date,
         )
         self._passed: set[Step] = set()
-        self._files = ConversationFiles(services.store, evidence, source, self._steps)
+        self._files = ConversationFiles(
+            services.store, evidence, source, self._steps, services.is_judged
+        )
 
     async def run(self) -> ItemResult:
         """Return the result; errors of remote services and unforeseen ones become the item's

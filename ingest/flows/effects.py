@@ -6,7 +6,9 @@ Lines carry ids, counts and codes: never a word of a conversation. They go to th
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from contextlib import AbstractContextManager
 
 from opentelemetry import trace
 
@@ -14,7 +16,15 @@ from ingest.domain.outcome import Outcome
 from ingest.domain.raw_records import StepEvent
 
 LOGGER = logging.getLogger("ingest.effects")
-TRACER = trace.get_tracer("ingest")
+_TRACER = trace.get_tracer("ingest")
+_NO_SPAN = contextlib.nullcontext(trace.INVALID_SPAN)
+
+
+def span(name: str) -> AbstractContextManager[trace.Span]:
+    """Return the context of a span; where none are collected it is the same empty one."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return _NO_SPAN
+    return _TRACER.start_as_current_span(name)
 
 
 def log_step(event: StepEvent, run_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import AsyncIterator, Callable
 
 from ingest.domain.fault import Fault
@@ -12,9 +13,9 @@ from ingest.domain.validation import has_errors
 from ingest.errors import IngestError
 from ingest.flows.progress import Progress
 from ingest.flows.push_report import PushReport
-from ingest.flows.source import Source, SourceConversation
+from ingest.flows.source import Contents, Source, SourceConversation
 from ingest.flows.unexpected import unexpected
-from ingest.flows.validate import conversation_faults
+from ingest.flows.validate import faults_of
 
 CHUNK_SIZE = 500
 
@@ -36,6 +37,7 @@ class Intake:
         self._progress = progress
         self._is_stopped = is_stopped
         self._invalid: set[tuple[dt.date, str]] = set()
+        self._judged: set[int] = set()
 
     async def validate(self) -> int | None:
         """Report every fault of a source that is quick to read, and return how many
@@ -53,7 +55,7 @@ class Intake:
             if not self._shard.takes(entry.conversation_id):
                 continue
             count += 1
-            faults = await _faults(entry)
+            faults = await self._faults(entry)
             self._report.faults += faults
             if has_errors(faults):
                 self._invalid.add(_key(entry))
@@ -84,21 +86,37 @@ class Intake:
         if held:
             yield held
 
+    def is_judged(self, item: SourceConversation, contents: Contents) -> bool:
+        """Say whether `validate` has found these very files to be valid."""
+        return _fingerprint(item, contents) in self._judged
+
+    async def _faults(self, entry: SourceConversation) -> list[Fault]:
+        try:
+            contents, unreadable = await entry.read()
+            faults = faults_of(entry, contents, unreadable)
+        except IngestError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            found = unexpected(error)
+            place = f"{entry.batch_date}/{entry.conversation_id}"
+            return [Fault(place, "", "unexpected_error", found.message, found.hint)]
+        if not has_errors(faults):
+            self._judged.add(_fingerprint(entry, contents))
+        return faults
+
     def _refuse(self, fault: Fault) -> None:
         if self._shard.index == 0:
             self._report.faults.append(fault)
             self._report.count(ItemState.INVALID)
 
 
-async def _faults(entry: SourceConversation) -> list[Fault]:
-    try:
-        return await conversation_faults(entry)
-    except IngestError:
-        raise
-    except Exception as error:  # noqa: BLE001 - one conversation never ends the run
-        found = unexpected(error)
-        place = f"{entry.batch_date}/{entry.conversation_id}"
-        return [Fault(place, "", "unexpected_error", found.message, found.hint)]
+def _fingerprint(item: SourceConversation, contents: Contents) -> int:
+    """Return 64 bits of a hash, of which a hundred thousand are held in a few megabytes."""
+    hashing = hashlib.blake2b(f"{item.batch_date}/{item.conversation_id}".encode(), digest_size=8)
+    for kind, content in contents.items():
+        hashing.update(f"/{kind.value}/{len(content)}/".encode())
+        hashing.update(content)
+    return int.from_bytes(hashing.digest())
 
 
 def _key(item: SourceConversation) -> tuple[dt.date, str]:

@@ -25,7 +25,7 @@ from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.bulk import BulkBatch, analyse_in_bulk
 from ingest.flows.conversation_run import ConversationRun, Services
-from ingest.flows.effects import TRACER
+from ingest.flows.effects import span
 from ingest.flows.evidence import Evidence, EvidenceReader
 from ingest.flows.intake import CHUNK_SIZE, Intake
 from ingest.flows.landing import Landing
@@ -100,7 +100,7 @@ class Push:
         report.fail_batches(recovered.failures)
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
-        services = await self._services()
+        services = await self._services(intake)
         try:
             await self._run_all(services, intake, is_bulk=self._is_bulk(count))
         except RemoteError:
@@ -123,7 +123,7 @@ class Push:
                 await self._drain()
         await self._drain()
 
-    async def _services(self) -> Services:
+    async def _services(self, intake: Intake) -> Services:
         outside = self._outside
         profile = await annotator_profile(
             outside.insights,
@@ -148,6 +148,7 @@ class Push:
             until=self._options.until,
             land_now=self._settling.land_now,
             on_passed=self._settling.show_passed,
+            is_judged=intake.is_judged,
         )
 
     def _is_bulk(self, count: int | None) -> bool:
@@ -223,11 +224,11 @@ class Push:
         self, services: Services, evidence: Evidence, item: SourceConversation
     ) -> None:
         try:
-            with TRACER.start_as_current_span("conversation") as span:
-                span.set_attribute("conversation_id", item.conversation_id)
-                span.set_attribute("run_id", self._options.run_id)
+            with span("conversation") as told:
+                told.set_attribute("conversation_id", item.conversation_id)
+                told.set_attribute("run_id", self._options.run_id)
                 result = await ConversationRun(services, evidence, item).run()
-                span.set_attribute("state", result.state.value)
+                told.set_attribute("state", result.state.value)
             self._settling.take(result)
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
             await self._settling.flush_when_full()

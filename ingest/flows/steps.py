@@ -11,7 +11,7 @@ from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempted, Attempts
-from ingest.flows.effects import TRACER, log_step
+from ingest.flows.effects import log_step, span
 from ingest.ports import Clock
 
 
@@ -75,7 +75,7 @@ class Steps:
         """Return what a step that retries on its own gives, and add its event if that `is_told`."""
         started_at = self._clock.now()
         try:
-            with TRACER.start_as_current_span(step.value):
+            with span(step.value):
                 attempted = await action()
         except RemoteError as error:
             raise self._failed(step, started_at, error) from error

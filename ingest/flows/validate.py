@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.fault import Fault
 from ingest.domain.validation import check_conversation, has_errors, parse_file
-from ingest.flows.source import SourceConversation, no_files, place_of
+from ingest.flows.source import Contents, SourceConversation, no_files, place_of
 
 
-async def conversation_faults(entry: SourceConversation) -> list[Fault]:
-    """Return all faults of one conversation folder; one missing file is not judged here."""
-    contents, faults = await entry.read()
+def faults_of(
+    entry: SourceConversation, contents: Contents, unreadable: Sequence[Fault]
+) -> list[Fault]:
+    """Return all faults of one conversation folder: those of reading it, then of what was read.
+
+    One missing file is not judged here.
+    """
+    faults = list(unreadable)
     metadata: Metadata | None = None
     transcription: Transcription | None = None
     for kind, content in contents.items():
