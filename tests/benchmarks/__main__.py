@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ QUICK_ROUNDS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; return 0 when every goal is met."""
     chosen = _parser().parse_args(arguments)
+    # Whoever is measured keeps its byte code, as installed programs do.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     scale = Scale(chosen.scale)
     rounds = chosen.rounds or (QUICK_ROUNDS if scale is Scale.QUICK else DEFAULT_ROUNDS)
     wanted = [scenario for scenario in SCENARIOS if not chosen.only or scenario.name in chosen.only]
@@ -37,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(scale, rounds, Path(folder), peers, chosen.with_100k, _say)
         facts = facts_of(bench, dt.datetime.now(dt.UTC))
         results = []
-        for scenario in wanted:
-            _say(f"{scenario.title} …")
+        for number, scenario in enumerate(wanted, 1):
+            _say(f"{scenario.title} ({number} of {len(wanted)}) …")
             began = time.monotonic()
             results.append(ScenarioResult(scenario, list(scenario.run(bench))))
             _say(f"{scenario.title}: {time.monotonic() - began:.0f} s")

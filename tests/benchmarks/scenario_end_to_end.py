@@ -9,8 +9,8 @@ from tests.benchmarks.harness import Bench, Row, Scale, Scenario, growth_row
 
 SIZES = {
     Scale.QUICK: (5, 10, 20),
-    Scale.DEFAULT: (500, 1_000, 2_000),
-    Scale.FULL: (1_000, 3_000, 10_000),
+    Scale.DEFAULT: (1_000, 3_000, 10_000),
+    Scale.FULL: (2_500, 10_000, 40_000),
 }
 LARGEST = 100_000
 """Measured only on request (`--with-100k`): it takes an hour or more."""

@@ -39,7 +39,7 @@ Runner = Callable[[int], Usage]
 
 def run(bench: Bench) -> Iterator[Row]:
     """Yield the rows."""
-    count = bench.size(quick=40, default=1000, full=2000)
+    count = bench.size(quick=40, default=2000, full=5000)
     folder = bench.folder / "landing"
     folder.mkdir()
     payloads = {count // part: folder / f"payloads-{part}.jsonl" for part in GROWTH_PARTS}

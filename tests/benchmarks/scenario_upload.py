@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import urllib3
 
 from ingest.local.gcs_server import gcs_server_command
 from ingest.local.ports import is_free
+from ingest.settings import Settings
 from tests.benchmarks.harness import (
     Bench,
     Row,
@@ -41,7 +43,7 @@ Runner = Callable[[int], Usage]
 
 def run(bench: Bench) -> Iterator[Row]:
     """Yield the rows."""
-    count = bench.size(quick=20, default=1000, full=2000)
+    count = bench.size(quick=20, default=2000, full=5000)
     folder = bench.folder / "upload"
     sources = {count // part: folder / f"source-{part}" for part in GROWTH_PARTS}
     for size, source in sources.items():
@@ -49,9 +51,9 @@ def run(bench: Bench) -> Iterator[Row]:
     with running_stack(folder / "stack") as stack, _tls_server(folder) as tls_port:
         upload = _Upload(bench, stack, sources[count], tls_port)
         medians = paired(upload.variants(), bench.rounds, bench.say)
-        yield from _comparisons(count, medians)
+        yield from _comparisons(count, medians, statistics.median(upload.writing_sec))
         yield upload.second_push()
-        sizes = {size: upload.ours(source, f"grow-{size}") for size, source in sources.items()}
+        sizes = {size: upload.ours(source, f"grow_{size}") for size, source in sources.items()}
     yield growth_row("time of the push", {n: u.wall_sec for n, u in sizes.items()}, "s")
     yield growth_row("CPU of the push", {n: u.cpu_sec for n, u in sizes.items()}, "s")
 
@@ -63,7 +65,7 @@ def generate(folder: Path, count: int) -> None:
         path.unlink()
 
 
-def _comparisons(count: int, medians: Mapping[str, Usage]) -> Iterator[Row]:
+def _comparisons(count: int, medians: Mapping[str, Usage], writing_sec: float) -> Iterator[Row]:
     what = f"{count:,} conversations, {count * FILES_EACH:,} objects"
     ours = medians[OURS]
     peers = {name: u for name, u in medians.items() if name not in (OURS, CEILING)}
@@ -89,6 +91,19 @@ def _comparisons(count: int, medians: Mapping[str, Usage]) -> Iterator[Row]:
         f"≤ {NEAR_CEILING}",
         is_near,
     )
+    yield Row(
+        f"{what}: from the first object to the last",
+        f"{writing_sec:.2f} s",
+        f"{CEILING}: {medians[CEILING].wall_sec:.2f} s",
+        f"{writing_sec / medians[CEILING].wall_sec:.2f} of it",
+    )
+    quickest = peers[fastest].wall_sec / medians[CEILING].wall_sec
+    yield Row(
+        f"{what}: what a program that only writes could reach",
+        f"{CEILING}: {medians[CEILING].wall_sec:.2f} s",
+        f"{fastest}: {peers[fastest].wall_sec:.2f} s",
+        f"{quickest:.2f}x",
+    )
     for name, theirs in peers.items():
         if name != fastest:
             continue
@@ -109,11 +124,13 @@ class _Upload:
         self._source = source
         self._tls_port = tls_port
         self._file_count = sum(1 for _ in source.glob("*/*/*.json"))
+        self.writing_sec: list[float] = []
+        """From the first object to the last, of each run of the sidecar against the others."""
 
     def variants(self) -> dict[str, Runner]:
         """Return every program that this machine has, by name."""
         found: dict[str, Runner] = {
-            OURS: lambda number: self.ours(self._source, f"ours-{number}"),
+            OURS: self._ours,
             CEILING: self._bare,
             "google-cloud-storage loop": self._loop,
         }
@@ -125,9 +142,19 @@ class _Upload:
 
     def ours(self, source: Path, bucket: str) -> Usage:
         """Push into a new bucket, with new raw tables."""
-        environment = environment_of(self._stack.fresh(bucket.replace("-", "_")))
+        return self._pushed(source, self._stack.fresh(bucket))
+
+    def _ours(self, number: int) -> Usage:
+        settings = self._stack.fresh(f"ours_{number}")
+        usage = self._pushed(self._source, settings)
+        # The emulator makes generations of its clock, in microseconds.
+        made = [int(held) for held in _listing(settings.gcs_endpoint, settings.bucket).values()]
+        self.writing_sec.append((max(made) - min(made)) / 1e6)
+        return usage
+
+    def _pushed(self, source: Path, settings: Settings) -> Usage:
         command = [INGEST, "push", str(source), "--until", "upload"]
-        return run_command(command, environment)
+        return run_command(command, environment_of(settings))
 
     def second_push(self) -> Row:
         """Push what is there already: nothing may be written."""
@@ -281,6 +308,12 @@ SCENARIO = Scenario(
     "A new bucket on the same Cloud Storage emulator each time. The sidecar also validates and "
     "hashes every file, reads what is there, verifies each checksum and lands its facts in "
     "BigQuery, all within the time shown; the others only copy. gsutil speaks TLS alone, so it "
-    "gets a server of its own that does.",
+    "gets a server of its own that does. The ceiling is a load of the sidecar's own requests, made "
+    "beforehand, over as many connections: the emulator writes one object at a time and has the "
+    "disk confirm each twice, so that the ceiling itself is only some two times as fast as the "
+    "fastest of the others, and three times isn't to be had from this emulator. What the sidecar "
+    "takes beyond the ceiling is its start, the validation of everything before anything is sent, "
+    "the landing after the last object, and, between the first object and the last, the BigQuery "
+    "emulator's answers about what is there, which want the same cores.",
     run,
 )

@@ -1,4 +1,4 @@
-"""The server's ceiling: the same files over raw sockets, requests made before the clock starts.
+"""The server's ceiling: the sidecar's requests over raw sockets, made before the clock starts.
 
     python bare_http.py PORT BUCKET FOLDER THREADS
 
@@ -7,25 +7,39 @@ Nothing is parsed but each answer's status and length. Prints the seconds of the
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 port, bucket, folder, threads = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 
 
 def request(path: Path) -> bytes:
+    """Return what the sidecar sends for a file: one multipart upload of a new object."""
     content = path.read_bytes()
-    name = quote(str(path.relative_to(folder)), safe="")
-    head = (
-        f"POST /upload/storage/v1/b/{bucket}/o?uploadType=media&name={name} HTTP/1.1\r\n"
-        f"Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
+    resource = {
+        "name": str(path.relative_to(folder)),
+        "contentType": "application/json",
+        "metadata": {"content_sha256": hashlib.sha256(content).hexdigest()},
+    }
+    body = (
+        b"--part\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n"
+        + json.dumps(resource).encode()
+        + b"\r\n--part\r\ncontent-type: application/json\r\n\r\n"
+        + content
+        + b"\r\n--part--"
     )
-    return head.encode() + content
+    query = "uploadType=multipart&ifGenerationMatch=0"
+    head = (
+        f"POST /upload/storage/v1/b/{bucket}/o?{query} HTTP/1.1\r\n"
+        f"Host: 127.0.0.1:{port}\r\nContent-Type: multipart/related; boundary=part\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def send(requests: list[bytes]) -> None:
