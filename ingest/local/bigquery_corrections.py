@@ -15,7 +15,7 @@ from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
-from local_bigquery.jobs import query, runner
+from local_bigquery.jobs import load, query, runner
 from local_bigquery.sql.rules import partitions
 
 from ingest.local.bigquery_catalog_lookup import (
@@ -25,6 +25,7 @@ from ingest.local.bigquery_catalog_lookup import (
 )
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
+from ingest.local.bigquery_sources import paths, with_decompressed_sources
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 CREATE_TABLE_AS = "CREATE_TABLE_AS_SELECT"
@@ -50,7 +51,8 @@ def install() -> None:
     runner._handle = with_job_in_commits(runner._handle)
     results.materialise = with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
-    handlers["load"] = refuse_what_bigquery_refuses(handlers["load"])
+    load.paths = paths
+    handlers["load"] = with_decompressed_sources(refuse_what_bigquery_refuses(handlers["load"]))
 
 
 def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ with the table's. Source: BigQuery's documentation of load jobs and the error te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import duckdb
 from local_bigquery.catalog import names, tables
 from local_bigquery.engine import types
 from local_bigquery.errors import BigQueryError
-from local_bigquery.jobs.storage import literal, paths
+from local_bigquery.jobs.storage import literal
 from local_bigquery.models import JobConfigurationLoad, TableFieldSchema
 
-JSON_LINES = "NEWLINE_DELIMITED_JSON"
-Load = Callable[[duckdb.DuckDBPyConnection, JobConfigurationLoad, str | None], Any]
+from ingest.local.bigquery_sources import JSON_LINES, Load, paths
+
 Fields = Sequence[TableFieldSchema]
 
 

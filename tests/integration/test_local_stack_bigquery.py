@@ -113,7 +113,9 @@ def test_a_batch_of_gzipped_json_lands_once_under_its_job_id(
     with pytest.raises(exceptions.Conflict):
         warehouse.load(table, uri, job_id)
 
-    assert first.output_rows == 2
+    held = warehouse.bucket.get_blob(uri.split("/", 3)[3], timeout=TIMEOUT_SEC)
+    assert held is not None
+    assert (first.output_rows, first.input_files, first.input_file_bytes) == (2, 1, held.size)
     assert warehouse.rows(
         f"select matcher_id, json_value(payload, '$.groups[0].n') from `{table}` "
         "where _landed_at >= '2025-12-28' order by 1"
@@ -145,6 +147,17 @@ def test_one_bad_row_fails_the_whole_load(
     assert warehouse.rows(f"select count(*) from `{table}` where _landed_at > '2000-01-01'") == [
         (0,)
     ]
+
+
+def test_a_source_that_is_no_gzip_fails_the_load(warehouse: Warehouse, table: str) -> None:
+    blob = warehouse.bucket.blob(f"batches/test/{uuid.uuid4().hex}.json.gz")
+    blob.upload_from_string(json.dumps(MATCHER), timeout=TIMEOUT_SEC)
+    uri = f"gs://{warehouse.bucket.name}/{blob.name}"
+
+    with pytest.raises(exceptions.BadRequest, match="Error while reading data") as refused:
+        warehouse.load(table, uri)
+
+    assert blob.name in str(refused.value)
 
 
 def test_unknown_fields_are_dropped_where_the_job_asks_for_it(
