@@ -13,8 +13,8 @@ from output_checks import commands_with_json, output_name, spoiled, validator
 from push_command import REPOSITORY, Command, Ended
 from stack_fixture import Stack
 
-from ingest.cli._output_schemas import OUTPUTS
 from tests.fakes.folders import metadata, write
+from tests.output_schemas import OUTPUTS
 
 pytestmark = pytest.mark.stack
 DATE = "2026-08-03"

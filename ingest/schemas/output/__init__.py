@@ -1,1 +1,1 @@
-"""JSON Schemas of what commands print with `--json`; `ingest.cli._output_schemas` makes them."""
+"""JSON Schemas of what commands print with `--json`; `tests.output_schemas` makes them."""

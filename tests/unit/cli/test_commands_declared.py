@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import COMMANDS, app
 from ingest.cli._lazy import load_command
-from ingest.cli._output_schemas import FOLDER, OUTPUTS, text_of
+from tests.output_schemas import FOLDER, OUTPUTS, text_of
 
 _MOST_HELP_SEC = 0.15
 _BARE_SEC = 0.035
@@ -110,7 +110,7 @@ def _processor_sec(code: str) -> float:
 def test_the_published_schema_of_an_output_is_the_one_its_type_gives(name: str) -> None:
     published = (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
-    assert published == text_of(name), "run `python -m ingest.cli._output_schemas`"
+    assert published == text_of(name), "run `python -m tests.output_schemas`"
 
 
 def test_every_command_that_prints_json_has_a_published_schema() -> None:

@@ -1,6 +1,6 @@
 """JSON Schemas of `--json` outputs, made from the types that are printed.
 
-`python -m ingest.cli._output_schemas` writes them to `ingest/schemas/output/`.
+`python -m tests.output_schemas` writes them to `ingest/schemas/output/`.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ from ingest.flows.schema_diff import SchemaDiff
 from ingest.flows.verify import PLACES
 from ingest.local.stack_status import StackStatus
 from ingest.local.state import StackState
+from ingest.schemas import output
 from ingest.warehouse import TableDetails
 
-FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "output"
+FOLDER = Path(output.__file__).parent
 
 CiJson = Annotated[
     Mapping[str, Any],
@@ -187,5 +188,5 @@ def text_of(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for output in OUTPUTS:
-        (FOLDER / f"{output}.schema.json").write_text(text_of(output), encoding="utf-8")
+    for output_name in OUTPUTS:
+        (FOLDER / f"{output_name}.schema.json").write_text(text_of(output_name), encoding="utf-8")
