@@ -16,7 +16,7 @@ from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.jobs import load, query, runner
-from local_bigquery.sql.rules import partitions
+from local_bigquery.sql.rules import NODE_RULES, partitions
 
 from ingest.local.bigquery_catalog_lookup import (
     columns,
@@ -24,6 +24,7 @@ from ingest.local.bigquery_catalog_lookup import (
     with_lookup_of_one,
 )
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
+from ingest.local.bigquery_json_keys import faster_json_keys, register
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 from ingest.local.bigquery_sources import paths, with_decompressed_sources
 
@@ -53,6 +54,8 @@ def install() -> None:
     handlers: dict[str, Any] = runner.HANDLERS
     load.paths = paths
     handlers["load"] = with_decompressed_sources(refuse_what_bigquery_refuses(handlers["load"]))
+    NODE_RULES.append(faster_json_keys)
+    register(database.connection())
 
 
 def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
