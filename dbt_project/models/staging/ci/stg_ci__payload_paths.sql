@@ -7,84 +7,84 @@
         pre_hook="{{ delete_recounted_days() }}"
     )
 }}
-{# Every JSON path of the landed CI payloads, walked one level after another, and counted by day of landing. A
-   walk is costly and a recursion hides filters, so this is a table with the literal right at the source. Keys
-   of maps become `*`; the words of a segment aren't opened (a thousand a conversation, all alike). Whole days
-   are counted again from the watermark's day on. #}
+{# Every JSON path of the landed CI payloads, counted by day of landing. JSON_KEYS names all paths but no arrays and
+   types; a walk knows those and is costly, so one payload a day is walked for each name: in proto3's JSON a field is
+   repeated or it isn't. Keys of maps become `*`; the words of a segment aren't opened. Whole days are counted again. #}
 {%- set maps = 'labels|entities|intents|phraseMatchers|textSections' -%}
 with recursive
 
 source as (
     select
-        conversation_id,
+        payload_sha256,
         payload,
+        json_keys(payload, mode => 'lax recursive') as fields,
+        date(_landed_at) as landed_date,
         _landed_at
     from {{ source('coach_raw', 'ci_conversations') }}
     where _landed_at >= timestamp_trunc({{ landed_from() }}, day)
 ),
 
+counted as (
+    select
+        regexp_replace(field, r'(^|\.)({{ maps }})\.("[^"]*"|[^.]+)', r'\1\2.*') as name,
+        source.landed_date,
+        count(*) as occurrence_count,
+        min(source.payload_sha256) as payload_sha256,
+        min(source._landed_at) as first_landed_at,
+        max(source._landed_at) as landed_at
+    from source
+    cross join unnest(source.fields) as field
+    where field not like '%.words.%'
+    group by name, source.landed_date
+),
+
 nodes as (
     select
-        conversation_id,
+        landed_date,
+        payload_sha256,
         '' as path,
         'object' as json_type,
-        payload as value,
-        _landed_at
+        payload as value
     from source
+    where source.payload_sha256 in (select counted.payload_sha256 from counted)
     union all
     select
-        parent.conversation_id,
-        concat(
-            parent.path,
-            case
-                when parent.json_type = 'array' then '[]'
-                when regexp_contains(parent.path, r'(^|\.)({{ maps }})$') then '.*'
-                when parent.path = '' then child.name
-                else concat('.', child.name)
-            end
-        ) as path,
+        parent.landed_date,
+        parent.payload_sha256,
+        case
+            when parent.json_type = 'array' then concat(parent.path, '[]')
+            when regexp_contains(parent.path, r'(^|\.)({{ maps }})$') then concat(parent.path, '.*')
+            else trim(concat(parent.path, '.', child.name), '.')
+        end as path,
         json_type(child.value) as json_type,
-        child.value,
-        parent._landed_at
+        child.value
     from nodes as parent
-    cross join
-        unnest(if(
-            parent.json_type = 'array',
-            array(
-                select as struct
-                    '' as name,
-                    element as value
-                from unnest(json_query_array(if(parent.json_type = 'array', parent.value, null))) as element
-            ),
-            array(
-                select as struct
-                    member as name,
-                    parent.value[member] as value
-                from unnest(json_keys(parent.value, 1)) as member
-            )
-        )) as child
+    cross join unnest({{ json_members('parent.value', 'parent.json_type') }}) as child
     where parent.json_type in ('object', 'array') and not ends_with(parent.path, '.words')
 ),
 
-counted as (
+walked as (
     select
+        landed_date,
+        payload_sha256,
         path,
-        max(json_type) as json_type,
-        count(*) as occurrence_count,
-        count(distinct conversation_id) as conversation_count,
-        date(_landed_at) as landed_date,
-        min(_landed_at) as first_landed_at,
-        max(_landed_at) as landed_at
+        max(json_type) as json_type
     from nodes
-    where path != ''
-    group by path, date(_landed_at)
+    group by landed_date, payload_sha256, path
 ),
 
 keyed as (
     select
-        {{ surrogate_key(['path', 'landed_date']) }} as payload_path_id,
-        *
+        {{ surrogate_key(['coalesce(walked.path, counted.name)', 'counted.landed_date']) }} as payload_path_id,
+        coalesce(walked.path, counted.name) as path,
+        walked.json_type,
+        counted.* except (name, payload_sha256)
     from counted
+    left join walked
+        on
+            counted.landed_date = walked.landed_date
+            and counted.payload_sha256 = walked.payload_sha256
+            and counted.name = replace(walked.path, '[]', '')
 )
 
 select * from keyed
