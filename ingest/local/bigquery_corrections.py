@@ -16,16 +16,17 @@ from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.jobs import load, query, runner
-from local_bigquery.sql.rules import NODE_RULES, partitions
+from local_bigquery.sql.rules import NODE_RULES, STATEMENT_RULES, ddl, partitions
 
+from ingest.local import bigquery_json_keys, bigquery_unnest
 from ingest.local.bigquery_catalog_lookup import (
     columns,
     with_lookup_of_hidden_column,
     with_lookup_of_one,
 )
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
-from ingest.local.bigquery_json_keys import faster_json_keys, register
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
+from ingest.local.bigquery_partition_order import with_partitions_in_order
 from ingest.local.bigquery_sources import paths, with_decompressed_sources
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
@@ -54,8 +55,11 @@ def install() -> None:
     handlers: dict[str, Any] = runner.HANDLERS
     load.paths = paths
     handlers["load"] = with_decompressed_sources(refuse_what_bigquery_refuses(handlers["load"]))
-    NODE_RULES.append(faster_json_keys)
-    register(database.connection())
+    ddl.split = with_partitions_in_order(ddl.split)
+    NODE_RULES.append(bigquery_json_keys.faster_json_keys)
+    STATEMENT_RULES.insert(0, bigquery_unnest.elements_made_in_select)
+    for module in (bigquery_json_keys, bigquery_unnest):
+        module.register(database.connection())
 
 
 def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,8 @@ import duckdb
 import orjson
 from sqlglot import exp
 
-_CALL = "bq.main.json_keys"
+_CALLS = {"bq.main.json_keys": "bq.main.", "json_keys": ""}
+"""The calls: at first, and in a statement that the emulator has written out and read again."""
 _LAX, _LAX_LINES, _TOP = "_json_keys_lax_recursive", "_json_keys_lines", "_json_keys_of_object"
 _SPECIAL = r'[."\\\x00-\x1f]'
 _LAX_MACRO = f"""
@@ -37,16 +38,17 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
 
 def faster_json_keys(node: exp.Expression, _context: Any) -> exp.Expression:
     """Return the node, or what stands for it where it is JSON_KEYS(j, 1) or has the mode."""
-    if not (isinstance(node, exp.Anonymous) and node.name.lower() == _CALL):
+    if not (isinstance(node, exp.Anonymous) and node.name.lower() in _CALLS):
         return node
+    place = _CALLS[node.name.lower()]
     value, *options = node.expressions
     match options:
         case [exp.Literal(this="1")]:
-            return exp.Anonymous(this=f"bq.main.{_TOP}", expressions=[value])
+            return exp.Anonymous(this=f"{place}{_TOP}", expressions=[value])
         case [exp.Kwarg(this=name, expression=exp.Literal(this="lax recursive"))] if (
             name.name.lower() == "mode"
         ):
-            return exp.Anonymous(this=f"bq.main.{_LAX}", expressions=[value])
+            return exp.Anonymous(this=f"{place}{_LAX}", expressions=[value])
     return node
 
 

@@ -6,9 +6,11 @@ import json
 
 import duckdb
 import pytest
+import sqlglot
+from local_bigquery.sql.dialect import BigQueryDialect
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2
 
-from ingest.local.bigquery_json_keys import register
+from ingest.local.bigquery_json_keys import faster_json_keys, register
 from tests.warehouse.googlesql import GoogleSql
 
 SPECIAL = ("a.b", 'q"x', "b\\s", "n\nl", "\u0001", "a b", "a-b", "a:b", "[", "$", "é", "", "'")
@@ -49,6 +51,30 @@ def test_keys_are_those_of_googlesql(
         _evaluated(googlesql, text, "mode => 'lax recursive'"),
         _evaluated(googlesql, text, "1"),
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "run"),
+    [
+        ("json_keys(j, 1)", "bq.main._json_keys_of_object(j)"),
+        ("JSON_KEYS(j, mode => 'lax recursive')", "bq.main._json_keys_lax_recursive(j)"),
+        ("json_keys(j)", "bq.main.json_keys(j)"),
+        ("json_keys(j, 2)", "bq.main.json_keys(j, 2)"),
+        ("json_keys(j, mode => 'lax')", "bq.main.json_keys(j, mode => 'lax')"),
+        ("json_query(j, '$.a')", "JSON_QUERY(j, '$.a')"),
+    ],
+)
+def test_calls_are_rewritten_also_where_the_emulator_reads_its_own_text(
+    call: str, run: str
+) -> None:
+    parsed = sqlglot.parse_one(f"select {call}", dialect=BigQueryDialect)
+    written = parsed.sql(dialect=BigQueryDialect)
+    again = sqlglot.parse_one(written, dialect=BigQueryDialect)
+
+    assert [
+        tree.transform(faster_json_keys, None).sql(dialect=BigQueryDialect).replace("`", "")
+        for tree in (parsed, again)
+    ] == [f"SELECT {run}"] * 2
 
 
 def _evaluated(googlesql: GoogleSql, text: str, option: str) -> list[str]:
