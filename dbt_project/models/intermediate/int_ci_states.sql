@@ -13,9 +13,30 @@
 {%- set landed_from = landed_from() %}
 with
 
+turns as (
+    select
+        conversation_id,
+        payload_sha256,
+        turn_index,
+        max(greatest(1, cast(ceil(char_length(text) / 1000) as int64))) as billed_turn_count
+    from {{ ref('stg_ci__turns') }}
+    where landed_at >= {{ landed_from }}
+    group by conversation_id, payload_sha256, turn_index
+),
+
+billed as (
+    select
+        conversation_id,
+        payload_sha256,
+        sum(billed_turn_count) as billed_turn_count
+    from turns
+    group by conversation_id, payload_sha256
+),
+
 landed as (
     select
         conversations.*,
+        billed.billed_turn_count,
         if(
             summaries.payload_sha256 is null,
             null,
@@ -34,6 +55,10 @@ landed as (
             and conversations.payload_sha256 = summaries.payload_sha256
             and conversations.landed_at = summaries.landed_at
             and summaries.landed_at >= {{ landed_from }}
+    left join billed
+        on
+            conversations.conversation_id = billed.conversation_id
+            and conversations.payload_sha256 = billed.payload_sha256
     where conversations.landed_at >= {{ landed_from }}
 ),
 

@@ -11,12 +11,13 @@
 {# Looked for in the text with today's rules, not taken from CI's matches, so that a conversation whose
    analysis ran without the matcher isn't judged silent. Changed rules need a full refresh of this model. Few
    turns have a phrase's letters in its order; only those are looked through. #}
+{%- set landed = 'landed_at >= ' ~ landed_from() %}
 with
 
 agent_turns as (
     select *
     from {{ ref('ci_turns') }}
-    where landed_at >= {{ landed_from() }} and speaker != 'CUSTOMER'
+    where {{ landed }} and {{ batch_dates('batch_date', ref('ci_turns'), landed) }} and speaker != 'CUSTOMER'
 ),
 
 rules as (

@@ -8,12 +8,13 @@
     )
 }}
 {# Few conversations may have a summary, so the watermark may be old: typed states are read, no payloads. #}
+{%- set landed = 'landed_at >= ' ~ landed_from() %}
 with
 
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where landed_at >= {{ landed_from() }}
+    where {{ landed }}
 ),
 
 summaries as (
@@ -48,7 +49,7 @@ summaries as (
         on
             conversations.conversation_id = states.conversation_id
             and conversations.payload_sha256 = states.payload_sha256
-    where states.summary is not null
+    where states.summary is not null and {{ batch_dates('states.batch_date', ref('ci_conversations'), landed) }}
 )
 
 select * from summaries

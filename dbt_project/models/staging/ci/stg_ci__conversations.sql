@@ -6,7 +6,7 @@ source as (
         *,
         json_query(payload, '$.labels') as label_map,
         json_query(payload, '$.qualityMetadata.agentInfo[0]') as agent,
-        json_query_array(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments
+        json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments
     from {{ source('coach_raw', 'ci_conversations') }}
     where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
 ),
@@ -38,17 +38,13 @@ parsed as (
         _run_id as run_id,
         coalesce(safe_cast(json_value(payload, '$.turnCount') as int64), 0) as turn_count,
         (
-            select sum(greatest(1, cast(ceil(char_length(json_value(segment, '$.text')) / 1000) as int64)))
-            from unnest(json_query_array(payload, '$.transcript.transcriptSegments')) as segment
-        ) as billed_turn_count,
-        (
             select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.score') as float64), 0))
-            from unnest(sentiments) as sentiment
+            from unnest(json_query_array(sentiments)) as sentiment
             where json_value(sentiment, '$.channelTag') = '1'
         ) as customer_sentiment_score,
         (
             select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.magnitude') as float64), 0))
-            from unnest(sentiments) as sentiment
+            from unnest(json_query_array(sentiments)) as sentiment
             where json_value(sentiment, '$.channelTag') = '1'
         ) as customer_sentiment_magnitude,
         safe_cast(regexp_extract(json_value(payload, '$.duration'), r'^([0-9.]+)s$') as float64) as duration_sec,
