@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks [--scale quick|default|full] [--only NAME …] [--peers FOLDER]
 
-Exit code 1 when a goal is missed, and with `--only` the page isn't touched unless --out is given.
+Exit code 1 when a goal is missed. What was measured is written into the page scenario by scenario;
+the others keep their sections. At quick scale the page isn't touched unless --out is given.
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.harness import Bench, Row, Scale
-from tests.benchmarks.page import RESULTS, ScenarioResult, facts_of, page_text, verdict
+from tests.benchmarks.harness import Bench, Scale
+from tests.benchmarks.page import (
+    RESULTS,
+    ReadPage,
+    Section,
+    completed,
+    facts_of,
+    measured_now,
+    page_text,
+    read_page,
+    section_of,
+)
 from tests.benchmarks.scenarios import SCENARIOS
 
 DEFAULT_ROUNDS = 5
@@ -34,24 +45,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scale = Scale(chosen.scale)
     rounds = chosen.rounds or (QUICK_ROUNDS if scale is Scale.QUICK else DEFAULT_ROUNDS)
     wanted = [scenario for scenario in SCENARIOS if not chosen.only or scenario.name in chosen.only]
-    out = chosen.out or (RESULTS if not chosen.only and scale is not Scale.QUICK else None)
+    out = chosen.out or (None if scale is Scale.QUICK else RESULTS)
+    sections = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         peers = chosen.peers.absolute() if chosen.peers else None
-        bench = Bench(scale, rounds, Path(folder), peers, chosen.with_100k, _say)
-        facts = facts_of(bench, dt.datetime.now(dt.UTC))
-        results = []
+        bench = Bench(scale, rounds, Path(folder), peers, _say)
+        facts = facts_of(bench)
+        is_missed = False
         for number, scenario in enumerate(wanted, 1):
             _say(f"{scenario.title} ({number} of {len(wanted)}) …")
-            began = time.monotonic()
-            results.append(ScenarioResult(scenario, list(scenario.run(bench))))
+            began, measured = time.monotonic(), measured_now(bench, dt.datetime.now(dt.UTC))
+            rows = list(scenario.run(bench))
+            is_missed = is_missed or any(row.is_met is False for row in rows)
+            sections.append(section_of(scenario.name, rows, measured))
             _say(f"{scenario.title}: {time.monotonic() - began:.0f} s")
-    _print(results)
-    if out is not None:
-        command = "make bench" + ("" if scale is Scale.DEFAULT else f" SCALE={scale}")
-        out.write_text(page_text(results, facts, command, rounds), encoding="utf-8")
-        _say(f"written: {out}")
-    is_missed = any(row.is_met is False for result in results for row in result.rows)
+            _write(out, ReadPage(facts, sections), is_whole=len(wanted) == len(SCENARIOS))
+    _print(sections)
     return int(is_missed)
+
+
+def _write(out: Path | None, measured: ReadPage, *, is_whole: bool) -> None:
+    """Write what is measured by now; of a whole run only the end of it counts."""
+    if out is None or (is_whole and len(measured.sections) < len(SCENARIOS)):
+        return
+    kept = read_page(out.read_text(encoding="utf-8")) if out.exists() else ReadPage({}, [])
+    out.write_text(page_text(completed(kept, measured), SCENARIOS), encoding="utf-8")
+    _say(f"written: {out}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,21 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="default 5, or 2 at quick scale")
     parser.add_argument("--peers", type=Path, help="virtual environment with dlt and gsutil")
     parser.add_argument("--out", type=Path, help="page to write, default RESULTS.md")
-    parser.add_argument("--with-100k", action="store_true", help="a run of 100,000 too (an hour)")
     return parser
 
 
-def _print(results: Sequence[ScenarioResult]) -> None:
+def _print(sections: Sequence[Section]) -> None:
     table = Table("scenario", "what", "ours", "against", "ratio", "goal", "")
-    for result in results:
-        for row in result.rows:
-            table.add_row(result.scenario.name, *_cells(row))
+    for section in sections:
+        for row in section.rows:
+            table.add_row(section.name, *(cell.replace("*", "") for cell in row))
         table.add_section()
     Console(width=200).print(table)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    return row.what, row.ours, row.against, row.ratio, row.goal, verdict(row).replace("*", "")
 
 
 def _say(line: str) -> None:

