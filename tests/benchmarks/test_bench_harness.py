@@ -81,8 +81,8 @@ def test_paths_of_leaves_name_every_list_once() -> None:
 
 def test_figures_of_the_builds_are_read_from_what_they_print() -> None:
     printed = (
-        "  100,000 versions: full   20.0 s, +1 %    4.0 s\n"
-        "  200,000 versions: full   40.0 s, +1 %    4.4 s\n"
+        "  100,000 versions: full   20.0 s, +1,000    4.0 s\n"
+        "  200,000 versions: full   40.0 s, +1,000    4.4 s\n"
         "increment / full refresh: 20.0% (promised: at most 10 %)\n"
         "increment when the base doubles: +10.0% (promised: at most +20 %)\n"
     )
