@@ -17,7 +17,10 @@ with
 agent_turns as (
     select *
     from {{ ref('ci_turns') }}
-    where {{ landed }} and {{ batch_dates('batch_date', ref('ci_turns'), landed) }} and speaker != 'CUSTOMER'
+    where
+        {{ landed }}
+        and {{ batch_dates('batch_date', ref('ci_conversations'), landed) }}
+        and speaker != 'CUSTOMER'
 ),
 
 rules as (

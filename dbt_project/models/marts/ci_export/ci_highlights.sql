@@ -7,12 +7,13 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
+{%- set landed = 'landed_at >= ' ~ landed_from() %}
 with
 
 turns as (
     select *
     from {{ ref('ci_turns') }}
-    where landed_at >= {{ landed_from() }}
+    where {{ landed }} and {{ batch_dates('batch_date', ref('ci_conversations'), landed) }}
 ),
 
 annotations as (

@@ -9,7 +9,7 @@
 }}
 {# CI says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
    phrase (negated rules, or an unknown revision) keeps one row; a revision that lands late brings it back. #}
-{%- set changed = changed_conversations([ref('ci_turns'), ref('int_phrase_annotations')], landed_from()) %}
+{%- set changed = changed_conversations([ref('ci_conversations'), ref('int_phrase_annotations')], landed_from()) %}
 with
 
 changed as (
@@ -33,7 +33,7 @@ hits as (
             turns.conversation_id = annotations.conversation_id
             and turns.analysis_id = annotations.analysis_id
             and turns.turn_index = annotations.turn_index
-    where {{ batch_dates('turns.batch_date', ref('ci_turns'), 'conversation_id in (' ~ changed ~ ')') }}
+    where {{ batch_dates('turns.batch_date', ref('ci_conversations'), 'conversation_id in (' ~ changed ~ ')') }}
     {{ latest_by('hit_id', 'annotations.revision_id') }}
 ),
 
