@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-LONGEST_COMMAND_SEC = 1800.0
+LONGEST_COMMAND_SEC = 3600.0
 _SHOWN_CHARS = 2000
 _MEASURED = Path(__file__).with_name("measured.py")
 
