@@ -75,6 +75,7 @@ SCENARIO = Scenario(
     "End to end, no latency",
     "`ingest push` of generated conversations, single mode, every service on this machine and "
     "sharing its cores; one run a size, so these are figures and not ratios of pairs. Memory is "
-    "the sidecar's largest.",
+    "the sidecar's largest. Where time grows faster than the sidecar's CPU, the emulators of "
+    "the services and the disk below them are waited for.",
     run,
 )
