@@ -39,12 +39,12 @@ def _rewrite(select: exp.Select) -> None:
         return
     table, unnest = source.this, joins[0].this
     columns = _named_columns(table)
-    if columns is None or not _is_plain_unnest(joins[0]) or select.is_star:
+    alias = table.alias_or_name
+    if columns is None or not _is_plain_unnest(joins[0]) or _has_whole_rows(select, alias):
         return
     element, offset = _names(unnest)
-    if not element or {element, offset, _ELEMENTS} & columns:
+    if not element or {element.lower(), offset.lower(), _ELEMENTS} & columns:
         return
-    alias = table.alias_or_name
     with_elements = exp.select(
         exp.Column(this=exp.Star(), table=exp.to_identifier(alias)),
         exp.alias_(unnest.expressions[0].copy(), _ELEMENTS),
@@ -60,6 +60,14 @@ def _rewrite(select: exp.Select) -> None:
     rows = exp.select(*made).from_(with_elements.subquery("rows_with_array"))
     source.set("this", rows.subquery(alias))
     select.set("joins", joins[1:])
+
+
+def _has_whole_rows(select: exp.Select, alias: str) -> bool:
+    """Tell whether the query asks for all columns, or for a row of the table as one value: either
+    would have the element in it."""
+    stars = (star for star in select.find_all(exp.Star) if not isinstance(star.parent, exp.Count))
+    names = (each for each in select.find_all(exp.Column) if not each.table)
+    return any(stars) or any(each.name.lower() == alias.lower() for each in names)
 
 
 def _is_plain_unnest(join: exp.Join) -> bool:
@@ -85,15 +93,17 @@ def _names(unnest: exp.Unnest) -> tuple[str, str]:
 
 
 def _named_columns(table: exp.Table) -> set[str] | None:
-    """Return the columns of a table that the same statement defines; None where it says `*`."""
-    if table.db:
+    """Return the columns, in lower case, of a table that the same statement defines; None where
+    they aren't all named in it."""
+    if table.db or table.args.get("pivots"):
         return None
     scope = table.parent
     while scope is not None:
         for cte in scope.args["with_"].expressions if scope.args.get("with_") else ():
-            if cte.alias == table.name and isinstance(cte.this, exp.Select):
-                names = [each.alias_or_name for each in cte.this.expressions]
-                is_whole = all(names) and "*" not in names
+            if cte.alias.lower() == table.name.lower():
+                is_select = isinstance(cte.this, exp.Select) and not cte.args["alias"].columns
+                names = [each.alias_or_name.lower() for each in cte.this.selects]
+                is_whole = is_select and all(names) and "*" not in names
                 return set(names) if is_whole else None
         scope = scope.parent
     return None

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks [--scale quick|default|full] [--only NAME …] [--peers FOLDER]
 
-Exit code 1 when a goal is missed. What was measured is written into the page scenario by scenario;
-the others keep their sections. At quick scale the page isn't touched unless --out is given.
+Exit code 1 when a goal is missed. A whole run makes the page new at its end; with `--only` each
+scenario's section is replaced when it is measured, which another machine or other versions than
+the page's are refused. At quick scale the page isn't touched unless --out is given.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Table
 from tests.benchmarks.harness import Bench, Scale
 from tests.benchmarks.page import (
     RESULTS,
+    OtherMachineError,
     ReadPage,
     Section,
     completed,
@@ -46,11 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds = chosen.rounds or (QUICK_ROUNDS if scale is Scale.QUICK else DEFAULT_ROUNDS)
     wanted = [scenario for scenario in SCENARIOS if not chosen.only or scenario.name in chosen.only]
     out = chosen.out or (None if scale is Scale.QUICK else RESULTS)
-    sections = []
+    sections: list[Section] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         peers = chosen.peers.absolute() if chosen.peers else None
         bench = Bench(scale, rounds, Path(folder), peers, _say)
         facts = facts_of(bench)
+        try:
+            completed(_kept(out), ReadPage(facts, [Section(each.name, "", []) for each in wanted]))
+        except OtherMachineError as error:
+            raise SystemExit(f"{error}; measure all (make bench), or give --out") from error
         is_missed = False
         for number, scenario in enumerate(wanted, 1):
             _say(f"{scenario.title} ({number} of {len(wanted)}) …")
@@ -68,9 +74,13 @@ def _write(out: Path | None, measured: ReadPage, *, is_whole: bool) -> None:
     """Write what is measured by now; of a whole run only the end of it counts."""
     if out is None or (is_whole and len(measured.sections) < len(SCENARIOS)):
         return
-    kept = read_page(out.read_text(encoding="utf-8")) if out.exists() else ReadPage({}, [])
-    out.write_text(page_text(completed(kept, measured), SCENARIOS), encoding="utf-8")
+    out.write_text(page_text(completed(_kept(out), measured), SCENARIOS), encoding="utf-8")
     _say(f"written: {out}")
+
+
+def _kept(out: Path | None) -> ReadPage:
+    is_there = out is not None and out.exists()
+    return read_page(out.read_text(encoding="utf-8")) if is_there else ReadPage({}, [])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -107,6 +107,17 @@ def test_the_runner_measures_and_writes_its_page(tmp_path: Path) -> None:
     assert "ingest --help" in [row[0] for row in page.sections[0].rows]
 
 
+def test_a_page_of_another_machine_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "page.md"
+    kept = ReadPage({"machine": "another"}, [Section("dbt", NOW, [["a"] * 6])])
+    out.write_text(page_text(kept, SCENARIOS), encoding="utf-8")
+
+    with pytest.raises(SystemExit, match=r"another machine.*dbt.*make bench"):
+        main(["--scale", "full", "--only", "startup", "--out", str(out)])
+
+    assert read_page(out.read_text(encoding="utf-8")) == kept
+
+
 @pytest.mark.stack
 def test_what_is_compared_still_runs(tmp_path: Path) -> None:
     landing = next(scenario for scenario in SCENARIOS if scenario.name == "landing")

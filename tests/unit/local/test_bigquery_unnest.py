@@ -29,6 +29,11 @@ LEFT_ALONE = [
     f"{SOURCE} select * from t cross join unnest(t.words) as word",
     "select r.id, word from landed_rows as r cross join unnest(r.words) as word",
     f"{SOURCE} select t.id, words from t cross join unnest(t.words) as words",
+    f"{SOURCE} select t.id, WORDS from t cross join unnest(t.words) as WORDS",
+    f"{SOURCE} select to_json_string(t) as line, word from t cross join unnest(t.words) as word",
+    f"{SOURCE} select struct(t.*) as line, word from t cross join unnest(t.words) as word",
+    "with t as (select id, words from landed_rows union all select 1, ['a'])"
+    " select t.id, word from t cross join unnest(t.words) as word",
     f"{SOURCE} select t.id, word from t left join unnest(t.words) as word",
     "with t as (select * from landed_rows) select t.id, w from t cross join unnest(t.words) as w",
     f"{SOURCE} select t.id, n from t cross join unnest([1, 2]) as n",
