@@ -19,7 +19,7 @@ agent_turns as (
     from {{ ref('ci_turns') }}
     where
         {{ landed }}
-        and {{ batch_dates('batch_date', ref('ci_conversations'), landed) }}
+        and {{ date_range('batch_date', ref('ci_conversations'), landed) }}
         and speaker != 'CUSTOMER'
 ),
 

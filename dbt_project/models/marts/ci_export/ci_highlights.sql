@@ -13,7 +13,7 @@ with
 turns as (
     select *
     from {{ ref('ci_turns') }}
-    where {{ landed }} and {{ batch_dates('batch_date', ref('ci_conversations'), landed) }}
+    where {{ landed }} and {{ date_range('batch_date', ref('ci_conversations'), landed) }}
 ),
 
 annotations as (
@@ -27,7 +27,9 @@ annotations as (
         annotation.end_word_index
     from {{ ref('int_analysis_findings') }} as findings
     cross join unnest(findings.turn_annotations) as annotation
-    where annotation.annotation_type = 'intent'
+    where
+        annotation.annotation_type = 'intent'
+        and {{ date_range('findings.analysed_date', ref('ci_conversations'), landed, 'date(analysed_at)') }}
 ),
 
 highlights as (

@@ -9,12 +9,10 @@
 }}
 {# CI says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
    phrase (negated rules, or an unknown revision) keeps one row; a revision that lands late brings it back. #}
-{%- set changed = changed_conversations([ref('ci_conversations'), ref('int_phrase_annotations')], landed_from()) %}
+{%- set landed = landed_from() %}
+{%- set late = [ref('int_phrase_annotations')] if any_landed(ref('int_matcher_revisions'), landed) else [] %}
+{%- set is_changed = 'conversation_id in (' ~ changed_conversations([ref('ci_conversations')] + late, landed) ~ ')' %}
 with
-
-changed as (
-    {{ changed }}
-),
 
 hits as (
     select
@@ -26,14 +24,15 @@ hits as (
         annotations.phrase_matcher,
         greatest(turns.landed_at, annotations.landed_at) as landed_at
     from {{ ref('ci_turns') }} as turns
-    inner join changed
-        on turns.conversation_id = changed.conversation_id
     inner join {{ ref('int_phrase_annotations') }} as annotations
         on
             turns.conversation_id = annotations.conversation_id
             and turns.analysis_id = annotations.analysis_id
             and turns.turn_index = annotations.turn_index
-    where {{ batch_dates('turns.batch_date', ref('ci_conversations'), 'conversation_id in (' ~ changed ~ ')') }}
+    where
+        turns.{{ is_changed }}
+        and {{ date_range('turns.batch_date', ref('ci_conversations'), is_changed) }}
+        and {{ date_range('annotations.analysed_date', ref('ci_conversations'), is_changed, 'date(analysed_at)') }}
     {{ latest_by('hit_id', 'annotations.revision_id') }}
 ),
 

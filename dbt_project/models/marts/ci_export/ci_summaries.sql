@@ -49,7 +49,7 @@ summaries as (
         on
             conversations.conversation_id = states.conversation_id
             and conversations.payload_sha256 = states.payload_sha256
-    where states.summary is not null and {{ batch_dates('states.batch_date', ref('ci_conversations'), landed) }}
+    where states.summary is not null and {{ date_range('states.batch_date', ref('ci_conversations'), landed) }}
 )
 
 select * from summaries

@@ -1,12 +1,12 @@
-{# A literal range for `column`, the partition column of the table that is read: the batch dates in `relation` of the
-   rows that match `condition`. A filter on when rows landed prunes no table above raw; this one does. #}
-{% macro batch_dates(column, relation, condition) -%}
+{# A literal range for `column`, the partition column of the table that is read: the dates (`date`, an expression) in
+   `relation` of the rows that match `condition`. A filter on when rows landed prunes no table above raw; this does. #}
+{% macro date_range(column, relation, condition, date='batch_date') -%}
     {%- set dates = namespace(first='2020-01-01', last='2099-12-31') -%}
     {%- if execute and not var('offline_compile', '') and is_incremental() -%}
         {%- set query -%}
             select
-                format_date('%F', min(batch_date)) as first_date,
-                format_date('%F', max(batch_date)) as last_date
+                format_date('%F', min({{ date }})) as first_date,
+                format_date('%F', max({{ date }})) as last_date
             from {{ relation }}
             where {{ condition }}
         {%- endset -%}
