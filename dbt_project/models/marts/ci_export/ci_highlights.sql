@@ -7,13 +7,16 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
+{# Highlights may be rare and the watermark old with them: only days of analyses that have some are read. #}
 {%- set landed = 'landed_at >= ' ~ landed_from() %}
+{%- set highlighted = '(select conversation_id from ' ~ ref('int_analysis_findings') ~ ' where highlight_count > 0)' %}
+{%- set is_changed = landed ~ ' and conversation_id in ' ~ highlighted %}
 with
 
 turns as (
     select *
     from {{ ref('ci_turns') }}
-    where {{ landed }} and {{ date_range('batch_date', ref('ci_conversations'), landed) }}
+    where {{ landed }} and {{ date_range('batch_date', ref('ci_conversations'), is_changed) }}
 ),
 
 annotations as (
@@ -29,7 +32,7 @@ annotations as (
     cross join unnest(findings.turn_annotations) as annotation
     where
         annotation.annotation_type = 'intent'
-        and {{ date_range('findings.analysed_date', ref('ci_conversations'), landed, 'date(analysed_at)') }}
+        and {{ date_range('findings.analysed_date', ref('ci_conversations'), is_changed, 'date(analysed_at)') }}
 ),
 
 highlights as (
