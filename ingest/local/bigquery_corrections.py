@@ -16,6 +16,7 @@ from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.jobs import load, query, runner
+from local_bigquery.sql import script
 from local_bigquery.sql.rules import NODE_RULES, STATEMENT_RULES, ddl, partitions
 
 from ingest.local import bigquery_json_keys, bigquery_unnest
@@ -27,6 +28,7 @@ from ingest.local.bigquery_catalog_lookup import (
 from ingest.local.bigquery_interrupted_jobs import with_job_in_commits, with_marked_commit
 from ingest.local.bigquery_load_rules import refuse_what_bigquery_refuses
 from ingest.local.bigquery_partition_order import with_partitions_in_order
+from ingest.local.bigquery_recursive_with import with_recursion_at_the_top
 from ingest.local.bigquery_sources import paths, with_decompressed_sources
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
@@ -47,6 +49,7 @@ def install() -> None:
     database.objects = with_lookup_of_one(database.objects)
     tables.columns = tabledata.columns = columns
     partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
+    script.parse = with_recursion_at_the_top(script.parse)
     query.execute = with_destination_of_ctas(query.execute)
     jobs_api.results = without_rows_of_ctas(jobs_api.results)
     runner.submit = with_checked_job_id(runner.submit)

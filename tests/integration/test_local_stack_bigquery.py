@@ -257,3 +257,20 @@ def test_create_table_as_names_the_table_and_has_no_rows(warehouse: Warehouse) -
 
     assert (f"{job.destination}", rows) == (name, [])
     assert warehouse.rows(f"select a from `{name}`") == [(1,)]
+
+
+def test_recursion_is_taken_at_the_top_of_a_statement_and_refused_inside(
+    warehouse: Warehouse,
+) -> None:
+    counted = "with recursive c as (select 1 as n union all select n + 1 from c where n < 3)"
+    query, name = f"{counted} select n from c", f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    merge = f"merge into `{name}` as t using ({query}) as s on t.n = s.n"
+
+    warehouse.rows(f"create table `{name}` as ({query})")
+    for inside in (f"select * from ({query})", f"{merge} when matched then delete"):
+        with pytest.raises(exceptions.BadRequest, match="WITH RECURSIVE is only allowed at") as at:
+            warehouse.rows(inside)
+        assert at.value.errors[0]["reason"] == "invalidQuery"
+
+    assert warehouse.rows(f"select n from `{name}` order by n") == [(1,), (2,), (3,)]
+    warehouse.client.delete_table(name, timeout=TIMEOUT_SEC)
