@@ -9,9 +9,10 @@
 }}
 {# Every JSON path of the landed CI payloads, counted by day of landing. JSON_KEYS names all paths but no arrays and
    types; a walk knows those and is costly, so one payload a day is walked for each name: in proto3's JSON a field is
-   repeated or it isn't. Keys of maps become `*`; the words of a segment aren't opened. Whole days are counted again. #}
+   repeated or it isn't. What lies deeper than the walk goes keeps the name that JSON_KEYS gave it, without a type.
+   Keys of maps become `*`; the words of a segment aren't opened. Whole days are counted again. #}
 {%- set maps = 'labels|entities|intents|phraseMatchers|textSections' -%}
-with recursive
+with
 
 source as (
     select
@@ -38,7 +39,7 @@ counted as (
     group by name, source.landed_date
 ),
 
-nodes as (
+level_0 as (
     select
         landed_date,
         payload_sha256,
@@ -47,21 +48,9 @@ nodes as (
         payload as value
     from source
     where source.payload_sha256 in (select counted.payload_sha256 from counted)
-    union all
-    select
-        parent.landed_date,
-        parent.payload_sha256,
-        case
-            when parent.json_type = 'array' then concat(parent.path, '[]')
-            when regexp_contains(parent.path, r'(^|\.)({{ maps }})$') then concat(parent.path, '.*')
-            else trim(concat(parent.path, '.', child.name), '.')
-        end as path,
-        json_type(child.value) as json_type,
-        child.value
-    from nodes as parent
-    cross join unnest({{ json_members('parent.value', 'parent.json_type') }}) as child
-    where parent.json_type in ('object', 'array') and not ends_with(parent.path, '.words')
 ),
+
+{{ json_levels(maps) }},
 
 walked as (
     select
