@@ -25,6 +25,7 @@ from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options_pb2
 from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2
 
 from tests.warehouse.outer_joins import loose_outer_joins
+from tests.warehouse.recursive_withs import inner_recursive_withs
 
 FEATURES_FILE = Path(__file__).with_name("googlesql_features.txt")
 NOT_IN_BIGQUERY = (
@@ -38,6 +39,8 @@ STATEMENTS = (
     "RESOLVED_CREATE_SCHEMA_STMT",
     "RESOLVED_CREATE_TABLE_AS_SELECT_STMT",
     "RESOLVED_CREATE_VIEW_STMT",
+    "RESOLVED_INSERT_STMT",
+    "RESOLVED_EXPORT_DATA_STMT",
     "RESOLVED_MERGE_STMT",
     "RESOLVED_DELETE_STMT",
 )
@@ -137,6 +140,8 @@ class GoogleSql:
             raise SqlError(str(error)) from error
         if loose_outer_joins(response.resolved_statement):
             raise SqlError("an outer join without an equality of fields from both sides")
+        if inner_recursive_withs(response.resolved_statement):
+            raise SqlError("WITH RECURSIVE that isn't at the top level of the statement")
         return response.resolved_statement
 
     def _catalog(self, sql: str) -> Any:

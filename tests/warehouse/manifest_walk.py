@@ -49,7 +49,7 @@ def walk(full: dict[str, Any], incremental: dict[str, Any], root: Path) -> Walk:
     for model in _models_in_order(full):
         _judge_model(sql, result, model, incremental["nodes"][model["unique_id"]])
     for test in _nodes(full, "test"):
-        _attempt(result, test["unique_id"], lambda t=test: sql.columns_of(t["compiled_code"]))
+        _attempt(result, test["unique_id"], lambda t=test: sql.columns_of(_counted_by_dbt(t)))
     return result
 
 
@@ -120,6 +120,10 @@ def _ddl(model: dict[str, Any], columns: list[Column]) -> str:
     if config.get("cluster_by"):
         clauses += f"cluster by {', '.join(config['cluster_by'])} "
     return f"create or replace table {relation} {clauses}as ({model['compiled_code']})"
+
+
+def _counted_by_dbt(test: dict[str, Any]) -> str:
+    return f"select * from (\n{test['compiled_code']}\n) as dbt_internal_test"
 
 
 def _merge(model: dict[str, Any], columns: list[Column]) -> str:

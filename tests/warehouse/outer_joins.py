@@ -16,7 +16,7 @@ _INNER = resolved_ast_enums_pb2.ResolvedJoinScanEnums.INNER
 
 def loose_outer_joins(statement: Any) -> int:
     """Return how many outer joins of a resolved statement have no equality of both sides."""
-    joins = (m for m in _messages(statement) if m.DESCRIPTOR.name == "ResolvedJoinScanProto")
+    joins = (m for m in messages(statement) if m.DESCRIPTOR.name == "ResolvedJoinScanProto")
     return sum(1 for join in joins if join.join_type != _INNER and not _is_tied(join))
 
 
@@ -53,18 +53,19 @@ def _outputs(scan: Any) -> set[int]:
 def _columns_read(expression: Any) -> set[int]:
     return {
         m.column.column_id
-        for m in _messages(expression)
+        for m in messages(expression)
         if m.DESCRIPTOR.name == "ResolvedColumnRefProto"
     }
 
 
-def _messages(message: Any) -> Iterator[Any]:
+def messages(message: Any) -> Iterator[Any]:
+    """Yield a protobuf message and all that lie in it."""
     yield message
     for description, value in message.ListFields():
         if description.message_type is None:
             continue
         if description.is_repeated:
             for element in value:
-                yield from _messages(element)
+                yield from messages(element)
         else:
-            yield from _messages(value)
+            yield from messages(value)

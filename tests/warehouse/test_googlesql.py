@@ -14,6 +14,9 @@ from tests.warehouse.manifest_walk import walk
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
 _ROWS = "(select 'a' as a, 1 as b)"
 _JOINED = f"from {_ROWS} as x {{}} join {_ROWS} as y on"
+_COUNTED = (
+    "with recursive c as (select 1 as n union all select n + 1 from c where n < 3) select n from c"
+)
 FAULTS = {
     "unknown column": "select no_such_column from (select 1 as a)",
     "types of case branches": "select case when true then 1 else 'a' end as a",
@@ -35,6 +38,10 @@ FAULTS = {
     "left join in a subquery": (
         f"select (select count(*) {_JOINED.format('left')} x.b > y.b) as n from unnest([1])"
     ),
+    "recursion in a subquery": f"select n from ({_COUNTED})",
+    "recursion in a cte": f"with numbers as ({_COUNTED}) select n from numbers",
+    "recursion in an expression": f"select array({_COUNTED}) as numbers",
+    "recursion in a part of a union": f"({_COUNTED}) union all select 9",
     "table that is not there": "select 1 as a from `p`.`d`.`t`",
 }
 
@@ -106,6 +113,41 @@ def test_the_analyzer_takes_an_outer_join_with_an_equality(
         analyzer.columns_of(f"select x.a {_JOINED.format(kind)} {condition}")
     analyzer.columns_of(f"select x.a {_JOINED.format('inner')} starts_with(x.a, y.a)")
     analyzer.columns_of(f"select a from {_ROWS} left join {_ROWS} using (a)")
+
+
+@pytest.mark.parametrize(
+    ("before", "is_taken"),
+    [
+        ("", True),
+        ("create or replace table `p`.`d`.`t` as ", True),
+        ("create or replace view `p`.`d`.`t` as ", True),
+        ("insert into `p`.`d`.`numbers` ", True),
+        ("export data options(uri = 'gs://b/*.csv', format = 'csv') as ", True),
+        ("create or replace table `p`.`d`.`t` as select n from ", False),
+        ("create or replace view `p`.`d`.`t` as select n from ", False),
+        ("delete from `p`.`d`.`numbers` where n in ", False),
+    ],
+)
+def test_the_analyzer_takes_recursion_at_the_top_of_a_statement_alone(
+    analyzer: GoogleSql, before: str, is_taken: bool
+) -> None:
+    analyzer.add_table(("p", "d", "numbers"), analyzer.types_of({"n": "int64"}))
+
+    if is_taken:
+        analyzer.check(f"{before}({_COUNTED})")
+    else:
+        with pytest.raises(SqlError, match="WITH RECURSIVE"):
+            analyzer.check(f"{before}({_COUNTED})")
+
+
+def test_the_analyzer_refuses_recursion_in_what_a_merge_reads(analyzer: GoogleSql) -> None:
+    analyzer.add_table(("p", "d", "numbers"), analyzer.types_of({"n": "int64"}))
+
+    with pytest.raises(SqlError, match="WITH RECURSIVE"):
+        analyzer.check(
+            f"merge into `p`.`d`.`numbers` as t using ({_COUNTED}) as s on t.n = s.n "
+            "when not matched then insert (n) values (n)"
+        )
 
 
 def test_the_analyzer_takes_what_the_project_uses(analyzer: GoogleSql) -> None:
