@@ -20,13 +20,14 @@ def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> D
 
 @pytest.fixture(scope="module")
 def sent(warehouse: Warehouse, project: DbtProject) -> tuple[list[str], list[str]]:
-    """Return what a first build sent, and what the next build sent after the story went on."""
+    """Return what a first build sent, its unit tests and data tests included, and what the next
+    run sent after the story went on."""
     create_raw_tables(warehouse.client)
     first, second, third = batches()
     land(warehouse.client, first)
     project.run("seed")
     with recording() as at_first:
-        project.run("run")
+        project.run("build", "--exclude", "resource_type:seed")
     land(warehouse.client, second.extend(third))
     for statement in ERASURE:
         warehouse.rows(statement)
@@ -47,6 +48,8 @@ def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]
     at_first, again = ("\n".join(statements) for statements in sent)
 
     assert "primary key" in at_first
+    assert "dbt_internal_unit_test_actual" in at_first
+    assert "dbt_internal_test" in at_first
     assert "merge into" in again
     assert "as stale_count" in again
     assert "as landed_from" in again
