@@ -15,6 +15,23 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Events of conversations that were forgotten after the event landed, save those of forgetting: by them a
+   conversation is known as forgotten, so this asks the model itself, and at its first build too. #}
+{% macro delete_forgotten_events() -%}
+    delete from {{ this }} as mart
+    where
+        mart.step != 'forget'
+        and exists (
+            select 1
+            from {{ this }} as forgotten
+            where
+                forgotten.conversation_id = mart.conversation_id
+                and forgotten.step = 'forget'
+                and forgotten.outcome = 'succeeded'
+                and mart.landed_at <= greatest(forgotten.ended_at, forgotten.landed_at)
+        )
+{%- endmacro %}
+
 {# Rows read from a state of the CI conversation that is no longer its current one. #}
 {% macro delete_superseded() -%}
     {%- set current_states = ref('ci_conversations') -%}

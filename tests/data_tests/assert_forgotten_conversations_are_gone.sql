@@ -1,5 +1,5 @@
 {# Law: nothing that landed before a conversation was forgotten is left of it in any table above raw.
-   It is the promise made to the person; a row left behind breaks it. #}
+   It is the promise made to the person; a row left behind breaks it. Events of forgetting say that it was kept. #}
 with
 
 kept as (
@@ -14,6 +14,12 @@ kept as (
         from {{ ref(table) }}
         union all
     {% endfor %}
+    select
+        conversation_id,
+        landed_at
+    from {{ ref('int_pipeline_events') }}
+    where step != 'forget'
+    union all
     select
         conversation_id,
         landed_at

@@ -1,6 +1,7 @@
 {# Law: in the order of events a version only comes further. Once an analysis of it has landed it is analysed,
    whatever fails later; once CI holds it, it is submitted; it stands as failed if and only if its last event
    failed. Content that returns starts again: what landed before its return needn't count.
+   Events are asked as they landed, so that one which no build has merged is missed here.
    Work lists and costs depend on it; a version that fell back would be analysed, and billed, again. #}
 with
 

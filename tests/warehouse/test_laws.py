@@ -36,6 +36,12 @@ select * replace ('c-forget' as conversation_id)
 from laws.ci_summaries
 where conversation_id = 'c-plain'
 """
+FORGOTTEN_EVENT = """
+insert into laws_staging.int_pipeline_events
+select * replace ('c-forget' as conversation_id)
+from laws_staging.int_pipeline_events
+where conversation_id = 'c-plain'
+"""
 BREACHES = {
     "a conversation that isn't registered": (
         "analysed_conversations_are_registered",
@@ -76,6 +82,11 @@ BREACHES = {
         "forgotten_conversations_are_gone",
         "laws.ci_summaries",
         SECOND_FORGOTTEN,
+    ),
+    "an event of someone forgotten": (
+        "forgotten_conversations_are_gone",
+        "laws_staging.int_pipeline_events",
+        FORGOTTEN_EVENT,
     ),
     "a phrase that is lost": (
         "hits_without_a_phrase_are_explained",
@@ -253,11 +264,11 @@ def test_a_breach_is_found_by_its_law_alone(laws: Laws, breach: str) -> None:
         assert laws.broken(table) == {law}
 
 
-def test_a_state_and_a_file_that_landed_twice_at_once_break_the_keys_of_staging(laws: Laws) -> None:
+def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> None:
     broken = laws.broken_keys()
     now = dt.datetime.now(dt.UTC).isoformat()
 
-    for table in ("ci_conversations", "conversation_files"):
+    for table in ("ci_conversations", "conversation_files", "pipeline_events"):
         landed = f"""
             insert into coach_raw.{table}
             select landed.* replace (timestamp '{now}' as _landed_at)
@@ -274,6 +285,7 @@ def test_a_state_and_a_file_that_landed_twice_at_once_break_the_keys_of_staging(
         "stg_ci__summaries",
         "stg_ci__turns",
         "stg_files__conversation_files",
+        "stg_pipeline__events",
     }
 
 

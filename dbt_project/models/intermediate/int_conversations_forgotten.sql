@@ -7,7 +7,7 @@ events as (
         conversation_id,
         ended_at,
         landed_at
-    from {{ ref('stg_pipeline__events') }}
+    from {{ ref('int_pipeline_events') }}
     where step = 'forget' and outcome = 'succeeded'
 ),
 

@@ -9,20 +9,25 @@
     )
 }}
 {# The latest event of a version decides whether it stands as failed; ties are broken by event_id. #}
+{%- set changed = changed_conversations([ref('int_pipeline_events')], landed_from()) %}
 with
 
 changed as (
-    {{ changed_conversations([ref('stg_pipeline__events')], landed_from()) }}
+    {{ changed }}
 ),
 
 events as (
     select
         pipeline.*,
         concat(format_timestamp('%F %H:%M:%E6S', pipeline.ended_at), pipeline.event_id) as event_order
-    from {{ ref('stg_pipeline__events') }} as pipeline
+    from {{ ref('int_pipeline_events') }} as pipeline
     inner join changed
         on pipeline.conversation_id = changed.conversation_id
-    where pipeline.step not in ('validate', 'forget')
+    where
+        pipeline.step not in ('validate', 'forget')
+        and {{ batch_dates(
+            'pipeline.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
+        ) }}
 ),
 
 steps as (

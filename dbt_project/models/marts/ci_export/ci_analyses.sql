@@ -9,10 +9,11 @@
 }}
 {# A new analysis changes what the older ones are (superseded), and an event that lands late says why an
    analysis was made, so all of such a conversation are read again. #}
+{%- set changed = changed_conversations([ref('int_ci_states'), ref('int_pipeline_events')], landed_from()) %}
 with
 
 changed as (
-    {{ changed_conversations([ref('int_ci_states'), ref('stg_pipeline__events')], landed_from()) }}
+    {{ changed }}
 ),
 
 analyses as (
@@ -26,11 +27,18 @@ analyses as (
 
 reasons as (
     select
-        regexp_extract(resource_name, r'([^/]+)$') as analysis_id,
-        min(reason) as reason
-    from {{ ref('stg_pipeline__events') }}
-    where step = 'analyse' and reason is not null
-    group by regexp_extract(resource_name, r'([^/]+)$')
+        regexp_extract(events.resource_name, r'([^/]+)$') as analysis_id,
+        min(events.reason) as reason
+    from {{ ref('int_pipeline_events') }} as events
+    inner join changed
+        on events.conversation_id = changed.conversation_id
+    where
+        events.step = 'analyse'
+        and events.reason is not null
+        and {{ batch_dates(
+            'events.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
+        ) }}
+    group by regexp_extract(events.resource_name, r'([^/]+)$')
 ),
 
 ordered as (

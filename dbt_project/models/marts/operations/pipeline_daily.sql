@@ -10,7 +10,7 @@ failures as (
         batch_date,
         coalesce(error_code, 'UNKNOWN') as error_code,
         count(*) as failure_count
-    from {{ ref('stg_pipeline__events') }}
+    from {{ ref('int_pipeline_events') }}
     where outcome = 'failed'
     group by batch_date, coalesce(error_code, 'UNKNOWN')
 ),

@@ -1,5 +1,3 @@
-{# An event landed twice counts once. Its id is made of conversation and step too: naming them lets a filter
-   on either reach below the window, down to the table. #}
 with
 
 source as (
@@ -27,7 +25,6 @@ renamed as (
         ended_at,
         _landed_at as landed_at
     from source
-    {{ latest_by('event_id, conversation_id, step', '_landed_at, _run_id, ended_at') }}
 )
 
 select * from renamed
