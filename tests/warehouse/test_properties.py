@@ -181,10 +181,15 @@ def test_a_forgotten_conversation_leaves_every_table(told: Told) -> None:
         name
         for name, rows in told.stages[1].items()
         if any('"c-forget"' in row or "/c-forget" in row for row in rows)
-        and not name.endswith("int_conversations_forgotten")
+        and not name.endswith(("int_conversations_forgotten", "int_pipeline_events"))
+    ]
+    events = [
+        {row["step"] for row in told.rows("coach_staging.int_pipeline_events", "c-forget", stage)}
+        for stage in (0, 1)
     ]
 
     assert left == []
+    assert events == [{"upload", "submit", "analyse"}, {"forget"}]
 
 
 def test_a_failed_step_stands_until_a_better_one(told: Told) -> None:
@@ -196,6 +201,21 @@ def test_a_failed_step_stands_until_a_better_one(told: Told) -> None:
 
     assert failed == [("failed", "submit: UNAVAILABLE")]
     assert later == [("analysed", None, 1, "UNAVAILABLE")]
+
+
+def test_an_event_that_lands_again_counts_once(told: Told) -> None:
+    failures = [
+        [
+            (row["outcome"], row["landed_at"])
+            for row in told.rows("coach_staging.int_pipeline_events", "c-fail", stage)
+            if row["outcome"] == "failed"
+        ]
+        for stage in (0, 2)
+    ]
+    counted = [row["failure_count"] for row in told.registry(2, "c-fail")]
+
+    assert failures == [[("failed", _landed(BATCHES[0]))]] * 2
+    assert counted == [1]
 
 
 def test_content_that_returns_is_its_old_version_again(told: Told) -> None:
