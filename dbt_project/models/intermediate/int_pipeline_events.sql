@@ -27,7 +27,7 @@ first_landed as (
         on
             events.event_id = held.event_id
             and events.landed_at > held.landed_at
-            and {{ batch_dates('held.batch_date', ref('stg_pipeline__events'), landed) }}
+            and {{ date_range('held.batch_date', ref('stg_pipeline__events'), landed) }}
     where held.event_id is null
     {%- endif %}
 )

@@ -25,7 +25,7 @@ events as (
         on pipeline.conversation_id = changed.conversation_id
     where
         pipeline.step not in ('validate', 'forget')
-        and {{ batch_dates(
+        and {{ date_range(
             'pipeline.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
         ) }}
 ),

@@ -35,7 +35,7 @@ reasons as (
     where
         events.step = 'analyse'
         and events.reason is not null
-        and {{ batch_dates(
+        and {{ date_range(
             'events.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
         ) }}
     group by regexp_extract(events.resource_name, r'([^/]+)$')
