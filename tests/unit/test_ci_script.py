@@ -1,0 +1,132 @@
+"""`.ci/run` with stand-ins for all commands: what it installs, says, and asks of tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
+UPDATE = "apt-get update -qq"
+INSTALL = "apt-get install -qq --yes --no-install-recommends chromium chromium-driver"
+TOLD = "Tests of pages are skipped (apt-get install chromium chromium-driver)."
+_INSTALLS = """
+if [ "$1" = install ]; then
+  for name in chromium chromedriver; do cp {bin}/id {bin}/$name; done
+fi
+"""
+
+
+class Machine:
+    """A machine that has bash, the given commands, and nothing else."""
+
+    def __init__(self, folder: Path, user: str = "0") -> None:
+        self._bin, self._log = folder / "bin", folder / "log"
+        script = folder / "project" / ".ci" / "run"
+        script.parent.mkdir(parents=True)
+        self._bin.mkdir()
+        self._script = shutil.copy(SCRIPT, script)
+        for name in ("bash", "env", "dirname", "cp"):
+            (self._bin / name).symlink_to(str(shutil.which(name)))
+        self.has("id", f"echo {user}", is_told=False)
+        self.has("make", 'echo "CI=${{CI:-}}" >> {log}')
+
+    def has(self, name: str, does: str = ":", is_told: bool = True) -> Machine:
+        tells = f'echo "{name} $*" >> {self._log}\n' if is_told else ""
+        done = does.format(bin=self._bin, log=self._log)
+        (self._bin / name).write_text(f"#!{self._bin}/bash\n{tells}{done}\n", encoding="utf-8")
+        (self._bin / name).chmod(0o755)
+        return self
+
+    def runs(self) -> tuple[list[str], str, int]:
+        """Return the commands that it ran, what it said, and its exit code."""
+        command = [self._bin / "bash", self._script]
+        ended = subprocess.run(
+            command, env={"PATH": str(self._bin)}, capture_output=True, text=True, timeout=60
+        )
+        return self._log.read_text("utf-8").splitlines(), ended.stderr.strip(), ended.returncode
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Machine:
+    return Machine(tmp_path).has("terraform")
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Machine:
+    return Machine(tmp_path, user="1000").has("terraform")
+
+
+def test_a_browser_that_is_there_is_taken(root: Machine) -> None:
+    machine = root.has("chromium").has("chromedriver").has("apt-get")
+
+    assert machine.runs() == (["make test", "CI=true"], "", 0)
+
+
+def test_root_installs_the_browser(root: Machine) -> None:
+    machine = root.has("apt-get", _INSTALLS)
+
+    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI=true"], "", 0)
+
+
+def test_a_browser_without_its_driver_is_installed_whole(root: Machine) -> None:
+    machine = root.has("chromium").has("apt-get", _INSTALLS)
+
+    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI=true"], "", 0)
+
+
+def test_a_user_with_sudo_installs_the_browser(user: Machine) -> None:
+    machine = user.has("apt-get", _INSTALLS).has("sudo", 'shift; [ "$1" = true ] || "$@"')
+
+    asked = "sudo -n env DEBIAN_FRONTEND=noninteractive "
+    assert machine.runs() == (
+        ["sudo -n true", asked + UPDATE, UPDATE, asked + INSTALL, INSTALL, "make test", "CI=true"],
+        "",
+        0,
+    )
+
+
+@pytest.mark.parametrize("sudo", [None, "exit 1"])
+def test_a_user_without_sudo_is_told_so_and_tests_run(user: Machine, sudo: str | None) -> None:
+    machine = user.has("apt-get", _INSTALLS)
+    if sudo:
+        machine.has("sudo", sudo, is_told=False)
+
+    why = "it isn't here, and installing it takes root or sudo without a password"
+    said = f"Chromium and its driver: {why}. {TOLD}"
+    assert machine.runs() == (["make test", "CI="], said, 0)
+
+
+def test_a_machine_without_apt_is_told_so_and_tests_run(root: Machine) -> None:
+    why = "it isn't here and there is no apt-get to install it with"
+
+    assert root.runs() == (["make test", "CI="], f"Chromium and its driver: {why}. {TOLD}", 0)
+
+
+def test_an_installation_that_brings_no_browser_is_told(root: Machine) -> None:
+    machine = root.has("apt-get")
+
+    said = f"Chromium and its driver: apt-get installed it and it still isn't found. {TOLD}"
+    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI="], said, 0)
+
+
+def test_what_apt_says_of_its_failure_is_kept(root: Machine) -> None:
+    machine = root.has("apt-get", "echo 'E: no route to mirror' >&2; exit 100")
+
+    why = "apt-get could not install it; its own words are above"
+    said = f"E: no route to mirror\nChromium and its driver: {why}. {TOLD}"
+    assert machine.runs() == ([UPDATE, "make test", "CI="], said, 0)
+
+
+def test_without_terraform_its_tests_are_left_out_as_elsewhere(tmp_path: Path) -> None:
+    machine = Machine(tmp_path).has("chromium").has("chromedriver")
+
+    assert machine.runs() == (["make test", "CI="], "", 0)
+
+
+def test_the_exit_code_is_that_of_the_tests(root: Machine) -> None:
+    machine = root.has("chromium").has("chromedriver").has("make", "exit 2")
+
+    assert machine.runs() == (["make test"], "", 2)
