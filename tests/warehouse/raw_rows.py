@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.fingerprint import json_sha256
+from ingest.domain.insights_format import PIPELINE_LABELS
 from ingest.domain.matcher_definition import (
     MatcherDefinition,
     MatchType,
@@ -407,9 +408,8 @@ def _channel(speaker: str) -> int:
 
 def _conversation_payload(spoken: Talk, name: str, updated_at: dt.datetime) -> Row:
     metadata = spoken.metadata
-    labels = {key: metadata[key] for key in _CONTEXT_LABELS if metadata.get(key)} | metadata[
-        "labels"
-    ]
+    labels = {key: value for key, value in metadata["labels"].items() if key not in PIPELINE_LABELS}
+    labels |= {key: metadata[key][:256] for key in _CONTEXT_LABELS if metadata.get(key)}
     started = dt.datetime.fromisoformat(metadata["started_at"])
     turns = spoken.transcription["turns"]
     return {

@@ -40,7 +40,14 @@ _TURNS = [
     ("CUSTOMER", "Thanks."),
 ]
 
-PLAIN = talk("c-plain", _TURNS, batch_date="2025-12-29")
+PLAIN = talk(
+    "c-plain",
+    _TURNS,
+    batch_date="2025-12-29",
+    queue="q" * 300,
+    labels={"priority": "high", "shift": "", "campaign_id": "the pipeline's name"},
+)
+"""A label that is cut, one that is empty, and one of a name that isn't the user's to give."""
 LATE = talk("c-late", _TURNS)
 EDITED = talk("c-edit", _TURNS)
 EDITED_AFTER = replace(EDITED, transcription=talk("c-edit", _TURNS[:2]).transcription)

@@ -42,6 +42,23 @@ select * replace ('c-forget' as conversation_id)
 from laws_staging.int_pipeline_events
 where conversation_id = 'c-plain'
 """
+FINDINGS_WITHOUT_HITS = """
+set phrase_match_count = 0,
+    turn_annotations = (
+        select array_agg(annotation)
+        from unnest(turn_annotations) as annotation
+        where annotation.annotation_type != 'phrase_match'
+    )
+where conversation_id = 'c-plain'
+""".strip()
+CHANGED_LABELS = """
+set labels = (
+    select array_agg(struct({} as key, {} as value))
+    from unnest(labels) as label
+    where {}
+)
+where conversation_id = 'c-plain'
+""".strip()
 BREACHES = {
     "a conversation that isn't registered": (
         "analysed_conversations_are_registered",
@@ -103,6 +120,32 @@ BREACHES = {
         "laws.conversation_registry",
         "set schema_version = null where conversation_id = 'c-plain'",
     ),
+    "a label of the user's that CI lost": (
+        "labels_equal_metadata",
+        "laws.ci_conversations",
+        CHANGED_LABELS.format("label.key", "label.value", "label.key != 'priority'"),
+    ),
+    "a label of the user's with another value": (
+        "labels_equal_metadata",
+        "laws_staging.int_conversation_files",
+        CHANGED_LABELS.format("label.key", "concat(label.value, 'x')", "true"),
+    ),
+    "a label of a name that the pipeline doesn't know": (
+        "labels_equal_metadata",
+        "laws.ci_conversations",
+        "set labels = array_concat(labels, [struct('zone' as key, 'x' as value)]) "
+        "where conversation_id = 'c-plain'",
+    ),
+    "another language": (
+        "labels_equal_metadata",
+        "laws.ci_conversations",
+        "set language_code = 'en-US' where conversation_id = 'c-plain'",
+    ),
+    "an agent of another name": (
+        "labels_equal_metadata",
+        "laws.ci_conversations",
+        "set agent_name = 'Someone Else' where conversation_id = 'c-plain'",
+    ),
     "another portfolio": (
         "labels_equal_metadata",
         "laws.ci_conversations",
@@ -163,6 +206,16 @@ BREACHES = {
         "laws.ci_turns",
         "set turn_index = 4 where conversation_id = 'c-plain' and turn_index = 3",
     ),
+    "a turn that is there twice, and one that is missing": (
+        "turns_are_numbered_from_zero",
+        "laws.ci_turns",
+        "set turn_index = 1 where conversation_id = 'c-plain' and turn_index = 2",
+    ),
+    "a turn of the transcript that CI doesn't count": (
+        "turns_are_numbered_from_zero",
+        "laws.conversation_registry",
+        "set turn_count = turn_count + 1 where conversation_id = 'c-return' and not is_current",
+    ),
     "a gap in the versions": (
         "versions_are_numbered_without_gap",
         "laws.conversation_registry",
@@ -209,10 +262,11 @@ class Laws:
     @contextmanager
     def breach(self, table: str, statement: str) -> Iterator[None]:
         """Break one table, and have it whole again afterwards."""
+        whole = f"{STAGING}.whole_{table.replace('.', '_')}"
         every_row = "_landed_at >= timestamp '2020-01-01 00:00:00+00'"
         where = every_row if table.startswith("coach_raw.") else "true"
         self.warehouse.rows(
-            f"create or replace table {STAGING}.whole as select * from {table} where {where}"
+            f"create or replace table {whole} as select * from {table} where {where}"
         )
         change = f"update {table} {statement}" if statement.startswith("set ") else statement
         try:
@@ -220,7 +274,7 @@ class Laws:
             yield
         finally:
             self.warehouse.rows(f"delete from {table} where {where}")
-            self.warehouse.rows(f"insert into {table} select * from {STAGING}.whole")
+            self.warehouse.rows(f"insert into {table} select * from {whole}")
 
 
 @pytest.fixture(scope="module")
@@ -264,19 +318,33 @@ def test_a_breach_is_found_by_its_law_alone(laws: Laws, breach: str) -> None:
         assert laws.broken(table) == {law}
 
 
+def test_hits_that_the_findings_and_the_mart_lost_are_found_in_what_landed_lately(
+    laws: Laws,
+) -> None:
+    with (
+        laws.breach("laws_staging.int_analysis_findings", FINDINGS_WITHOUT_HITS),
+        laws.breach(
+            "laws.ci_phrase_matches",
+            "delete from laws.ci_phrase_matches where conversation_id = 'c-plain'",
+        ),
+    ):
+        unseen = laws.broken()
+        with laws.breach("coach_raw.ci_conversations", _landed_again("ci_conversations", 1)):
+            seen = laws.broken()
+
+    assert (unseen, seen) == (set(), {"phrase_matches_agree_with_ci"})
+
+
+def test_what_landed_again_lately_breaks_no_law(laws: Laws) -> None:
+    with laws.breach("coach_raw.ci_conversations", _landed_again("ci_conversations", 1)):
+        assert laws.broken("coach_raw.ci_conversations") == set()
+
+
 def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> None:
     broken = laws.broken_keys()
-    now = dt.datetime.now(dt.UTC).isoformat()
 
     for table in ("ci_conversations", "conversation_files", "pipeline_events"):
-        landed = f"""
-            insert into coach_raw.{table}
-            select landed.* replace (timestamp '{now}' as _landed_at)
-            from coach_raw.{table} as landed cross join unnest([1, 2]) as copy
-            where conversation_id = 'c-plain'
-            and _landed_at >= timestamp '2020-01-01 00:00:00+00'
-        """
-        with laws.breach(f"coach_raw.{table}", landed):
+        with laws.breach(f"coach_raw.{table}", _landed_again(table, 2)):
             broken |= laws.broken_keys()
 
     assert broken == {
@@ -287,6 +355,18 @@ def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> Non
         "stg_files__conversation_files",
         "stg_pipeline__events",
     }
+
+
+def _landed_again(table: str, times: int) -> str:
+    now = dt.datetime.now(dt.UTC).isoformat()
+    return f"""
+        insert into coach_raw.{table}
+        select landed.* replace (timestamp '{now}' as _landed_at)
+        from coach_raw.{table} as landed
+        cross join unnest(generate_array(1, {times})) as copy
+        where conversation_id = 'c-plain'
+        and _landed_at >= timestamp '2020-01-01 00:00:00+00'
+    """
 
 
 def _read(manifest: dict[str, Any], node: dict[str, Any]) -> frozenset[str]:

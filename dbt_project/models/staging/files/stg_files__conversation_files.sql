@@ -1,7 +1,9 @@
 with
 
 source as (
-    select *
+    select
+        *,
+        if(kind = 'metadata', json_query(payload, '$.labels'), null) as label_map
     from {{ source('coach_raw', 'conversation_files') }}
     where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
 ),
@@ -34,7 +36,14 @@ parsed as (
         batch_date,
         safe_cast(json_value(payload, '$.started_at') as timestamp) as started_at,
         safe_cast(json_value(payload, '$.ended_at') as timestamp) as ended_at,
-        _landed_at as landed_at
+        _landed_at as landed_at,
+        array(
+            select as struct
+                label_key as key,
+                json_value(label_map[label_key]) as value
+            from unnest(json_keys(label_map, 1)) as label_key
+            order by label_key
+        ) as labels
     from source
 )
 
