@@ -1,3 +1,4 @@
+{# Every turn of a landed state. Without text it is empty, and billed: proto3 JSON omits an empty string. #}
 with
 
 source as (
@@ -27,7 +28,7 @@ parsed as (
     select
         conversation_id,
         payload_sha256,
-        json_value(segment, '$.text') as text,
+        coalesce(json_value(segment, '$.text'), '') as text,
         json_value(segment, '$.segmentParticipant.role') as participant_role,
         json_value(segment, '$.segmentParticipant.userId') as participant_id,
         json_value(segment, '$.languageCode') as language_code,
