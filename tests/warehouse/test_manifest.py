@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from google.cloud.contact_center_insights_v1 import Entity
 
 from ingest.domain.conversation import BusinessLine, CallOutcome, Direction, Medium, Speaker
-from ingest.domain.outcome import Step
+from ingest.domain.outcome import Outcome, Step
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 
 SEEDS = ROOT / "seeds"
@@ -21,6 +20,19 @@ MODELS = ROOT / "dbt_project" / "models"
 MAX_LINES = 90
 WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
 """CI gives an annotation no id, and equal ones may repeat."""
+_V1 = (MODELS / "marts/registry/conversation_registry_v1.sql").read_text("utf-8")
+WORDS = {
+    "business_lines": list(BusinessLine),
+    "call_outcomes": list(CallOutcome),
+    "directions": list(Direction),
+    "entity_types": [kind.name for kind in Entity.Type],
+    "media": list(Medium),
+    "pipeline_steps": list(Step),
+    "registry_v1_statuses": re.findall(r"(?:then|else) '(\w+)'", _V1),
+    "speakers": list(Speaker),
+    "step_outcomes": list(Outcome),
+}
+"""Seeds of accepted values, and the words of those who write them."""
 TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
     "INTEGER": "int64"
 }
@@ -99,35 +111,40 @@ def test_every_rule_with_a_case_or_a_window_has_unit_tests_of_both_runs(
     assert untested == set()
 
 
-def test_lists_of_accepted_values_are_those_of_the_sidecar() -> None:
-    columns = {
-        column["name"]: test["accepted_values"]["arguments"]["values"]
-        for path in MODELS.rglob("*.yml")
-        for model in yaml.safe_load(path.read_text("utf-8")).get("models", [])
-        for column in model["columns"]
-        for test in column.get("data_tests", [])
-        if "accepted_values" in test
-    }
+def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
+    nodes = [node for node in manifest["nodes"].values() if node.get("test_metadata")]
+    seeded: dict[str, set[str]] = {}
+    for node in nodes:
+        arguments = node["test_metadata"]["kwargs"]
+        seed = re.sub(r"\W*ref\W*(\w+).*", r"\1", arguments.get("to", ""))
+        if seed in WORDS:
+            column = f"{node['attached_node'].split('.', 2)[2]}.{arguments['column_name']}"
+            seeded.setdefault(f"{seed}.{arguments['field']}", set()).add(column)
 
-    assert columns == {
-        "direction": list(Direction),
-        "business_line": list(BusinessLine),
-        "medium": list(Medium),
-        "speaker": list(Speaker),
+    assert [node["name"] for node in nodes if "accepted_values" in node["name"]] == []
+    assert seeded == {
+        "business_lines.business_line": {"conversation_registry.v2.business_line"},
+        "call_outcomes.call_outcome": {"conversation_registry.v2.call_outcome"},
+        "directions.direction": {"conversation_registry.v2.direction"},
+        "entity_types.entity_type": {"ci_entities.entity_type"},
+        "media.medium": {"conversation_registry.v2.medium"},
+        "pipeline_steps.step": {
+            "conversation_registry.v2.last_failed_step",
+            "stg_pipeline__events.step",
+        },
+        "registry_v1_statuses.status": {"conversation_registry.v1.status"},
+        "speakers.speaker": {"ci_turns.speaker"},
+        "step_outcomes.outcome": {"stg_pipeline__events.outcome"},
     }
 
 
 def test_seeds_of_accepted_values_are_complete() -> None:
     held = {}
-    for name in ("call_outcomes", "entity_types", "pipeline_steps"):
+    for name in WORDS:
         with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             held[name] = [row[0] for row in csv.reader(file)][1:]
 
-    assert held == {
-        "call_outcomes": list(CallOutcome),
-        "entity_types": [kind.name for kind in Entity.Type],
-        "pipeline_steps": list(Step),
-    }
+    assert held == WORDS
 
 
 def test_every_mart_is_in_an_exposure(manifest: dict[str, Any]) -> None:
@@ -218,18 +235,6 @@ def test_the_export_has_the_names_and_types_of_googles_version_3(manifest: dict[
     ours = {name: re.sub(r"\s+", "", c["data_type"]) for name, c in model["columns"].items()}
 
     assert {name: ours.get(name) for name in expected} == expected
-
-
-def test_paths_that_models_read_are_in_the_staging_sql() -> None:
-    text = "".join(path.read_text("utf-8") for path in (MODELS / "staging/ci").glob("*.sql"))
-    lines = (SEEDS / "ci_read_paths.csv").read_text("utf-8").splitlines()[1:]
-    leaves = {
-        re.split(r"[.\[]", path.removesuffix("[]").removesuffix(".*"))[-1]
-        for path, reader in (line.split(",", 1) for line in lines)
-        if reader.startswith("stg_ci__")
-    }
-
-    assert {leaf for leaf in leaves if leaf not in text} == set()
 
 
 def _without_comments(sql: str) -> str:
