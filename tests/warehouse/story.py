@@ -26,14 +26,14 @@ from tests.warehouse.raw_rows import (
     talk,
 )
 
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-BATCHES = tuple(START + dt.timedelta(hours=10 * number) for number in range(3))
-END = START + dt.timedelta(hours=40)
+START = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+BATCHES = tuple(START + dt.timedelta(hours=22 * number) for number in range(3))
+"""On three days, and all within the 48 hours that a build reads again."""
 
 _AGENT = (
     "Hi, this call is recorded. Can you confirm your date of birth? It's about an overdue account."
 )
-_TURNS = [
+TURNS = [
     ("AGENT", _AGENT),
     ("CUSTOMER", "Yes. I lost my job and I want to speak to a manager."),
     ("AGENT", "I\u2019m really  sorry; take your time."),
@@ -42,22 +42,23 @@ _TURNS = [
 
 PLAIN = talk(
     "c-plain",
-    _TURNS,
+    TURNS,
     batch_date="2025-12-29",
     queue="q" * 300,
     labels={"priority": "high", "shift": "", "campaign_id": "the pipeline's name"},
 )
 """A label that is cut, one that is empty, and one of a name that isn't the user's to give."""
-LATE = talk("c-late", _TURNS)
-EDITED = talk("c-edit", _TURNS)
-EDITED_AFTER = replace(EDITED, transcription=talk("c-edit", _TURNS[:2]).transcription)
-AGAIN = talk("c-again", _TURNS)
-FORGOTTEN = talk("c-forget", _TURNS)
-FAILED = talk("c-fail", _TURNS)
-BACK = talk("c-back", _TURNS)
+LATE = talk("c-late", TURNS)
+EDITED = talk("c-edit", TURNS)
+EDITED_AFTER = replace(EDITED, transcription=talk("c-edit", TURNS[:2]).transcription)
+AGAIN = talk("c-again", TURNS)
+FORGOTTEN = talk("c-forget", TURNS)
+FAILED = talk("c-fail", TURNS)
+CHANGED = talk("c-change", TURNS)
+BACK = talk("c-back", TURNS)
 BACK_OTHER = replace(BACK, metadata=BACK.metadata | {"call_outcome": "PROMISE_TO_PAY"})
-RETURNED = talk("c-return", _TURNS)
-RETURNED_BETWEEN = replace(RETURNED, transcription=talk("c-return", _TURNS[:2]).transcription)
+RETURNED = talk("c-return", TURNS)
+RETURNED_BETWEEN = replace(RETURNED, transcription=talk("c-return", TURNS[:2]).transcription)
 
 
 def _matchers(revision: str, moment: dt.datetime, extra: str) -> list[Row]:
@@ -130,15 +131,22 @@ class _Batch:
         """Land an event of an earlier batch once more."""
         self.rows.pipeline_events.append(landed | {"_landed_at": stamp(self.moment)})
 
-    def analysed(self, spoken: Talk, analysis_id: str, matchers: list[Row], **more: object) -> None:
+    def analysed(
+        self,
+        spoken: Talk,
+        analysis_id: str,
+        matchers: list[Row],
+        profile: str = "profile-1",
+        sentiments: tuple[float, float] = (-0.5, 0.0),
+    ) -> None:
         made = self.moment - dt.timedelta(seconds=20)
-        analysis = analysis_of(spoken, analysis_id, made, matchers, [-0.5, 0.0])
+        analysis = analysis_of(spoken, analysis_id, made, matchers, sentiments)
         state = ci_row(
             spoken,
             made + dt.timedelta(seconds=1),
             self.run_id,
             analysis=analysis,
-            profile=str(more.get("profile", "profile-1")),
+            profile=profile,
             landed_at=self.moment,
             summary="Wants time." if spoken is PLAIN else None,
         )
@@ -172,7 +180,7 @@ class _Batch:
 def batches() -> tuple[RawRows, RawRows, RawRows]:
     """Return the rows of the three batches; forgetting erases c-forget's rows (see `erased`)."""
     first = _Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
-    for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK, RETURNED)):
+    for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK, RETURNED, CHANGED)):
         first.complete(spoken, f"10{place}")
     first.truth(PLAIN, *LABELS)
     first.truth(EDITED, *LABELS)
@@ -199,6 +207,8 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     third = _Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
     third.analysed(EDITED_AFTER, "301", SECOND_MATCHERS, profile="profile-2")
     third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2")
+    disclosures = SECOND_MATCHERS[:1]
+    third.analysed(CHANGED, "303", disclosures, profile="profile-2", sentiments=(0.25, 0.5))
     third.files(BACK, "metadata")
     third.event(BACK, "upload")
     third.files(RETURNED, "transcription")

@@ -14,7 +14,7 @@ from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
 from tests.warehouse.raw_rows import RawRows
-from tests.warehouse.story import BATCHES, ERASURE, batches
+from tests.warehouse.story import BATCHES, ERASURE, TURNS, batches
 
 pytestmark = pytest.mark.stack
 
@@ -23,6 +23,23 @@ TABLES_ONLY = ("--exclude", "config.materialized:view")
 Tables = dict[str, list[str]]
 VIEWS_TOO = ("conversation_registry_current", "conversation_registry_v1", "ci_export_compat")
 
+LANDED_DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
+HELD = {
+    "version": ("ci_conversations", ("conversation_version_id", "analysis_id", "turn_count")),
+    "turns": ("ci_turns", ("analysis_id", "turn_index", "speaker", "text")),
+    "analyses": ("ci_analyses", ("analysis_id", "superseded_by", "is_current", "reason")),
+    "phrases": ("ci_phrase_matches", ("turn_index", "phrase")),
+}
+CHANGE = (
+    "analysis_id",
+    "previous_analysis_id",
+    "is_unchanged",
+    "added_hit_count",
+    "removed_hits",
+    "annotation_count_change",
+    "entity_mention_count_change",
+    "sentiment_score_change",
+)
 EVALUATION = "coach.phrase_matcher_evaluation"
 COUNTED = (
     "judged_conversation",
@@ -50,6 +67,19 @@ class Told:
         rows = [json.loads(row) for row in self.stages[stage]["coach.conversation_registry"]]
         chosen = [row for row in rows if row["conversation_id"] == conversation_id]
         return sorted(chosen, key=lambda row: row["version_number"])
+
+    def held(self, conversation_id: str, stage: int = -1) -> dict[str, list[tuple[Any, ...]]]:
+        """Return what the marts say of a conversation's CI state, as columns in order."""
+        return {
+            said: sorted(
+                (
+                    tuple(row[column] for column in columns)
+                    for row in self.rows(f"coach.{table}", conversation_id, stage)
+                ),
+                key=str,
+            )
+            for said, (table, columns) in HELD.items()
+        }
 
     def rows(self, table: str, conversation_id: str, stage: int = -1) -> list[dict[str, Any]]:
         rows = [json.loads(row) for row in self.stages[stage][table]]
@@ -113,40 +143,104 @@ def test_a_late_metadata_file_makes_a_second_version_that_is_analysed(told: Told
         (1, "waiting_for_metadata", False, "waiting_for_metadata"),
         (2, "analysed", True, None),
     ]
+    for table in ("ci_conversations", "ci_turns", "ci_analyses", "ci_phrase_matches"):
+        assert told.rows(f"coach.{table}", "c-late", stage=0) == []
+    assert told.held("c-late", stage=1) == {
+        "version": [(told.registry(1, "c-late")[1]["conversation_version_id"], "201", 4)],
+        "turns": [("201", index, speaker, text) for index, (speaker, text) in enumerate(TURNS)],
+        "analyses": [("201", None, True, "first_analysis")],
+        "phrases": [
+            (0, "confirm your date of birth"),
+            (0, "this call is recorded"),
+            (2, "i'm really sorry"),
+        ],
+    }
 
 
 def test_an_edited_transcript_waits_and_then_replaces_every_turn(told: Told) -> None:
     waiting = [(row["status"], row["is_current"]) for row in told.registry(1, "c-edit")]
-    turns = [row["turn_index"] for row in told.rows("coach.ci_turns", "c-edit")]
-    analyses = [
-        (row["analysis_id"], row["superseded_by"], row["is_current"], row["reason"])
-        for row in told.rows("coach.ci_analyses", "c-edit")
-    ]
+    current = told.registry(2, "c-edit")[1]["conversation_version_id"]
 
     assert waiting == [("analysed", False), ("registered", True)]
     assert len(told.rows("coach.ci_turns", "c-edit", stage=1)) == 4
-    assert sorted(turns) == [0, 1]
-    assert sorted(analyses) == [
-        ("101", "301", False, "first_analysis"),
-        ("301", None, True, "transcript_changed"),
-    ]
+    assert told.held("c-edit") == {
+        "version": [(current, "301", 2)],
+        "turns": [("301", index, speaker, text) for index, (speaker, text) in enumerate(TURNS[:2])],
+        "analyses": [
+            ("101", "301", False, "first_analysis"),
+            ("301", None, True, "transcript_changed"),
+        ],
+        "phrases": [(0, "confirm your date of birth"), (0, "this call is recorded")],
+    }
     assert told.rows("coach.ci_summaries", "c-edit") == []
 
 
 def test_a_re_analysis_supersedes_the_older_one_and_tells_what_changed(told: Told) -> None:
     changes = told.rows("coach.analysis_changes", "c-again")
-    phrases = {row["phrase"] for row in told.rows("coach.ci_phrase_matches", "c-again")}
+    versions = [row["conversation_version_id"] for row in told.registry(2, "c-again")]
 
-    assert len(told.registry(2, "c-again")) == 1
     assert [(row["analysis_id"], row["reason"], row["is_unchanged"]) for row in changes] == [
         ("302", "profile_changed", True)
     ]
-    assert phrases == {
-        "this call is recorded",
-        "confirm your date of birth",
-        "i'm really sorry",
-        "take your time",
+    assert told.held("c-again") == {
+        "version": [(version, "302", 4) for version in versions],
+        "turns": [("302", index, speaker, text) for index, (speaker, text) in enumerate(TURNS)],
+        "analyses": [
+            ("102", "302", False, "first_analysis"),
+            ("302", None, True, "profile_changed"),
+        ],
+        "phrases": [
+            (0, "confirm your date of birth"),
+            (0, "this call is recorded"),
+            (2, "i'm really sorry"),
+            (2, "take your time"),
+        ],
     }
+    assert len(versions) == 1
+
+
+def test_a_re_analysis_that_finds_other_things_replaces_them_and_says_so(told: Told) -> None:
+    changes = [
+        {name: row[name] for name in CHANGE}
+        for row in told.rows("coach.analysis_changes", "c-change")
+    ]
+    sentiments = {
+        row["turn_index"]: row["customer_sentiment_score"]
+        for row in told.rows("coach.ci_turns", "c-change")
+    }
+    held = told.held("c-change")
+
+    assert changes == [
+        {
+            "analysis_id": "303",
+            "previous_analysis_id": "106",
+            "is_unchanged": False,
+            "added_hit_count": 0,
+            "removed_hits": ["empathy_indicators@2"],
+            "annotation_count_change": -1,
+            "entity_mention_count_change": 0,
+            "sentiment_score_change": 0.5,
+        }
+    ]
+    assert sentiments == {0: None, 1: 0.25, 2: None, 3: 0.5}
+    assert held["phrases"] == [(0, "confirm your date of birth"), (0, "this call is recorded")]
+    assert held["analyses"] == [
+        ("106", "303", False, "first_analysis"),
+        ("303", None, True, "profile_changed"),
+    ]
+    assert {turn[0] for turn in held["turns"]} == {"303"}
+
+
+def test_paths_of_the_payloads_are_counted_by_day_of_landing(told: Told) -> None:
+    days = [
+        {
+            row["landed_date"]
+            for row in map(json.loads, tables["coach_staging.stg_ci__payload_paths"])
+        }
+        for tables in told.stages
+    ]
+
+    assert days == [set(LANDED_DAYS[:number]) for number in (1, 2, 3)]
 
 
 def test_phrases_of_a_group_that_does_not_hold_are_no_matches(told: Told) -> None:
