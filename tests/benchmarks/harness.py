@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 LONGEST_COMMAND_SEC = 3600.0
@@ -84,6 +86,15 @@ class Scenario:
     title: str
     about: str
     run: Callable[[Bench], Iterator[Row]]
+    taken: str = "one run a size"
+    """How many samples its figures are of; `{rounds}` stands for the number of rounds."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a row may miss its goal, by a regular expression of all of its `what`."""
+
+    def reason(self, what: str) -> str | None:
+        """Return why a row has missed its goal, None when nobody has said why."""
+        found = (why for pattern, why in self.reasons.items() if re.fullmatch(pattern, what))
+        return next(found, None)
 
 
 class FailedCommandError(Exception):
@@ -122,6 +133,26 @@ def run_command(
     return Usage(**took)
 
 
+def finished(
+    command: Sequence[str], cwd: Path | None = None, timeout_sec: float = LONGEST_COMMAND_SEC
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return what it printed; where it is given up, after
+    `timeout_sec` or by an interrupt, the servers that it started end with it."""
+    with _ended_with_its_children(
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    ) as process:
+        printed, errors = process.communicate(timeout=timeout_sec)
+    return subprocess.CompletedProcess(command, process.returncode, printed, errors)
+
+
 @contextmanager
 def _ended_with_its_children(
     process: subprocess.Popen[bytes],
@@ -130,7 +161,8 @@ def _ended_with_its_children(
     try:
         yield process
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
 
@@ -146,6 +178,17 @@ def paired(
             taken[name].append(usage)
             say(f"  {name}: {usage.wall_sec:.2f} s, {usage.cpu_sec:.2f} s of CPU")
     return {name: median_usage(usages) for name, usages in taken.items()}
+
+
+def grown(
+    run: Callable[[int, int], Usage], sizes: Sequence[int], rounds: int, say: Callable[[str], None]
+) -> dict[int, Usage]:
+    """Run every size in turn, `rounds` times; return the median of each figure by size.
+
+    `run` is given the size and the number of the round.
+    """
+    variants = {f"{size:,}": partial(run, size) for size in sizes}
+    return dict(zip(sizes, paired(variants, rounds, say).values(), strict=True))
 
 
 def median_usage(usages: Sequence[Usage]) -> Usage:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.benchmarks.dbt_builds import Builds
 from tests.benchmarks.harness import (
     FailedCommandError,
+    Row,
     Usage,
+    finished,
     fitted_exponent,
     growth_row,
     paired,
@@ -79,23 +87,74 @@ def test_paths_of_leaves_name_every_list_once() -> None:
     assert leaf_paths(payload) == {".a[].b", ".a[].c", ".d.e"}
 
 
+BUILDS = (
+    Builds(100_000, 1_000, 20.0, 5.0, [4.0, 1.0, 9.0], [2.0, 2.0, 3.0], [1.0, 1.0, 1.0]),
+    Builds(200_000, 1_000, 40.0, 10.0, [4.4, 4.4, 4.4], [4.0, 4.0, 4.0], [1.1, 1.1, 1.1]),
+)
+
+
 def test_figures_of_the_builds_are_read_from_what_they_print() -> None:
     printed = (
-        "  100,000 versions: full   20.0 s, +1,000    4.0 s\n"
-        "  200,000 versions: full   40.0 s, +1,000    4.4 s\n"
+        f"{BUILDS[0]}\n{BUILDS[1]}\n"
         "increment / full refresh: 20.0% (promised: at most 10 %)\n"
         "increment when the base doubles: +10.0% (promised: at most +20 %)\n"
     )
 
     rows = list(rows_of(printed))
 
+    assert rows[0] == Row(
+        "100,000 versions, 1,000 more: incremental models",
+        "increment: 4.0 s (median of 3)",
+        "full refresh: 20.0 s (n = 1)",
+        "20.0% of it",
+    )
     assert [(row.ratio, row.is_met) for row in rows] == [
         ("20.0% of it", None),
+        ("24.0% of it", None),
+        ("25.0% of it", None),
         ("11.0% of it", None),
+        ("16.8% of it", None),
+        ("25.0% of it", None),
         ("", False),
         ("", True),
         ("k = 1.00", True),
         ("k = 0.14", True),
+        ("k = 1.00", True),
     ]
     with pytest.raises(UnreadableFiguresError):
         list(rows_of("nothing"))
+
+
+def test_a_small_base_is_no_judge_of_the_promises() -> None:
+    printed = (
+        f"{replace(BUILDS[0], versions=99_999)}\n{BUILDS[1]}\n"
+        "increment / full refresh: 20.0% (promised: at most 10 %)\n"
+    )
+
+    promise = next(row for row in rows_of(printed) if row.what == "increment / full refresh")
+
+    assert promise.is_met is None
+
+
+def test_a_command_given_up_takes_along_what_it_started(tmp_path: Path) -> None:
+    told = tmp_path / "server.pid"
+    script = (
+        "import pathlib, subprocess, sys;"
+        "server = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        "pathlib.Path(sys.argv[1]).write_text(str(server.pid));"
+        "server.wait()"
+    )
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        finished([sys.executable, "-I", "-S", "-c", script, str(told)], timeout_sec=3)
+
+    assert _is_ended(int(told.read_text()))
+
+
+def _is_ended(pid: int) -> bool:
+    """Wait for the end of a process; one that nobody has waited for has ended too."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        _, alive = psutil.wait_procs([process], timeout=5)
+        return not alive or process.status() == psutil.STATUS_ZOMBIE
+    return True
