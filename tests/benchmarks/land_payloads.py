@@ -2,8 +2,10 @@
 
     python tests/benchmarks/land_payloads.py PAYLOADS
 
-The run's id, made from the dataset's name, and the clock are fixed: landing again in the same
-dataset is the same batch again, as after a kill, and in another dataset it is another one.
+Bucket, datasets and raw tables are made first where they are missing, as `ingest local up` makes
+them: programs that this is compared with make theirs within their time too. The run's id, made
+from the dataset's name, and the clock are fixed: landing again in the same dataset is the same
+batch again, as after a kill, and in another dataset it is another one.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.storage import GcsObjectStore
+from ingest.local.provisioning import provision
 from ingest.settings import Settings, load_settings
 
 LANDED_AT = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
@@ -40,7 +43,9 @@ class FixedClock(SystemClock):
 
 def main() -> None:
     """Land everything, or fail."""
-    asyncio.run(land(load_settings(), Path(sys.argv[1])))
+    settings = load_settings()
+    provision(settings)
+    asyncio.run(land(settings, Path(sys.argv[1])))
 
 
 async def land(settings: Settings, payloads: Path) -> None:
