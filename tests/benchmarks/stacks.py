@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from ingest.local import stack as local_stack
 from ingest.local.first_steps import run_first_steps
 from ingest.local.layout import PORTS_PER_STACK, Layout, Service
@@ -37,6 +39,16 @@ class BenchStack:
         provision(settings)
         return settings
 
+    def cpu_sec(self) -> dict[Service, float]:
+        """Return the time on cores that each service has taken by now, its children included."""
+        return {
+            Service(name): sum(
+                _cpu_sec(process) for process in (root, *root.children(recursive=True))
+            )
+            for name, child in self.state.services.items()
+            for root in [psutil.Process(child.pid)]
+        }
+
 
 @contextmanager
 def running_stack(
@@ -49,6 +61,15 @@ def running_stack(
         yield BenchStack(layout, state, run_first_steps(layout, state, lambda _: None))
     finally:
         local_stack.down(layout, lambda _: None)
+
+
+def _cpu_sec(process: psutil.Process) -> float:
+    """Its own time, and that of the children that it waited for."""
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(used.user + used.system + used.children_user + used.children_system)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
