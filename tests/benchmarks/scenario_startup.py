@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks.harness import (
@@ -15,6 +16,8 @@ from tests.benchmarks.harness import (
     Scenario,
     Usage,
     faster_row,
+    grown,
+    growth_row,
     paired,
     run_command,
 )
@@ -25,6 +28,11 @@ STATUS = "ingest status, the seeds pushed"
 READY = "ingest local up"
 SAVED = "ingest local up, data of an earlier run"
 _SEEDS = Path(__file__).resolve().parents[2] / "seeds" / "conversations" / "2025-12-28"
+SIZES = {
+    Scale.QUICK: (3, 6, 12),
+    Scale.DEFAULT: (250, 500, 1_000),
+    Scale.FULL: (1_000, 2_000, 4_000),
+}
 LIMITS_SEC = {HELP: 0.5, STATUS: 0.5, READY: 10.0, SAVED: 10.0}
 
 
@@ -35,9 +43,7 @@ def run(bench: Bench) -> Iterator[Row]:
     peers = {name: usage for name, usage in medians.items() if name != HELP}
     for name, theirs in peers.items():
         yield faster_row(HELP, medians[HELP], name, theirs)
-    yield _limited(HELP, medians[HELP])
-    if bench.scale is Scale.QUICK:
-        return
+    yield limited(HELP, medians[HELP])
     ups = paired(
         {READY: lambda number: _up(folder / f"new-{number}"), SAVED: lambda _: _up(folder / "old")},
         bench.rounds,
@@ -52,7 +58,32 @@ def run(bench: Bench) -> Iterator[Row]:
             bench.say,
         )
     for name, usage in {**statuses, **ups}.items():
-        yield _limited(name, usage)
+        yield limited(name, usage)
+    yield from _growth(bench, folder)
+
+
+def _growth(bench: Bench, folder: Path) -> Iterator[Row]:
+    """Yield the growth of what reads saved data: stacks with so many conversations pushed."""
+    sizes = SIZES[bench.scale]
+    folders = {size: folder / f"saved-{size}" for size in sizes}
+    with ExitStack() as opened:
+        environments = {}
+        for size in sizes:
+            source = str(folder / f"source-{size}")
+            run_command([INGEST, "data", "generate", "--count", str(size), "--out", source])
+            stack = opened.enter_context(running_stack(folders[size]))
+            environments[size] = environment_of(stack.settings)
+            run_command([INGEST, "push", source, "--mode", "single"], environments[size])
+        statuses = grown(
+            lambda size, _: run_command([INGEST, "status"], environments[size]),
+            sizes,
+            bench.rounds,
+            bench.say,
+        )
+    ups = grown(lambda size, _: _up(folders[size]), sizes, bench.rounds, bench.say)
+    for name, usages in (("ingest status", statuses), (SAVED, ups)):
+        what = f"{name}: so many conversations pushed"
+        yield growth_row(what, {size: usage.wall_sec for size, usage in usages.items()}, "s")
 
 
 def _commands(bench: Bench) -> dict[str, Callable[[int], Usage]]:
@@ -76,7 +107,8 @@ def _commands(bench: Bench) -> dict[str, Callable[[int], Usage]]:
     return {name: runner(command) for name, command in commands.items()}
 
 
-def _limited(name: str, usage: Usage) -> Row:
+def limited(name: str, usage: Usage) -> Row:
+    """Return the row of a command that has a limit of time."""
     limit = LIMITS_SEC[name]
     return Row(
         name,
@@ -99,6 +131,8 @@ SCENARIO = Scenario(
     "startup",
     "Start-up",
     "Commands of a shell, nothing warm but the file cache. `ingest local up` ends when every "
-    "service answers and bucket, tables and phrase matchers are in place.",
+    "service answers and bucket, tables and phrase matchers are in place. The rows of growth are "
+    "of stacks whose saved data are so many generated conversations, pushed.",
     run,
+    "median of {rounds}",
 )
