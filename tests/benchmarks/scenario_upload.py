@@ -5,40 +5,67 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import urllib3
-
-from ingest.local.gcs_server import gcs_server_command
-from ingest.local.ports import is_free
 from ingest.settings import Settings
 from tests.benchmarks.harness import (
     Bench,
     Row,
     Scenario,
     Usage,
+    finished,
+    grown,
     growth_row,
     paired,
     run_command,
 )
 from tests.benchmarks.stacks import INGEST, BenchStack, environment_of, running_stack
+from tests.benchmarks.upload_servers import (
+    create_bucket,
+    differing,
+    held_objects,
+    source_sizes,
+    tls_server,
+)
 
 PEER_SCRIPTS = Path(__file__).parent / "peers"
 OURS = "ingest push --until upload"
 CEILING = "bare HTTP"
-THREADS = 16
+CONNECTIONS = (8, 16, 32)
+"""The ceiling is the fastest of these loads: a server may answer some better than more."""
+MOST_GROWTH_ROUNDS = 3
+"""Of the smaller sizes; the largest has been measured against the others."""
 FILES_EACH = 2
 GROWTH_PARTS = (4, 2, 1)
 NEAR_CEILING = 1.2
 """As fast as the emulator answers: at most a fifth longer than a load that does nothing else."""
 
 Runner = Callable[[int], Usage]
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Seconds of one push by the clock of the bucket's objects."""
+
+    before: float
+    """Until the first object: start, validation of all files, reading of what is there."""
+    writing: float
+    """From the first object to the last."""
+    after: float
+    """From the last object on: landing of the last batch, report."""
+
+
+def median_phases(phases: Sequence[Phases]) -> Phases:
+    """Return the median of each phase."""
+    return Phases(
+        statistics.median(each.before for each in phases),
+        statistics.median(each.writing for each in phases),
+        statistics.median(each.after for each in phases),
+    )
 
 
 def run(bench: Bench) -> Iterator[Row]:
@@ -48,12 +75,18 @@ def run(bench: Bench) -> Iterator[Row]:
     sources = {count // part: folder / f"source-{part}" for part in GROWTH_PARTS}
     for size, source in sources.items():
         generate(source, size)
-    with running_stack(folder / "stack") as stack, _tls_server(folder) as tls_port:
+    with running_stack(folder / "stack") as stack, tls_server(folder) as tls_port:
         upload = _Upload(bench, stack, sources[count], tls_port)
         medians = paired(upload.variants(), bench.rounds, bench.say)
-        yield from _comparisons(count, medians, statistics.median(upload.writing_sec))
+        yield from comparisons(count, medians, median_phases(upload.phases))
         yield upload.second_push()
-        sizes = {size: upload.ours(source, f"grow_{size}") for size, source in sources.items()}
+        grown_ones = grown(
+            lambda size, number: upload.ours(sources[size], f"grow_{size}_{number}"),
+            [size for size in sources if size != count],
+            min(bench.rounds, MOST_GROWTH_ROUNDS),
+            bench.say,
+        )
+        sizes = {**grown_ones, count: medians[OURS]}
     yield growth_row("time of the push", {n: u.wall_sec for n, u in sizes.items()}, "s")
     yield growth_row("CPU of the push", {n: u.cpu_sec for n, u in sizes.items()}, "s")
 
@@ -65,12 +98,14 @@ def generate(folder: Path, count: int) -> None:
         path.unlink()
 
 
-def _comparisons(count: int, medians: Mapping[str, Usage], writing_sec: float) -> Iterator[Row]:
+def comparisons(count: int, medians: Mapping[str, Usage], phases: Phases) -> Iterator[Row]:
+    """Yield the rows of ours against each other program, the ceiling, and what lies beyond it."""
     what = f"{count:,} conversations, {count * FILES_EACH:,} objects"
     ours = medians[OURS]
     peers = {name: u for name, u in medians.items() if name not in (OURS, CEILING)}
     fastest = min(peers, key=lambda name: peers[name].wall_sec)
-    share = ours.wall_sec / medians[CEILING].wall_sec
+    ceiling = medians[CEILING]
+    share = ours.wall_sec / ceiling.wall_sec
     is_near = share <= NEAR_CEILING
     for name, theirs in peers.items():
         ratio = theirs.wall_sec / ours.wall_sec
@@ -83,27 +118,32 @@ def _comparisons(count: int, medians: Mapping[str, Usage], writing_sec: float) -
             "≥ 3x, or the ceiling" if is_judged else "",
             ratio >= 3 or is_near if is_judged else None,
         )
+    bare = f"{CEILING}: {ceiling.wall_sec:.2f} s, {ceiling.cpu_sec:.2f} s of the client's CPU"
     yield Row(
         f"{what}: the emulator's ceiling",
         f"{ours.wall_sec:.2f} s",
-        f"{CEILING}: {medians[CEILING].wall_sec:.2f} s",
+        bare,
         f"{share:.2f} of it",
         f"≤ {NEAR_CEILING}",
         is_near,
     )
     yield Row(
-        f"{what}: from the first object to the last",
-        f"{writing_sec:.2f} s",
-        f"{CEILING}: {medians[CEILING].wall_sec:.2f} s",
-        f"{writing_sec / medians[CEILING].wall_sec:.2f} of it",
-    )
-    quickest = peers[fastest].wall_sec / medians[CEILING].wall_sec
-    yield Row(
-        f"{what}: what a program that only writes could reach",
-        f"{CEILING}: {medians[CEILING].wall_sec:.2f} s",
+        f"{what}: the ceiling against the fastest of the others, the most to be had",
+        bare,
         f"{fastest}: {peers[fastest].wall_sec:.2f} s",
-        f"{quickest:.2f}x",
+        f"{peers[fastest].wall_sec / ceiling.wall_sec:.2f}x",
     )
+    for phase, took in (
+        ("start, validation, reading what is there, until the first object", phases.before),
+        ("from the first object to the last", phases.writing),
+        ("landing and report, from the last object on", phases.after),
+    ):
+        yield Row(
+            f"{what}: {phase}",
+            f"{took:.2f} s",
+            f"{CEILING}: {ceiling.wall_sec:.2f} s",
+            f"{took / ceiling.wall_sec:.2f} of it",
+        )
     for name, theirs in peers.items():
         if name != fastest:
             continue
@@ -123,9 +163,9 @@ class _Upload:
         self._stack = stack
         self._source = source
         self._tls_port = tls_port
-        self._file_count = sum(1 for _ in source.glob("*/*/*.json"))
-        self.writing_sec: list[float] = []
-        """From the first object to the last, of each run of the sidecar against the others."""
+        self._expected = source_sizes(source)
+        self.phases: list[Phases] = []
+        """Of each run of the sidecar against the others."""
 
     def variants(self) -> dict[str, Runner]:
         """Return every program that this machine has, by name."""
@@ -146,10 +186,13 @@ class _Upload:
 
     def _ours(self, number: int) -> Usage:
         settings = self._stack.fresh(f"ours_{number}")
+        began = time.time()
         usage = self._pushed(self._source, settings)
-        # The emulator makes generations of its clock, in microseconds.
-        made = [int(held) for held in _listing(settings.gcs_endpoint, settings.bucket).values()]
-        self.writing_sec.append((max(made) - min(made)) / 1e6)
+        ended = time.time()
+        self._check(settings.bucket)
+        held = held_objects(settings.gcs_endpoint, settings.bucket).values()
+        first, last = (pick(each.generation for each in held) / 1e6 for pick in (min, max))
+        self.phases.append(Phases(first - began, last - first, ended - last))
         return usage
 
     def _pushed(self, source: Path, settings: Settings) -> Usage:
@@ -161,29 +204,34 @@ class _Upload:
         settings = self._stack.fresh("twice")
         command = [INGEST, "push", str(self._source), "--until", "upload"]
         first = run_command(command, environment_of(settings))
-        before = _listing(settings.gcs_endpoint, settings.bucket)
+        before = held_objects(settings.gcs_endpoint, settings.bucket)
         second = run_command(command, environment_of(settings))
-        is_same = _listing(settings.gcs_endpoint, settings.bucket) == before
+        is_same = held_objects(settings.gcs_endpoint, settings.bucket) == before
         return Row(
             "the same push again",
             f"{second.wall_sec:.2f} s",
             f"first: {first.wall_sec:.2f} s",
             f"{first.wall_sec / second.wall_sec:.2f}x",
             "writes no object",
-            is_same and len(before) == self._file_count,
+            is_same and not differing(before, self._expected),
         )
 
     def _bare(self, number: int) -> Usage:
-        bucket = self._bucket(f"bare-{number}")
+        loads = [self._load(f"bare-{number}-{threads}", threads) for threads in CONNECTIONS]
+        return min(loads, key=lambda usage: usage.wall_sec)
+
+    def _load(self, name: str, threads: int) -> Usage:
+        bucket = self._bucket(name)
         port = str(self._stack.layout.port_base)
         script = str(PEER_SCRIPTS / "bare_http.py")
-        command = [sys.executable, script, port, bucket, str(self._source), str(THREADS)]
-        began = time.monotonic()
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-        whole = time.monotonic() - began
+        command = [sys.executable, script, port, bucket, str(self._source), str(threads)]
+        done = finished(command, timeout_sec=600)
+        if done.returncode:
+            raise SystemExit(f"the bare load failed: {done.stderr[-2000:]}")
         self._check(bucket)
         # Its start isn't the server's; the load alone is the ceiling.
-        return Usage(min(whole, float(done.stdout)), 0.0, 0.0)
+        wall_sec, cpu_sec = map(float, done.stdout.split())
+        return Usage(wall_sec, cpu_sec, 0.0)
 
     def _loop(self, number: int) -> Usage:
         bucket = self._bucket(f"loop-{number}")
@@ -217,7 +265,7 @@ class _Upload:
 
     def _run_gsutil(self, number: int) -> Usage:
         bucket = f"gsutil-{number}"
-        _create_bucket(f"https://127.0.0.1:{self._tls_port}", bucket)
+        create_bucket(f"https://127.0.0.1:{self._tls_port}", bucket)
         config = self._bench.folder / "boto"
         config.write_text(
             f"[Credentials]\ngs_json_host = 127.0.0.1\ngs_json_port = {self._tls_port}\n"
@@ -240,80 +288,37 @@ class _Upload:
         return [str(path) for path in sorted(self._source.iterdir())]
 
     def _bucket(self, name: str) -> str:
-        _create_bucket(str(self._stack.settings.gcs_endpoint), name)
+        create_bucket(str(self._stack.settings.gcs_endpoint), name)
         return name
 
     def _check(self, bucket: str, endpoint: str | None = None) -> None:
-        held = _listing(endpoint or self._stack.settings.gcs_endpoint, bucket)
-        if len(held) != self._file_count:
-            raise SystemExit(f"{bucket} holds {len(held)} objects of {self._file_count}")
-
-
-def _create_bucket(endpoint: str, name: str) -> None:
-    with _http() as http:
-        http.request("POST", f"{endpoint}/storage/v1/b", json={"name": name}, retries=False)
-
-
-def _listing(endpoint: str | None, bucket: str) -> dict[str, str]:
-    """Return the generation of every source object by name."""
-    held: dict[str, str] = {}
-    token = ""
-    with _http() as http:
-        while True:
-            url = f"{endpoint}/storage/v1/b/{bucket}/o"
-            page = http.request("GET", url, fields={"pageToken": token}, retries=False).json()
-            items = (item for item in page.get("items", ()) if item["name"].endswith(".json"))
-            held |= {item["name"]: str(item["generation"]) for item in items}
-            token = page.get("nextPageToken", "")
-            if not token:
-                return held
-
-
-def _http() -> urllib3.PoolManager:
-    urllib3.disable_warnings()
-    return urllib3.PoolManager(cert_reqs="CERT_NONE", timeout=60)
-
-
-@contextmanager
-def _tls_server(folder: Path) -> Iterator[int]:
-    """Yield the port of a server that speaks TLS, the only thing that gsutil speaks."""
-    port = next(port for port in range(32_000, 32_400) if is_free(port))
-    with tempfile.TemporaryDirectory(dir=folder) as root:
-        command = gcs_server_command(port, Path(root))
-        command = ["https" if part == "http" else part for part in command]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
-            _await(f"https://127.0.0.1:{port}/storage/v1/b")
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _await(url: str) -> None:
-    with _http() as http:
-        for _ in range(100):
-            try:
-                http.request("GET", url, timeout=1, retries=False)
-            except urllib3.exceptions.HTTPError:
-                time.sleep(0.05)
-            else:
-                return
-    raise SystemExit("the Cloud Storage emulator did not start")
+        held = held_objects(endpoint or self._stack.settings.gcs_endpoint, bucket)
+        if wrong := differing(held, self._expected):
+            raise SystemExit(f"{bucket} isn't a copy of the source: {len(wrong)}, as {wrong[0]}")
 
 
 SCENARIO = Scenario(
     "upload",
     "Upload of small files",
-    "A new bucket on the same Cloud Storage emulator each time. The sidecar also validates and "
-    "hashes every file, reads what is there, verifies each checksum and lands its facts in "
-    "BigQuery, all within the time shown; the others only copy. gsutil speaks TLS alone, so it "
-    "gets a server of its own that does. The ceiling is a load of the sidecar's own requests, made "
-    "beforehand, over as many connections: the emulator writes one object at a time and has the "
-    "disk confirm each twice, so that the ceiling itself is only some two times as fast as the "
-    "fastest of the others, and three times isn't to be had from this emulator. What the sidecar "
-    "takes beyond the ceiling is its start, the validation of everything before anything is sent, "
-    "the landing after the last object, and, between the first object and the last, the BigQuery "
-    "emulator's answers about what is there, which want the same cores.",
+    "A new bucket on the same Cloud Storage emulator each time, and names and sizes of its objects "
+    "compared with the source after each. The sidecar also validates and hashes every file, reads "
+    "what is there, verifies each checksum and lands its facts in BigQuery, all within the time "
+    "shown; the others only copy. gsutil speaks TLS alone, so it gets a server of its own that "
+    "does. The ceiling is a load of the sidecar's own requests, made beforehand, over 8, 16 or 32 "
+    "connections, whichever is fastest; the client's CPU in it says how far it is the server's "
+    "limit. The emulator writes one object at a time and has the disk confirm each twice, so the "
+    "row of the ceiling against the fastest of the others says how much is to be had at all. What "
+    "the sidecar takes beyond the ceiling is in the rows of its phases, by its objects' times; "
+    "between the first object and the last the BigQuery emulator, which is asked what is there, "
+    "wants the same cores.",
     run,
+    "median of {rounds}, of at most 3 at the smaller sizes of growth",
+    {
+        r".* objects": "the row of the ceiling against the fastest of the others says how much is "
+        "to be had from this emulator by whoever only writes; the rows of the phases say what the "
+        "sidecar does beside writing, which the others don't.",
+        r".* objects: the emulator's ceiling": "the sidecar validates everything before it sends "
+        "anything, and lands what it did after; the rows of the phases say how long each takes, "
+        "and that of the writing is what compares with the ceiling.",
+    },
 )
