@@ -21,6 +21,7 @@ from tests.benchmarks.harness import Bench, Row, Scenario
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 COLUMNS = 6
+MISSED = "**missed**"
 REQUIRED_FACTS = ("machine", "system", "versions", "peers")
 _PACKAGES = (
     "google-cloud-storage",
@@ -60,7 +61,7 @@ class ReadPage:
 
 def verdict(row: Row) -> str:
     """Return what the last column says."""
-    return {True: "met", False: "**missed**", None: ""}[row.is_met]
+    return {True: "met", False: MISSED, None: ""}[row.is_met]
 
 
 def section_of(name: str, rows: Iterable[Row], measured: str) -> Section:
@@ -84,6 +85,17 @@ def completed(kept: ReadPage, measured: ReadPage) -> ReadPage:
     return ReadPage(measured.facts, [*older, *measured.sections])
 
 
+def missed(section: Section) -> list[str]:
+    """Return what the rows are about that miss their goals."""
+    return [row[0] for row in section.rows if row[-1] == MISSED]
+
+
+def explained(scenario: Scenario, section: Section) -> dict[str, str]:
+    """Return why, by row, of the rows that miss their goals and of which the scenario knows it."""
+    reasons = {what: scenario.reason(what) for what in missed(section)}
+    return {what: why for what, why in reasons.items() if why is not None}
+
+
 def page_text(page: ReadPage, scenarios: Sequence[Scenario]) -> str:
     """Return the page in Markdown, its sections in the order of the scenarios."""
     environment = jinja2.Environment(
@@ -96,7 +108,11 @@ def page_text(page: ReadPage, scenarios: Sequence[Scenario]) -> str:
     template = environment.get_template("results.md.j2")
     text = template.render(
         facts=page.facts,
-        parts=[(each, sections[each.name]) for each in scenarios if each.name in sections],
+        parts=[
+            (each, sections[each.name], explained(each, sections[each.name]))
+            for each in scenarios
+            if each.name in sections
+        ],
     )
     return text.rstrip("\n") + "\n"
 
@@ -123,11 +139,12 @@ def facts_of(bench: Bench) -> dict[str, str]:
     }
 
 
-def measured_now(bench: Bench, moment: dt.datetime) -> str:
+def measured_now(bench: Bench, scenario: Scenario, moment: dt.datetime) -> str:
     """Return when and how a scenario begins to be measured."""
     return (
-        f"{moment:%Y-%m-%d %H:%M} UTC at {bench.scale} scale, median of {bench.rounds} where "
-        f"programs take turns, load average {os.getloadavg()[0]:.1f} before"
+        f"{moment:%Y-%m-%d %H:%M} UTC at {bench.scale} scale, "
+        f"{scenario.taken.format(rounds=bench.rounds)}, "
+        f"load average {os.getloadavg()[0]:.1f} before"
     )
 
 
