@@ -1,4 +1,4 @@
-{# A day is the one on the agent's calendar: the date folder has the local date of the call, whereas
+{# A day is the one on the agent's calendar: the date folder has, as a rule, the local date of the call, whereas
    started_at, in UTC, puts an Australian morning on the day before. #}
 with
 
