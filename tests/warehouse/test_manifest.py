@@ -130,11 +130,11 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
         "media.medium": {"conversation_registry.v2.medium"},
         "pipeline_steps.step": {
             "conversation_registry.v2.last_failed_step",
-            "stg_pipeline__events.step",
+            "int_pipeline_events.step",
         },
         "registry_v1_statuses.status": {"conversation_registry.v1.status"},
         "speakers.speaker": {"ci_turns.speaker"},
-        "step_outcomes.outcome": {"stg_pipeline__events.outcome"},
+        "step_outcomes.outcome": {"int_pipeline_events.outcome"},
     }
 
 

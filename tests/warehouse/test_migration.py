@@ -51,7 +51,7 @@ events as (
         conversation_id,
         transcript_sha256,
         metadata_sha256,
-        countif(outcome = 'failed') as retry_count,
+        count(distinct if(outcome = 'failed', event_id, null)) as retry_count,
         max(if(outcome = 'failed', error_message, null)) as last_error,
         max_by(outcome, ended_at) = 'failed' as is_failed,
         max(ended_at) as last_event_at
