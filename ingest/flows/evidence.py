@@ -1,8 +1,8 @@
 """What the systems say has been done for a chunk of conversations: objects, raw rows, tombstones.
 
-One parametrised query a chunk and one listing a date, so a second push of unchanged conversations
-makes no call to CI at all. What is kept is of the chunk's own ids, so it doesn't grow with what
-others have landed between them.
+One parametrised query a chunk and one listing a date, read as far as a chunk needs it, so a second
+push of unchanged conversations makes no call to CI at all. What is kept is of the chunk's own ids,
+so it doesn't grow with what others have landed between them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
 from ingest.flows.forgotten import IS_FORGOTTEN_SQL
-from ingest.flows.pages import every_item
-from ingest.ports import ObjectStore, RawSink, StoredObject
+from ingest.flows.read_ahead import ReadAhead
+from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 _LAST_CHARACTER = "\x7f"
 _ANY_PARTITION = "_landed_at >= timestamp('2000-01-01')"
@@ -77,8 +77,8 @@ class Evidence:
 class EvidenceReader:
     """Reads evidence from the bucket and the raw tables."""
 
-    def __init__(self, store: ObjectStore, sink: RawSink, attempts: Attempts) -> None:
-        self._store = store
+    def __init__(self, store: ObjectStore, sink: RawSink, attempts: Attempts, clock: Clock) -> None:
+        self._listing = ReadAhead(store, attempts, clock)
         self._sink = sink
         self._attempts = attempts
 
@@ -113,13 +113,9 @@ class EvidenceReader:
         # Names sort with their slash: `ab-c/…` comes before `ab/…` though `ab` < `ab-c`.
         folders = [f"{batch_date}/{conversation_id}/" for conversation_id in conversation_ids]
         first, end = min(folders), max(folders) + _LAST_CHARACTER
-        found = every_item(
-            self._attempts, lambda token: self._store.list(f"{batch_date}/", first, end, token)
-        )
+        found = await self._listing.between(f"{batch_date}/", first, end)
         own = set(conversation_ids)
-        return {
-            stored.name: stored async for stored in found if stored.name.split("/", 2)[1] in own
-        }
+        return {stored.name: stored for stored in found if stored.name.split("/", 2)[1] in own}
 
     async def _rows(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return await self._sink.query(

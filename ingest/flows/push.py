@@ -78,9 +78,10 @@ class Push:
             outside.store, outside.sink, outside.clock, self._attempts, options.run_id
         )
         self._settling = Settling(self._landing, outside.progress, outside.admission, options.until)
-        self._reader = EvidenceReader(outside.store, outside.sink, self._attempts)
+        self._reader = EvidenceReader(outside.store, outside.sink, self._attempts, outside.clock)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._errors: list[BaseException] = []
         self._not_landed: set[str] = set()
         self._is_stopped = False
 
@@ -218,7 +219,9 @@ class Push:
                 self._slots.release()
                 self._settling.interrupt()
                 continue
-            self._tasks.add(asyncio.create_task(self._run_item(services, evidence, item)))
+            task = asyncio.create_task(self._run_item(services, evidence, item))
+            self._tasks.add(task)
+            task.add_done_callback(self._take_ended)
 
     async def _run_item(
         self, services: Services, evidence: Evidence, item: SourceConversation
@@ -238,8 +241,9 @@ class Push:
     async def _drain(self) -> None:
         """Wait for what runs and land it."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
-            self._raise_of_ended()
+            ended, self._tasks = await asyncio.wait(self._tasks)
+            for task in ended:
+                task.result()
         await self._settling.flush()
         self._not_landed.clear()
 
@@ -248,11 +252,14 @@ class Push:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._settling.flush()
 
+    def _take_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._errors.append(error)
+
     def _raise_of_ended(self) -> None:
-        ended = {task for task in self._tasks if task.done()}
-        self._tasks -= ended
-        for task in ended:
-            task.result()
+        if self._errors:
+            raise self._errors[0]
 
     async def _cancel(self) -> None:
         for task in self._tasks:

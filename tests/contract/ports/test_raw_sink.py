@@ -86,7 +86,8 @@ def a_state(id_: str, updated_sec: int, profile: str | None) -> RawRow:
 
 
 def evidence(ports: Ports, *ids: str) -> Evidence:
-    reader = EvidenceReader(ports.store, ports.sink, Attempts(ManualClock(), 10, _rng()))
+    clock = ManualClock()
+    reader = EvidenceReader(ports.store, ports.sink, Attempts(clock, 10, _rng()), clock)
     return ports.run(reader.read([(DAY, id_) for id_ in ids]))
 
 
