@@ -131,7 +131,7 @@ def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
             client.create_dataset(dataset, **limits)
             yield "created", dataset_id
     for name, schema in raw_table_schemas().items():
-        declared = _table(settings, name, schema)
+        declared = declared_table(settings, name, schema)
         try:
             live = client.get_table(declared.reference, **limits)
             yield _reconciled(client, live, declared, limits), name
@@ -141,7 +141,10 @@ def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
     client.close()
 
 
-def _table(settings: Settings, name: str, schema: Sequence[Mapping[str, Any]]) -> bigquery.Table:
+def declared_table(
+    settings: Settings, name: str, schema: Sequence[Mapping[str, Any]]
+) -> bigquery.Table:
+    """Return a raw table with its schema, partitions and clusters, as it's to be made."""
     from ingest.gcp.bigquery_import import bigquery
 
     fields = [bigquery.SchemaField.from_api_repr(dict(field)) for field in schema]

@@ -2,15 +2,16 @@
 
     python tests/benchmarks/land_payloads.py PAYLOADS
 
-Bucket, datasets and raw tables are made first where they are missing, as `ingest local up` makes
-them: programs that this is compared with make theirs within their time too. The run's id, made
-from the dataset's name, and the clock are fixed: landing again in the same dataset is the same
-batch again, as after a kill, and in another dataset it is another one.
+Bucket, dataset and table are made first where they are missing: programs that this is compared
+with make theirs within their time too. The run's id, made from the dataset's name, and the clock
+are fixed: landing again in the same dataset is the same batch again, as after a kill, and in
+another dataset it is another one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import random
 import sys
@@ -19,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from google.api_core.exceptions import Conflict
 
 from ingest.cli._context import SystemClock
-from ingest.domain.raw_records import RawRow, ci_conversation_row
+from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
-from ingest.gcp.bigquery import BigQueryRawSink
-from ingest.gcp.storage import GcsObjectStore
-from ingest.local.provisioning import provision
+from ingest.gcp.bigquery import BigQueryRawSink, bigquery_client
+from ingest.gcp.bigquery_import import bigquery
+from ingest.gcp.storage import GcsObjectStore, storage_client
+from ingest.local.provisioning import declared_table, raw_table_schemas
 from ingest.settings import Settings, load_settings
 
 LANDED_AT = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
@@ -44,8 +47,22 @@ class FixedClock(SystemClock):
 def main() -> None:
     """Land everything, or fail."""
     settings = load_settings()
-    provision(settings)
+    make_targets(settings)
     asyncio.run(land(settings, Path(sys.argv[1])))
+
+
+def make_targets(settings: Settings) -> None:
+    """Make the bucket, and the dataset and table as `ingest local up` makes them, where missing."""
+    bucket = storage_client(settings)
+    with contextlib.closing(bucket), contextlib.suppress(Conflict):
+        bucket.create_bucket(settings.bucket, location=settings.location)
+    client = bigquery_client(settings)
+    with contextlib.closing(client):
+        dataset = bigquery.Dataset(f"{settings.project_id}.{settings.raw_dataset}")
+        dataset.location = settings.location
+        client.create_dataset(dataset, exists_ok=True)
+        schema = raw_table_schemas()[CI_CONVERSATIONS]
+        client.create_table(declared_table(settings, CI_CONVERSATIONS, schema), exists_ok=True)
 
 
 async def land(settings: Settings, payloads: Path) -> None:
