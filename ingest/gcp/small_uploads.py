@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -25,27 +26,25 @@ class RefusedCredentialsError(Exception):
     """The token ran out; the client's own way refreshes it."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where requests to one URL go: a pool of urllib3's connections, and what the request names."""
+
+    pool: Any
+    path: str
+
+
 class DirectAdapter(HTTPAdapter):
     """A session's connections, for requests that need nothing else of a session."""
 
-    def post(
-        self, session: Session, url: str, body: bytes, headers: dict[str, str], timeout_sec: float
-    ) -> Any:
-        """Return urllib3's answer; errors of the transport are urllib3's."""
+    def target(self, session: Session, url: str) -> Target:
+        """Return the target of a URL, through the session's proxy where it has one."""
         request = PreparedRequest()
         request.url = url
-        pool: Any = self.get_connection_with_tls_context(
+        pool = self.get_connection_with_tls_context(
             request, session.verify, proxies=session.proxies, cert=session.cert
         )
-        return pool.urlopen(
-            "POST",
-            self.request_url(request, session.proxies),
-            body=body,
-            headers=headers,
-            timeout=timeout_sec,
-            retries=False,
-            redirect=False,
-        )
+        return Target(pool, self.request_url(request, session.proxies))
 
 
 class SmallUploads:
@@ -53,11 +52,13 @@ class SmallUploads:
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._credentials = client._credentials
-        self._session: Session = client._http
-        self._request = Request(self._session)
+        session: Session = client._http
+        self._request = Request(session)
         host = client._connection.get_api_base_url_for_mtls()
         path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o?uploadType=multipart"
         self._url = f"{host}{path}&ifGenerationMatch="
+        adapter: Any = session.get_adapter(self._url)
+        self._target: Target = adapter.target(session, self._url)
 
     def put(
         self,
@@ -85,9 +86,15 @@ class SmallUploads:
         boundary = uuid.uuid4().hex
         headers = {"content-type": f"multipart/related; boundary={boundary}"}
         self._credentials.before_request(self._request, "POST", url, headers)
-        adapter: Any = self._session.get_adapter(url)
-        body = _body(boundary, resource, content_type, content)
-        answer = adapter.post(self._session, url, body, headers, timeout_sec)
+        answer = self._target.pool.urlopen(
+            "POST",
+            f"{self._target.path}{generation}",
+            body=_body(boundary, resource, content_type, content),
+            headers=headers,
+            timeout=timeout_sec,
+            retries=False,
+            redirect=False,
+        )
         if answer.status == _UNAUTHORIZED:
             raise RefusedCredentialsError
         if answer.status != _OK:
