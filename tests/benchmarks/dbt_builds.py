@@ -17,7 +17,6 @@ import argparse
 import datetime as dt
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from statistics import median
 from google.cloud import bigquery
 
 from tests.benchmarks.ci_payloads import write_payloads
+from tests.benchmarks.harness import serving
 from tests.benchmarks.stacks import free_port_base
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import client_for, create_raw_tables
@@ -258,13 +258,9 @@ def _emulator(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "ingest.local.bigquery_server", "--port", str(port)]
     command += ["--grpc-port", str(port + 1), "--data-dir", str(folder / "data")]
     command += ["--gcs-root", str(folder / "gcs")]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with serving(command):
         _await(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
 
 
 def _await(endpoint: str) -> None:

@@ -23,6 +23,8 @@ from functools import partial
 from pathlib import Path
 
 LONGEST_COMMAND_SEC = 3600.0
+CLOCK_TICK_SEC = 0.01
+"""The shortest time on cores that a system tells of."""
 _SHOWN_CHARS = 2000
 _MEASURED = Path(__file__).with_name("measured.py")
 
@@ -165,6 +167,23 @@ def _ended_with_its_children(
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], patience_sec: float = 120.0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a server that ends with what is done with it; it may take so long to write its data."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield server
+    finally:
+        server.terminate()
+        try:
+            server.wait(patience_sec)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def paired(

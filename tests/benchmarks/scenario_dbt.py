@@ -18,6 +18,7 @@ BASES = {
 """The last is measured with twice the history too."""
 PROMISED_FROM = 100_000
 """Below that a build's own seconds weigh more than what it builds."""
+PROMISES = 2
 LONGEST_SEC = 4 * 3600.0
 _TIMES = re.compile(
     r"^ *(?P<versions>[\d,]+) versions: full +(?P<full>[\d.]+) s, \+(?P<more>[\d,]+) +"
@@ -30,7 +31,7 @@ _PROMISE = re.compile(r"^(increment.*): ([+-]?[\d.]+ ?%) \(promised: (.*)\)$", r
 
 
 class UnreadableFiguresError(Exception):
-    """`dbt_builds` printed no figures."""
+    """`dbt_builds` didn't print all of its figures."""
 
 
 def run(bench: Bench) -> Iterator[Row]:
@@ -43,10 +44,16 @@ def run(bench: Bench) -> Iterator[Row]:
 
 
 def rows_of(printed: str, errors: str = "") -> Iterator[Row]:
-    """Yield the rows of what `dbt_builds` printed; raise UnreadableFiguresError without figures."""
+    """Yield the rows of what `dbt_builds` printed.
+
+    Raises UnreadableFiguresError where it ended before its last lines, which are the promises.
+    """
     found = [match.groupdict() for match in _TIMES.finditer(printed)]
-    if len(found) < 2:
-        raise UnreadableFiguresError(f"no figures of two sizes in:\n{printed}\n{errors[-2000:]}")
+    promises = _PROMISE.findall(printed)
+    if len(found) < 2 or len(promises) != PROMISES:
+        raise UnreadableFiguresError(
+            f"{len(found)} sizes and {len(promises)} promises in:\n{printed}\n{errors[-2000:]}"
+        )
     sizes = {
         int(size["versions"].replace(",", "")): {
             name: float(size[name])
@@ -56,7 +63,7 @@ def rows_of(printed: str, errors: str = "") -> Iterator[Row]:
     }
     for size in found:
         yield from _size_rows(size)
-    for what, value, promise in _PROMISE.findall(printed):
+    for what, value, promise in promises:
         most = float(re.findall(r"[\d.]+", promise)[0])
         met = float(value.rstrip("% ")) <= most
         is_judged = list(sizes)[-2] >= PROMISED_FROM

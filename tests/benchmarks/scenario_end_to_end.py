@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from ingest.local.layout import Service
 from tests.benchmarks.end_to_end import Again, WholeRun, whole_run
-from tests.benchmarks.harness import Bench, Row, Scale, Scenario, fitted_exponent, growth_row
+from tests.benchmarks.harness import (
+    CLOCK_TICK_SEC,
+    Bench,
+    Row,
+    Scale,
+    Scenario,
+    fitted_exponent,
+    growth_row,
+)
+from tests.benchmarks.stacks import SERVICE_NAMES
 
 SIZES = {
     Scale.QUICK: (5, 10, 20),
@@ -21,12 +30,6 @@ MOST_CPU_MS = 10.0
 MOST_MEMORY_MB = 250.0
 MOST_MEMORY_GROWTH = 0.15
 SHOWN_CALLS = 0.005
-CLOCK_TICK_SEC = 0.01
-SERVICE_NAMES = {
-    Service.GCS: "Cloud Storage",
-    Service.BIGQUERY: "BigQuery",
-    Service.CI: "CI",
-}
 
 
 def run(bench: Bench) -> Iterator[Row]:

@@ -44,6 +44,7 @@ def run(bench: Bench) -> Iterator[Row]:
     for name, theirs in peers.items():
         yield faster_row(HELP, medians[HELP], name, theirs)
     yield limited(HELP, medians[HELP])
+    _up(folder / "old")
     ups = paired(
         {READY: lambda number: _up(folder / f"new-{number}"), SAVED: lambda _: _up(folder / "old")},
         bench.rounds,

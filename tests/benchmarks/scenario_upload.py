@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.local.layout import Service
 from ingest.settings import Settings
 from tests.benchmarks.harness import (
+    CLOCK_TICK_SEC,
     Bench,
     Row,
     Scenario,
@@ -23,7 +25,13 @@ from tests.benchmarks.harness import (
     paired,
     run_command,
 )
-from tests.benchmarks.stacks import INGEST, BenchStack, environment_of, running_stack
+from tests.benchmarks.stacks import (
+    INGEST,
+    SERVICE_NAMES,
+    BenchStack,
+    environment_of,
+    running_stack,
+)
 from tests.benchmarks.upload_servers import (
     create_bucket,
     differing,
@@ -58,13 +66,20 @@ class Phases:
     after: float
     """From the last object on: landing of the last batch, report."""
 
+    services_cpu_sec: Mapping[Service, float]
+    """CPU of each service of the stack from start to end."""
+
 
 def median_phases(phases: Sequence[Phases]) -> Phases:
-    """Return the median of each phase."""
+    """Return the median of each phase, and of each service's CPU."""
     return Phases(
         statistics.median(each.before for each in phases),
         statistics.median(each.writing for each in phases),
         statistics.median(each.after for each in phases),
+        {
+            service: statistics.median(each.services_cpu_sec[service] for each in phases)
+            for service in phases[0].services_cpu_sec
+        },
     )
 
 
@@ -78,7 +93,7 @@ def run(bench: Bench) -> Iterator[Row]:
     with running_stack(folder / "stack") as stack, tls_server(folder) as tls_port:
         upload = _Upload(bench, stack, sources[count], tls_port)
         medians = paired(upload.variants(), bench.rounds, bench.say)
-        yield from comparisons(count, medians, median_phases(upload.phases))
+        yield from comparisons(count, medians, median_phases(upload.phases), os.cpu_count() or 1)
         yield upload.second_push()
         grown_ones = grown(
             lambda size, number: upload.ours(sources[size], f"grow_{size}_{number}"),
@@ -98,7 +113,9 @@ def generate(folder: Path, count: int) -> None:
         path.unlink()
 
 
-def comparisons(count: int, medians: Mapping[str, Usage], phases: Phases) -> Iterator[Row]:
+def comparisons(
+    count: int, medians: Mapping[str, Usage], phases: Phases, cores: int
+) -> Iterator[Row]:
     """Yield the rows of ours against each other program, the ceiling, and what lies beyond it."""
     what = f"{count:,} conversations, {count * FILES_EACH:,} objects"
     ours = medians[OURS]
@@ -144,15 +161,24 @@ def comparisons(count: int, medians: Mapping[str, Usage], phases: Phases) -> Ite
             f"{CEILING}: {ceiling.wall_sec:.2f} s",
             f"{took / ceiling.wall_sec:.2f} of it",
         )
-    for name, theirs in peers.items():
-        if name != fastest:
-            continue
-        yield Row(
-            f"{what}: CPU",
-            f"{ours.cpu_sec:.2f} s",
-            f"{name}: {theirs.cpu_sec:.2f} s",
-            f"{theirs.cpu_sec / ours.cpu_sec:.2f}x",
-        )
+    services = [
+        (SERVICE_NAMES[service], cpu_sec)
+        for service, cpu_sec in phases.services_cpu_sec.items()
+        if cpu_sec >= CLOCK_TICK_SEC
+    ]
+    used, to_be_had = ours.cpu_sec + sum(sec for _, sec in services), cores * ours.wall_sec
+    yield Row(
+        f"{what}: CPU of the push and of the emulators",
+        " + ".join([f"{ours.cpu_sec:.2f} s", *(f"{name} {sec:.2f} s" for name, sec in services)]),
+        f"{cores} cores for {ours.wall_sec:.2f} s",
+        f"{used / to_be_had:.0%} of them",
+    )
+    yield Row(
+        f"{what}: CPU",
+        f"{ours.cpu_sec:.2f} s",
+        f"{fastest}: {peers[fastest].cpu_sec:.2f} s",
+        f"{peers[fastest].cpu_sec / ours.cpu_sec:.2f}x",
+    )
 
 
 class _Upload:
@@ -186,13 +212,14 @@ class _Upload:
 
     def _ours(self, number: int) -> Usage:
         settings = self._stack.fresh(f"ours_{number}")
-        began = time.time()
+        cpu_before, began = self._stack.cpu_sec(), time.time()
         usage = self._pushed(self._source, settings)
-        ended = time.time()
+        ended, cpu_after = time.time(), self._stack.cpu_sec()
         self._check(settings.bucket)
         held = held_objects(settings.gcs_endpoint, settings.bucket).values()
         first, last = (pick(each.generation for each in held) / 1e6 for pick in (min, max))
-        self.phases.append(Phases(first - began, last - first, ended - last))
+        services = {service: took - cpu_before[service] for service, took in cpu_after.items()}
+        self.phases.append(Phases(first - began, last - first, ended - last, services))
         return usage
 
     def _pushed(self, source: Path, settings: Settings) -> Usage:
@@ -310,7 +337,7 @@ SCENARIO = Scenario(
     "row of the ceiling against the fastest of the others says how much is to be had at all. What "
     "the sidecar takes beyond the ceiling is in the rows of its phases, by its objects' times; "
     "between the first object and the last the BigQuery emulator, which is asked what is there, "
-    "wants the same cores.",
+    "wants the same cores; a row says how much of them all that works has used.",
     run,
     "median of {rounds}, of at most 3 at the smaller sizes of growth",
     {

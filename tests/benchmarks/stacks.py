@@ -21,6 +21,11 @@ from ingest.settings import Settings
 
 INGEST = str(Path(sys.executable).with_name("ingest"))
 """The sidecar's command, as installed."""
+SERVICE_NAMES = {
+    Service.GCS: "Cloud Storage",
+    Service.BIGQUERY: "BigQuery",
+    Service.CI: "CI",
+}
 UNLIMITED = "100000000"
 _PORTS = range(31_000, 32_000, PORTS_PER_STACK)
 

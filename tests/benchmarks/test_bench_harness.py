@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -23,6 +24,7 @@ from tests.benchmarks.harness import (
     growth_row,
     paired,
     run_command,
+    serving,
 )
 from tests.benchmarks.scenario_dbt import UnreadableFiguresError, rows_of
 from tests.benchmarks.scenario_landing import leaf_paths
@@ -93,14 +95,14 @@ BUILDS = (
 )
 
 
-def test_figures_of_the_builds_are_read_from_what_they_print() -> None:
-    printed = (
-        f"{BUILDS[0]}\n{BUILDS[1]}\n"
-        "increment / full refresh: 20.0% (promised: at most 10 %)\n"
-        "increment when the base doubles: +10.0% (promised: at most +20 %)\n"
-    )
+PROMISES = (
+    "increment / full refresh: 20.0% (promised: at most 10 %)\n"
+    "increment when the base doubles: +10.0% (promised: at most +20 %)\n"
+)
 
-    rows = list(rows_of(printed))
+
+def test_figures_of_the_builds_are_read_from_what_they_print() -> None:
+    rows = list(rows_of(f"{BUILDS[0]}\n{BUILDS[1]}\n{PROMISES}"))
 
     assert rows[0] == Row(
         "100,000 versions, 1,000 more: incremental models",
@@ -121,19 +123,39 @@ def test_figures_of_the_builds_are_read_from_what_they_print() -> None:
         ("k = 0.14", True),
         ("k = 1.00", True),
     ]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        pytest.param("nothing", id="nothing"),
+        pytest.param(f"{BUILDS[0]}\n{PROMISES}", id="one size"),
+        pytest.param(f"{BUILDS[0]}\n{BUILDS[1]}\n", id="ended before the promises"),
+        pytest.param(f"{BUILDS[0]}\n{BUILDS[1]}\n{PROMISES.splitlines()[0]}", id="half of them"),
+    ],
+)
+def test_builds_that_ended_early_have_no_figures(printed: str) -> None:
     with pytest.raises(UnreadableFiguresError):
-        list(rows_of("nothing"))
+        list(rows_of(printed))
 
 
 def test_a_small_base_is_no_judge_of_the_promises() -> None:
-    printed = (
-        f"{replace(BUILDS[0], versions=99_999)}\n{BUILDS[1]}\n"
-        "increment / full refresh: 20.0% (promised: at most 10 %)\n"
-    )
+    printed = f"{replace(BUILDS[0], versions=99_999)}\n{BUILDS[1]}\n{PROMISES}"
 
     promise = next(row for row in rows_of(printed) if row.what == "increment / full refresh")
 
     assert promise.is_met is None
+
+
+def test_a_server_that_does_not_end_when_told_to_is_killed(tmp_path: Path) -> None:
+    is_deaf = tmp_path / "is-deaf"
+    deaf = "import pathlib, signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    deaf += "; pathlib.Path(sys.argv[1]).touch(); signal.pause()"
+    with serving([sys.executable, "-c", deaf, str(is_deaf)], patience_sec=0.1) as server:
+        while not is_deaf.exists() and server.poll() is None:
+            pass
+
+    assert server.returncode == -signal.SIGKILL
 
 
 def test_a_command_given_up_takes_along_what_it_started(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.domain.outcome import ItemState
+from ingest.local.layout import Service
 from tests.benchmarks import scenario_landing, scenario_upload
 from tests.benchmarks.end_to_end import Again
 from tests.benchmarks.harness import Row, Usage
@@ -16,7 +17,7 @@ from tests.fakes.modelled_cloud import ModelledRun
 
 Verdicts = list[tuple[str, bool | None]]
 LOOP, GCLOUD = "google-cloud-storage loop", "gcloud storage cp -r"
-PHASES = Phases(2.0, 10.0, 3.0)
+PHASES = Phases(2.0, 10.0, 3.0, {Service.GCS: 7.0, Service.BIGQUERY: 2.0, Service.CI: 0.0})
 
 
 def verdicts(rows: list[Row]) -> Verdicts:
@@ -48,7 +49,7 @@ def test_an_upload_is_judged_by_the_fastest_of_the_others_or_the_ceiling(
         GCLOUD: seconds(gcloud),
     }
 
-    assert verdicts(list(scenario_upload.comparisons(20, medians, PHASES))) == expected
+    assert verdicts(list(scenario_upload.comparisons(20, medians, PHASES, 2))) == expected
 
 
 def test_an_upload_says_what_is_to_be_had_and_where_its_time_goes() -> None:
@@ -58,7 +59,7 @@ def test_an_upload_says_what_is_to_be_had_and_where_its_time_goes() -> None:
         LOOP: seconds(16),
     }
 
-    rows = list(scenario_upload.comparisons(20, medians, PHASES))
+    rows = list(scenario_upload.comparisons(20, medians, PHASES, 2))
 
     bare = "bare HTTP: 8.00 s, 2.00 s of the client's CPU"
     assert [(row.ours, row.against, row.ratio) for row in rows] == [
@@ -68,6 +69,7 @@ def test_an_upload_says_what_is_to_be_had_and_where_its_time_goes() -> None:
         ("2.00 s", "bare HTTP: 8.00 s", "0.25 of it"),
         ("10.00 s", "bare HTTP: 8.00 s", "1.25 of it"),
         ("3.00 s", "bare HTTP: 8.00 s", "0.38 of it"),
+        ("15.00 s + Cloud Storage 7.00 s + BigQuery 2.00 s", "2 cores for 15.00 s", "80% of them"),
         ("15.00 s", f"{LOOP}: 16.00 s", "1.07x"),
     ]
 

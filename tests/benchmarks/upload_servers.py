@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import urllib3
 
 from ingest.local.gcs_server import gcs_server_command
 from ingest.local.ports import is_free
+from tests.benchmarks.harness import serving
 
 
 class HeldObject(NamedTuple):
@@ -65,13 +65,9 @@ def tls_server(folder: Path) -> Iterator[int]:
     with tempfile.TemporaryDirectory(dir=folder) as root:
         command = gcs_server_command(port, Path(root))
         command = ["https" if part == "http" else part for part in command]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
+        with serving(command):
             _await(f"https://127.0.0.1:{port}/storage/v1/b")
             yield port
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def _http() -> urllib3.PoolManager:
