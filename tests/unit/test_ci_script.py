@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
+SETUP = "make setup"
 UPDATE = "apt-get update -qq"
 INSTALL = "apt-get install -qq --yes --no-install-recommends chromium chromium-driver"
 TOLD = "Tests of pages are skipped (apt-get install chromium chromium-driver)."
@@ -31,7 +32,11 @@ class Machine:
         for name in ("bash", "env", "dirname", "cp"):
             (self._bin / name).symlink_to(str(shutil.which(name)))
         self.has("id", f"echo {user}", is_told=False)
-        self.has("make", 'echo "CI=${{CI:-}}" >> {log}')
+        self.has("make", 'if [ "$1" = test ]; then echo "CI=${{CI:-}}" >> {log}; fi')
+
+    def lacks(self, name: str) -> Machine:
+        (self._bin / name).unlink()
+        return self
 
     def has(self, name: str, does: str = ":", is_told: bool = True) -> Machine:
         tells = f'echo "{name} $*" >> {self._log}\n' if is_told else ""
@@ -40,12 +45,12 @@ class Machine:
         (self._bin / name).chmod(0o755)
         return self
 
-    def runs(self) -> tuple[list[str], str, int]:
+    def runs(self, **environment: str) -> tuple[list[str], str, int]:
         """Return the commands that it ran, what it said, and its exit code."""
+        self._log.touch()
         command = [self._bin / "bash", self._script]
-        ended = subprocess.run(
-            command, env={"PATH": str(self._bin)}, capture_output=True, text=True, timeout=60
-        )
+        environment["PATH"] = str(self._bin)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         return self._log.read_text("utf-8").splitlines(), ended.stderr.strip(), ended.returncode
 
 
@@ -62,19 +67,19 @@ def user(tmp_path: Path) -> Machine:
 def test_a_browser_that_is_there_is_taken(root: Machine) -> None:
     machine = root.has("chromium").has("chromedriver").has("apt-get")
 
-    assert machine.runs() == (["make test", "CI=true"], "", 0)
+    assert machine.runs() == ([SETUP, "make test", "CI=true"], "", 0)
 
 
 def test_root_installs_the_browser(root: Machine) -> None:
     machine = root.has("apt-get", _INSTALLS)
 
-    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI=true"], "", 0)
+    assert machine.runs() == ([SETUP, UPDATE, INSTALL, "make test", "CI=true"], "", 0)
 
 
 def test_a_browser_without_its_driver_is_installed_whole(root: Machine) -> None:
     machine = root.has("chromium").has("apt-get", _INSTALLS)
 
-    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI=true"], "", 0)
+    assert machine.runs() == ([SETUP, UPDATE, INSTALL, "make test", "CI=true"], "", 0)
 
 
 def test_a_user_with_sudo_installs_the_browser(user: Machine) -> None:
@@ -82,7 +87,16 @@ def test_a_user_with_sudo_installs_the_browser(user: Machine) -> None:
 
     asked = "sudo -n env DEBIAN_FRONTEND=noninteractive "
     assert machine.runs() == (
-        ["sudo -n true", asked + UPDATE, UPDATE, asked + INSTALL, INSTALL, "make test", "CI=true"],
+        [
+            SETUP,
+            "sudo -n true",
+            asked + UPDATE,
+            UPDATE,
+            asked + INSTALL,
+            INSTALL,
+            "make test",
+            "CI=true",
+        ],
         "",
         0,
     )
@@ -96,20 +110,24 @@ def test_a_user_without_sudo_is_told_so_and_tests_run(user: Machine, sudo: str |
 
     why = "it isn't here, and installing it takes root or sudo without a password"
     said = f"Chromium and its driver: {why}. {TOLD}"
-    assert machine.runs() == (["make test", "CI="], said, 0)
+    assert machine.runs() == ([SETUP, "make test", "CI="], said, 0)
 
 
 def test_a_machine_without_apt_is_told_so_and_tests_run(root: Machine) -> None:
     why = "it isn't here and there is no apt-get to install it with"
 
-    assert root.runs() == (["make test", "CI="], f"Chromium and its driver: {why}. {TOLD}", 0)
+    assert root.runs() == (
+        [SETUP, "make test", "CI="],
+        f"Chromium and its driver: {why}. {TOLD}",
+        0,
+    )
 
 
 def test_an_installation_that_brings_no_browser_is_told(root: Machine) -> None:
     machine = root.has("apt-get")
 
     said = f"Chromium and its driver: apt-get installed it and it still isn't found. {TOLD}"
-    assert machine.runs() == ([UPDATE, INSTALL, "make test", "CI="], said, 0)
+    assert machine.runs() == ([SETUP, UPDATE, INSTALL, "make test", "CI="], said, 0)
 
 
 def test_what_apt_says_of_its_failure_is_kept(root: Machine) -> None:
@@ -117,16 +135,44 @@ def test_what_apt_says_of_its_failure_is_kept(root: Machine) -> None:
 
     why = "apt-get could not install it; its own words are above"
     said = f"E: no route to mirror\nChromium and its driver: {why}. {TOLD}"
-    assert machine.runs() == ([UPDATE, "make test", "CI="], said, 0)
+    assert machine.runs() == ([SETUP, UPDATE, "make test", "CI="], said, 0)
 
 
 def test_without_terraform_its_tests_are_left_out_as_elsewhere(tmp_path: Path) -> None:
     machine = Machine(tmp_path).has("chromium").has("chromedriver")
 
-    assert machine.runs() == (["make test", "CI="], "", 0)
+    assert machine.runs() == ([SETUP, "make test", "CI="], "", 0)
+
+
+@pytest.mark.parametrize("has_terraform", [True, False])
+def test_where_a_tool_is_missing_tests_are_left_out_though_the_service_says_ci(
+    tmp_path: Path, has_terraform: bool
+) -> None:
+    machine = Machine(tmp_path, user="1000")
+    if has_terraform:
+        machine.has("terraform")
+    else:
+        machine.has("chromium").has("chromedriver")
+
+    commands, _, code = machine.runs(CI="true")
+
+    assert (commands, code) == ([SETUP, "make test", "CI="], 0)
+
+
+def test_without_make_it_says_so_and_does_nothing(root: Machine) -> None:
+    machine = root.has("apt-get", _INSTALLS).lacks("make")
+
+    said = "make isn't here, and every step goes by it: install it (apt-get install make)."
+    assert machine.runs() == ([], said, 1)
+
+
+def test_without_python_or_packages_no_browser_is_installed(root: Machine) -> None:
+    machine = root.has("apt-get", _INSTALLS).has("make", "echo 'Python 3.13 is needed' >&2; exit 2")
+
+    assert machine.runs() == ([SETUP], "Python 3.13 is needed", 2)
 
 
 def test_the_exit_code_is_that_of_the_tests(root: Machine) -> None:
-    machine = root.has("chromium").has("chromedriver").has("make", "exit 2")
+    machine = root.has("chromium").has("chromedriver").has("make", '[ "$1" != test ] || exit 2')
 
-    assert machine.runs() == (["make test"], "", 2)
+    assert machine.runs() == ([SETUP, "make test"], "", 2)
