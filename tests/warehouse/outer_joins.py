@@ -1,7 +1,8 @@
 """BigQuery's rule about outer joins, which the analyzer doesn't know.
 
 BigQuery refuses "LEFT OUTER JOIN … without a condition that is an equality of fields from both
-sides of the join"; the same goes for RIGHT and FULL.
+sides of the join"; the same goes for RIGHT and FULL. A constant beside the equality is refused
+here too: `… and false` may be folded to `false` before BigQuery looks for the equality.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ def loose_outer_joins(statement: Any) -> int:
 
 def _is_tied(join: Any) -> bool:
     left, right = _outputs(join.left_scan), _outputs(join.right_scan)
-    for condition in _conjuncts(join.join_expr):
+    conditions = list(_conjuncts(join.join_expr))
+    if not all(_columns_read(condition) for condition in conditions):
+        return False
+    for condition in map(_call, conditions):
         if condition.function.name != "ZetaSQL:$equal":
             continue
         one, other = (_columns_read(argument) for argument in condition.argument_list)
@@ -34,12 +38,16 @@ def _is_tied(join: Any) -> bool:
 
 
 def _conjuncts(expression: Any) -> Iterator[Any]:
-    call = expression.resolved_function_call_base_node.resolved_function_call_node.parent
+    call = _call(expression)
     if call.function.name != "ZetaSQL:$and":
-        yield call
+        yield expression
         return
     for argument in call.argument_list:
         yield from _conjuncts(argument)
+
+
+def _call(expression: Any) -> Any:
+    return expression.resolved_function_call_base_node.resolved_function_call_node.parent
 
 
 def _outputs(scan: Any) -> set[int]:

@@ -12,7 +12,7 @@ from tests.warehouse.googlesql import GoogleSql, SqlError
 from tests.warehouse.manifest_walk import walk
 
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
-_ROWS = "(select 'a' as a, 1 as b)"
+_ROWS = "(select 'a' as a, 1 as b, true as c)"
 _JOINED = f"from {_ROWS} as x {{}} join {_ROWS} as y on"
 _COUNTED = (
     "with recursive c as (select 1 as n union all select n + 1 from c where n < 3) select n from c"
@@ -35,6 +35,7 @@ FAULTS = {
     "right join by one of two": f"select x.a {_JOINED.format('right')} x.a = y.a or x.b = y.b",
     "full join by an order": f"select x.a {_JOINED.format('full outer')} x.b < y.b and x.b = 1",
     "left join by one side": f"select x.a {_JOINED.format('left')} y.a = 'a' and x.b = x.b",
+    "left join by a constant too": f"select x.a {_JOINED.format('left')} x.a = y.a and false",
     "left join in a subquery": (
         f"select (select count(*) {_JOINED.format('left')} x.b > y.b) as n from unnest([1])"
     ),
@@ -104,7 +105,12 @@ def test_the_analyzer_refuses_what_bigquery_refuses(analyzer: GoogleSql, fault: 
 
 @pytest.mark.parametrize(
     "condition",
-    ["x.a = y.a and x.b > y.b", "concat(y.a, 'c') = x.a", "x.b < 1 and (y.b > 1 and x.b = y.b)"],
+    [
+        "x.a = y.a and x.b > y.b",
+        "concat(y.a, 'c') = x.a",
+        "x.b < 1 and (y.b > 1 and x.b = y.b)",
+        "x.a = y.a and x.c",
+    ],
 )
 def test_the_analyzer_takes_an_outer_join_with_an_equality(
     analyzer: GoogleSql, condition: str

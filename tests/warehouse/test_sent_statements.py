@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.warehouse.conftest import Warehouse
@@ -57,3 +59,16 @@ def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]
     assert "not in (select turn_id from" in again
     assert "mart.landed_at <= forgotten.forgotten_at" in again
     assert "current_state.payload_sha256 = mart.payload_sha256" in again
+
+
+def test_a_second_build_without_an_event_is_valid_googlesql(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    create_raw_tables(warehouse.client)
+    project = DbtProject(tmp_path, warehouse.endpoint, dataset="empty")
+    with recording() as statements:
+        for _ in range(2):
+            project.run("run", "--select", "+int_pipeline_events")
+
+    assert "merge into" in "\n".join(statements)
+    assert refused(statements, project.manifest(), ROOT) == []

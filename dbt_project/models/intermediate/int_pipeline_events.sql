@@ -8,7 +8,8 @@
     )
 }}
 {# An event never changes; where it landed twice its first landing counts, and one that an earlier build has
-   merged stays. The filter stands below the window, so that it reaches the raw table's partitions. #}
+   merged stays. The filter stands below the window, so that it reaches the raw table's partitions; the range of
+   dates stands outside the outer join, whose condition it would make `… and false` where nothing landed. #}
 {%- set landed = 'landed_at >= ' ~ landed_from() %}
 with
 
@@ -19,15 +20,25 @@ events as (
     {{ latest_by('event_id', 'landed_at, run_id, ended_at') }}
 ),
 
+{%- if is_incremental() %}
+
+    held as (
+        select
+            event_id,
+            landed_at
+        from {{ this }}
+        where {{ date_range('batch_date', ref('stg_pipeline__events'), landed) }}
+    ),
+{%- endif %}
+
 first_landed as (
     select events.*
     from events
     {%- if is_incremental() %}
-    left join {{ this }} as held
+    left join held
         on
             events.event_id = held.event_id
             and events.landed_at > held.landed_at
-            and {{ date_range('held.batch_date', ref('stg_pipeline__events'), landed) }}
     where held.event_id is null
     {%- endif %}
 )
