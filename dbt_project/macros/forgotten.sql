@@ -15,8 +15,9 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Events of conversations that were forgotten after the event landed, save those of forgetting: by them a
-   conversation is known as forgotten, so this asks the model itself, and at its first build too. #}
+{# Events of conversations that were forgotten after the event, save those of forgetting: by them a conversation is
+   known as forgotten, so this asks the model itself, and at its first build too. An event that lands again later
+   ended before all the same. #}
 {% macro delete_forgotten_events() -%}
     delete from {{ this }} as mart
     where
@@ -28,7 +29,7 @@
                 forgotten.conversation_id = mart.conversation_id
                 and forgotten.step = 'forget'
                 and forgotten.outcome = 'succeeded'
-                and mart.landed_at <= greatest(forgotten.ended_at, forgotten.landed_at)
+                and least(mart.ended_at, mart.landed_at) <= greatest(forgotten.ended_at, forgotten.landed_at)
         )
 {%- endmacro %}
 

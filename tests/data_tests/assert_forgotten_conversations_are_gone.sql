@@ -1,5 +1,6 @@
 {# Law: nothing that landed before a conversation was forgotten is left of it in any table above raw.
-   It is the promise made to the person; a row left behind breaks it. Events of forgetting say that it was kept. #}
+   It is the promise made to the person; a row left behind breaks it. Events of forgetting say that it was kept.
+   An event that lands again afterwards is of the time when it ended. #}
 with
 
 kept as (
@@ -16,7 +17,7 @@ kept as (
     {% endfor %}
     select
         conversation_id,
-        landed_at
+        least(ended_at, landed_at) as landed_at
     from {{ ref('int_pipeline_events') }}
     where step != 'forget'
     union all

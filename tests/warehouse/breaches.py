@@ -25,6 +25,12 @@ select * replace ('c-forget' as conversation_id)
 from laws_staging.int_pipeline_events
 where conversation_id = 'c-plain'
 """
+FORGOTTEN_EVENT_AGAIN = """
+insert into laws_staging.int_pipeline_events
+select * replace ('c-forget' as conversation_id, timestamp '2026-02-01 00:00:00+00' as landed_at)
+from laws_staging.int_pipeline_events
+where conversation_id = 'c-plain'
+"""
 FINDINGS_WITHOUT_HITS = """
 set phrase_match_count = 0,
     turn_annotations = (
@@ -87,6 +93,11 @@ BREACHES = {
         "forgotten_conversations_are_gone",
         "laws_staging.int_pipeline_events",
         FORGOTTEN_EVENT,
+    ),
+    "an event of someone forgotten that landed again": (
+        "forgotten_conversations_are_gone",
+        "laws_staging.int_pipeline_events",
+        FORGOTTEN_EVENT_AGAIN,
     ),
     "a phrase that is lost": (
         "hits_without_a_phrase_are_explained",

@@ -214,16 +214,20 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     third.files(RETURNED, "transcription")
     third.event(RETURNED, "upload")
     third.event_again(first.rows.pipeline_events[-1])
+    for row in first.rows.pipeline_events:
+        if row["conversation_id"] == FORGOTTEN.conversation_id:
+            third.event_again(row)
     return first.rows, second.rows, third.rows
 
 
 ERASURE = tuple(
     f"delete from coach_raw.{table} where conversation_id = 'c-forget' "
-    f"and _landed_at >= timestamp '2020-01-01 00:00:00+00'{rest}"
+    f"and _landed_at >= timestamp '2020-01-01 00:00:00+00' "
+    f"and _landed_at < timestamp '{BATCHES[2]}'{rest}"
     for table, rest in (
         ("conversation_files", ""),
         ("ci_conversations", ""),
         ("pipeline_events", " and step != 'forget'"),
     )
 )
-"""What the sidecar does to raw rows of a conversation that is forgotten."""
+"""What the sidecar did to raw rows when c-forget was forgotten; what lands later is there."""
