@@ -1,15 +1,42 @@
 {# Law: in the order of events a version only comes further. Once an analysis of it has landed it is analysed,
    whatever fails later; once CI holds it, it is submitted; it stands as failed if and only if its last event
    failed. Content that returns starts again: what landed before its return needn't count.
-   Events are asked as they landed, so that one which no build has merged is missed here.
+   Events that landed within seven days are asked as they landed, so that one which no build has merged is missed
+   here; older ones, judged so when they landed, as they were merged. Those from before a forgetting are in no build.
    Work lists and costs depend on it; a version that fell back would be analysed, and billed, again. #}
 with
+
+events as (
+    select
+        conversation_version_id,
+        event_id,
+        step,
+        outcome,
+        ended_at
+    from {{ ref('int_pipeline_events') }}
+    union all
+    select
+        landed.conversation_version_id,
+        landed.event_id,
+        landed.step,
+        landed.outcome,
+        landed.ended_at
+    from {{ ref('stg_pipeline__events') }} as landed
+    left join {{ ref('int_conversations_forgotten') }} as forgotten
+        on landed.conversation_id = forgotten.conversation_id
+    where
+        landed.landed_at >= timestamp_sub(current_timestamp(), interval 7 day)
+        and (
+            forgotten.conversation_id is null
+            or least(landed.ended_at, landed.landed_at) > forgotten.forgotten_at
+        )
+),
 
 last_events as (
     select
         conversation_version_id,
         array_agg(outcome order by ended_at desc, event_id desc limit 1)[offset(0)] = 'failed' as is_failed
-    from {{ ref('stg_pipeline__events') }}
+    from events
     where step not in ('validate', 'forget')
     group by conversation_version_id
 ),

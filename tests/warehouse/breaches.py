@@ -6,12 +6,16 @@ LATER_EVENT = """
 insert into coach_raw.pipeline_events
 select * replace (
     'later' as event_id, 'submit' as step, 'failed' as outcome,
-    timestamp '2026-02-01 00:00:00+00' as ended_at
+    timestamp '2026-02-01 00:00:00+00' as ended_at, current_timestamp() as _landed_at
 )
 from coach_raw.pipeline_events
 where
     conversation_id = 'c-back' and _run_id = 'run-2'
     and _landed_at >= timestamp '2020-01-01 00:00:00+00'
+"""
+FORGETTING_AFTER_IT = """
+insert into laws_staging.int_conversations_forgotten
+select 'c-back' as conversation_id, timestamp '2026-03-01 00:00:00+00' as forgotten_at
 """
 SECOND_FORGOTTEN = """
 insert into laws.ci_summaries

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.warehouse.breaches import BREACHES, FINDINGS_WITHOUT_HITS
+from tests.warehouse.breaches import (
+    BREACHES,
+    FINDINGS_WITHOUT_HITS,
+    FORGETTING_AFTER_IT,
+    LATER_EVENT,
+)
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
@@ -131,6 +136,14 @@ def test_hits_that_the_findings_and_the_mart_lost_are_found_in_what_landed_latel
 def test_what_landed_again_lately_breaks_no_law(laws: Laws) -> None:
     with laws.breach("coach_raw.ci_conversations", _landed_again("ci_conversations", 1)):
         assert laws.broken("coach_raw.ci_conversations") == set()
+
+
+def test_a_failure_from_before_a_forgetting_breaks_no_law(laws: Laws) -> None:
+    with (
+        laws.breach("laws_staging.int_conversations_forgotten", FORGETTING_AFTER_IT),
+        laws.breach("coach_raw.pipeline_events", LATER_EVENT),
+    ):
+        assert laws.broken("coach_raw.pipeline_events") == set()
 
 
 def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> None:
