@@ -57,6 +57,8 @@ def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]
     assert "as landed_from" in again
     assert "delete from" in again
     assert "not in (select turn_id from" in again
+    assert "forgotten.step = 'forget'" not in at_first
+    assert "forgotten.step = 'forget'" in again
     assert "mart.landed_at <= forgotten.forgotten_at" in again
     assert "current_state.payload_sha256 = mart.payload_sha256" in again
 
