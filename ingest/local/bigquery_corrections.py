@@ -49,7 +49,7 @@ def install() -> None:
     database.objects = with_lookup_of_one(database.objects)
     tables.columns = tabledata.columns = columns
     partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
-    script.parse = with_recursion_at_the_top(script.parse)
+    script.parse = query.parse = with_recursion_at_the_top(script.parse)
     query.execute = with_destination_of_ctas(query.execute)
     jobs_api.results = without_rows_of_ctas(jobs_api.results)
     runner.submit = with_checked_job_id(runner.submit)

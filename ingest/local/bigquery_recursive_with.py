@@ -1,4 +1,8 @@
-"""WITH RECURSIVE where BigQuery takes it: at the top level of a statement, and nowhere else."""
+"""WITH RECURSIVE where BigQuery takes it: at the top level of a statement, and nowhere else.
+
+Statements and views are judged. Expressions of a script (DECLARE, SET, IF, WHILE) and the query of
+FOR aren't: the emulator parses them elsewhere.
+"""
 
 from __future__ import annotations
 

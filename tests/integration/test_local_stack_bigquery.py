@@ -274,3 +274,19 @@ def test_recursion_is_taken_at_the_top_of_a_statement_and_refused_inside(
 
     assert warehouse.rows(f"select n from `{name}` order by n") == [(1,), (2,), (3,)]
     warehouse.client.delete_table(name, timeout=TIMEOUT_SEC)
+
+
+def test_recursion_in_a_view_made_by_the_api_is_taken_at_its_top_alone(
+    warehouse: Warehouse,
+) -> None:
+    counted = "with recursive c as (select 1 as n union all select n + 1 from c where n < 3)"
+    query, name = f"{counted} select n from c", f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    view, inside = bigquery.Table(name), bigquery.Table(f"{name}_inside")
+    view.view_query, inside.view_query = query, f"select n from ({query})"
+
+    warehouse.client.create_table(view, timeout=TIMEOUT_SEC)
+    with pytest.raises(exceptions.BadRequest, match="WITH RECURSIVE is only allowed at"):
+        warehouse.client.create_table(inside, timeout=TIMEOUT_SEC)
+
+    assert warehouse.rows(f"select n from `{name}` order by n") == [(1,), (2,), (3,)]
+    warehouse.client.delete_table(name, timeout=TIMEOUT_SEC)
