@@ -233,8 +233,8 @@ SCENARIO = Scenario(
     "Landing of CI payloads",
     "The FULL view of analysed conversations, one JSON a line, into the same BigQuery emulator. "
     "Each program reads the same file in a process of its own and makes the dataset and the tables "
-    "it needs within its time, the sidecar its bucket too; memory is the process's largest. dlt reads as its own reader of "
-    "JSON lines does (its JSON module, 1,000 lines at once) and appends, as it does by default. "
+    "it needs within its time, the sidecar its bucket too; memory is the process's largest. "
+    "dlt reads as its own reader of JSON lines does (its JSON module, 1,000 lines at once) and appends, as it does by default. "
     "The compression of its files is off, since the emulator doesn't decompress what a load job "
     "uploads; that is to its advantage where no network lies between: compressing takes it a "
     "quarter more time before it loads. Its credentials are replaced by anonymous ones, "
