@@ -446,7 +446,25 @@ def test_a_bucket_source_needs_no_upload_and_gives_the_same_result(tmp_path: Pat
     ]
 
 
-def test_ids_of_which_one_begins_another_are_found_in_the_bucket(tmp_path: Path) -> None:
+def test_a_date_folder_is_listed_once_however_many_chunks_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    for date in (DATE, LATER_DATE):
+        write_many(tmp_path, 6, date)
+    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", 2)
+
+    asyncio.run(world.push(tmp_path))
+
+    # One more is the look for batches that an earlier run had left.
+    assert world.store.trouble.calls["list"] == 2 + 1
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 500])
+def test_ids_of_which_one_begins_another_are_found_in_the_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_size: int
+) -> None:
+    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", chunk_size)
     world = World()
     for id_ in ("call", "call-2", "call-2-b"):
         write(tmp_path, id_)
