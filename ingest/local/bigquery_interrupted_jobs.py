@@ -7,10 +7,13 @@ and at start the commits say how the open jobs ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
+import duckdb
+from local_bigquery import errors
 from local_bigquery.catalog import tables
 from local_bigquery.engine import database
 from local_bigquery.engine.database import quote
@@ -22,6 +25,7 @@ INTERRUPTED = {
     "reason": "backendError",
     "message": "The job was stopped by a restart of the emulator. Retrying the job may succeed.",
 }
+MOST_COMMITS = 10
 _COMMIT_AUTHOR = "load"
 _load_job: ContextVar[Any] = ContextVar("load_job", default=None)
 
@@ -40,7 +44,11 @@ def with_job_in_commits(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the writer of rows that commits a load's rows together with its job's id."""
+    """Return the writer of rows that commits a load's rows together with its job's id.
+
+    Loads don't disturb each other in BigQuery, so one whose commit met another's is done again; one
+    that meets them each time ends with backendError, after which clients try again.
+    """
 
     def corrected(cursor: Any, query: str, name: str, *args: Any, **kwargs: Any) -> None:
         job = _load_job.get()
@@ -48,18 +56,32 @@ def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
             materialise(cursor, query, name, *args, **kwargs)
             return
         catalog = quote(job.configuration.load.destinationTable.projectId)
-        cursor.execute("BEGIN")
-        try:
-            cursor.execute(
-                f"CALL {catalog}.set_commit_message('{_COMMIT_AUTHOR}', {literal(_key(job))})"
-            )
-            materialise(cursor, query, name, *args, **kwargs)
-            cursor.execute("COMMIT")
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
+        message = f"CALL {catalog}.set_commit_message('{_COMMIT_AUTHOR}', {literal(_key(job))})"
+        conflict = ""
+        for _ in range(MOST_COMMITS):
+            try:
+                with _transaction(cursor):
+                    cursor.execute(message)
+                    materialise(cursor, query, name, *args, **kwargs)
+                return
+            except duckdb.TransactionException as error:
+                conflict = str(error)
+        raise errors.BigQueryError("backendError", conflict)
 
     return corrected
+
+
+@contextmanager
+def _transaction(cursor: Any) -> Iterator[None]:
+    cursor.execute("BEGIN")
+    try:
+        yield
+        cursor.execute("COMMIT")
+    except BaseException:
+        # A commit that failed has ended its transaction.
+        with suppress(duckdb.TransactionException):
+            cursor.execute("ROLLBACK")
+        raise
 
 
 def close_interrupted_jobs() -> int:

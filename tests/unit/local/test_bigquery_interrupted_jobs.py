@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+from local_bigquery.errors import BigQueryError
+
+from ingest.local.bigquery_interrupted_jobs import (
+    MOST_COMMITS,
+    with_job_in_commits,
+    with_marked_commit,
+)
+
+JOB = SimpleNamespace(
+    jobReference=SimpleNamespace(projectId="p", jobId="job-1"),
+    configuration=SimpleNamespace(
+        load=SimpleNamespace(destinationTable=SimpleNamespace(projectId="p"))
+    ),
+)
+MARK = """CALL "p".set_commit_message('load', 'p:job-1')"""
+CONFLICT = "Failed to commit: another transaction has dropped it already"
+WRITE = ["BEGIN", MARK, "rows"]
+
+
+class Cursor:
+    """As DuckDB does: a commit that fails ends its transaction, and then there is none to end."""
+
+    def __init__(self, conflicts: int) -> None:
+        self.statements: list[str] = []
+        self._conflicts = conflicts
+        self._is_open = False
+
+    def execute(self, statement: str) -> None:
+        self.statements.append(statement)
+        if statement == "ROLLBACK" and not self._is_open:
+            raise duckdb.TransactionException("cannot rollback - no transaction is active")
+        if statement in ("BEGIN", "COMMIT", "ROLLBACK"):
+            self._is_open = statement == "BEGIN"
+        if statement == "COMMIT" and self._conflicts:
+            self._conflicts -= 1
+            raise duckdb.TransactionException(CONFLICT)
+
+
+def load(cursor: Cursor, rows: str = "rows") -> None:
+    """Write rows as a load job does."""
+    write = with_marked_commit(lambda cursor, query, name: cursor.execute(query))
+    with_job_in_commits(lambda job, job_type: write(cursor, rows, "t"))(JOB, "load")
+
+
+def test_a_load_whose_commit_met_another_is_done_again() -> None:
+    cursor = Cursor(conflicts=2)
+
+    load(cursor)
+
+    failed = [*WRITE, "COMMIT", "ROLLBACK"]
+    assert cursor.statements == [*failed, *failed, *WRITE, "COMMIT"]
+
+
+def test_a_load_that_always_meets_another_may_be_tried_again_by_its_client() -> None:
+    cursor = Cursor(conflicts=MOST_COMMITS)
+
+    with pytest.raises(BigQueryError) as caught:
+        load(cursor)
+
+    assert (caught.value.reason, caught.value.message) == ("backendError", CONFLICT)
+    assert cursor.statements.count("COMMIT") == MOST_COMMITS
+
+
+def test_a_load_of_bad_rows_is_given_up_at_once() -> None:
+    cursor = Cursor(conflicts=0)
+
+    def refuse(cursor: Cursor, query: str, name: str) -> None:
+        raise duckdb.ConversionException("no number")
+
+    with pytest.raises(duckdb.ConversionException, match="no number"):
+        with_job_in_commits(lambda job, _: with_marked_commit(refuse)(cursor, "rows", "t"))(
+            JOB, "load"
+        )
+
+    assert cursor.statements == ["BEGIN", MARK, "ROLLBACK"]
