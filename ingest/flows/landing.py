@@ -12,7 +12,6 @@ with it the events that tell of it, so it comes last.
 from __future__ import annotations
 
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from functools import cache, partial
 from importlib import resources
 
 import orjson
+from isal import isal_zlib
 
 from ingest.domain.fingerprint import sha256_hex
 from ingest.domain.object_paths import LANDING_FAILED_PREFIX, LANDING_PREFIX, landing_object
@@ -39,7 +39,7 @@ from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
 _GZIP_LEVEL = 1
-"""The next levels make a batch 5 % smaller and take a quarter more time."""
+"""As small as zlib's first level makes a batch, in a quarter of its time."""
 _GZIP_WINDOW = 31
 """zlib's way to ask for gzip, whose header then holds no time: equal rows give equal bytes."""
 MAX_JOB_FAILURES = 5
@@ -57,7 +57,7 @@ class _CompressedLines:
 
     def __init__(self) -> None:
         self.count = 0
-        self._compressing = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+        self._compressing = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
         self._parts: list[bytes] = []
 
     def add(self, line: bytes) -> None:
