@@ -81,9 +81,6 @@ def test_the_committed_page_has_its_facts_and_a_row_of_every_scenario() -> None:
     assert faults_of(page, SCENARIOS) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the whole runs of 100,000 conversations shared the machine: measure again"
-)
 def test_the_committed_page_is_of_full_size_with_enough_rounds_and_every_miss_explained() -> None:
     page = read_page(RESULTS.read_text(encoding="utf-8"))
 
