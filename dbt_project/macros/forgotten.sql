@@ -17,7 +17,7 @@
 
 {# Events of conversations that were forgotten after the event, save those of forgetting: by them a conversation is
    known as forgotten, so this asks the model itself, and at its first build too. An event that lands again later
-   ended before all the same. Where nothing is forgotten the table isn't read for it. #}
+   ended before all the same. Where nothing is forgotten there is nothing to delete, and no DELETE is sent. #}
 {% macro delete_forgotten_events() -%}
     {%- if any_forgotten() -%}
         delete from {{ this }} as mart

@@ -173,7 +173,7 @@ def _ended_with_its_children(
 def serving(
     command: Sequence[str], patience_sec: float = 120.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a server that ends with what is done with it; it may take so long to write its data."""
+    """Yield a server, and end it afterwards: by SIGTERM, after `patience_sec` by SIGKILL."""
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,26 @@ def test_a_host_without_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch)
 
     used = session.merge_environment_settings("http://127.0.0.1:9/o", {}, False, None, None)  # type: ignore[attr-defined]
     assert "http" not in used["proxies"]
+
+
+def test_small_uploads_go_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "http://storage.example/upload?ifGenerationMatch="
+    session: Any = session_for(
+        "http://storage.example", monkeypatch, http_proxy="http://proxy.example:3128", no_proxy=""
+    )
+
+    target = session.get_adapter(url).target(session, url)
+
+    assert (target.pool.proxy.host, target.path) == ("proxy.example", url)
+
+
+def test_small_uploads_to_a_host_without_proxy_go_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:9/upload?ifGenerationMatch="
+    session: Any = session_for("http://127.0.0.1:9", monkeypatch, no_proxy="127.0.0.1")
+
+    target = session.get_adapter(url).target(session, url)
+
+    assert (target.pool.host, target.pool.port) == ("127.0.0.1", 9)
+    assert target.path == "/upload?ifGenerationMatch="
