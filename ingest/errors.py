@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from enum import IntEnum
+from pathlib import PurePath
 
 
 class ExitCode(IntEnum):
@@ -67,3 +69,19 @@ class RemoteError(IngestError):
         self.code = code
         self.retry_after_sec = retry_after_sec
         self.attempts = attempts
+
+
+def unexpected(error: Exception) -> RemoteError:
+    """Return an error of code INTERNAL that names kind and place, without the error's own text.
+
+    That text may quote what was said. Errors of ours come back as they are, when they're remote.
+    """
+    if isinstance(error, RemoteError):
+        return error
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return RemoteError(
+        f"unexpected {type(error).__name__}{place}",
+        "report this with kind and place; the other conversations went on",
+        code="INTERNAL",
+    )

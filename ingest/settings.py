@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.choices import LogFormat
+from ingest.enums import LogFormat
 from ingest.errors import SettingsError
 
 _PREFIX = "INGEST_"

@@ -12,47 +12,47 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, WithJsonSchema
 
-from ingest.cli._bq_view import CountedTable
-from ingest.cli._data_convert_run import Converted
-from ingest.cli._data_run import GeneratedSet, LandedTruths, ValidatedSet
-from ingest.cli._doctor_run import Diagnosed
-from ingest.cli._forget_run import ToForget
-from ingest.cli._ls_view import ListedMatcher
-from ingest.cli._matcher_trials_run import MatcherTrial, PulledMatchers
-from ingest.cli._matchers_run import HeldMatcher, MatcherPlan, PlannedChange
-from ingest.cli._pull_run import PullResult
-from ingest.cli._push_run import PushResult
-from ingest.cli._reanalyze_run import ReanalyzeResult
-from ingest.cli._show_output import Shown, ShownObject, ShownRaw
-from ingest.cli._verify_run import CheckedDate
+from ingest.cli.bq import CountedTable
+from ingest.cli.data import Converted, GeneratedSet, LandedTruths, ValidatedSet
+from ingest.cli.doctor import Diagnosed
+from ingest.cli.forget import ToForget
+from ingest.cli.ls import ListedMatcher
+from ingest.cli.matchers import (
+    HeldMatcher,
+    MatcherPlan,
+    MatcherTrial,
+    PlannedChange,
+    PulledMatchers,
+)
+from ingest.cli.pull import PullResult
+from ingest.cli.push import PushResult
+from ingest.cli.reanalyze import ReanalyzeResult
+from ingest.cli.show import Shown, ShownObject, ShownRaw
+from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
+from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
-from ingest.flows.inspection.differences import AnalysisDifference
-from ingest.flows.inspection.failures import FailedStep, FailureGroup
-from ingest.flows.inspection.listing import (
+from ingest.flows.listing import (
     ListedCiConversation,
     ListedConversation,
     ListedObject,
     ListedVersion,
 )
-from ingest.flows.inspection.run_report import RunReport
-from ingest.flows.inspection.runs import Run
-from ingest.flows.inspection.standing import STATUSES
-from ingest.flows.inspection.status import PipelineStatus
-from ingest.flows.inspection.tables import ColumnChange, ListedTable
-from ingest.flows.inspection.talk import Talk
-from ingest.flows.inspection.trace import MartRows, RegistryVersion, SourceFile
-from ingest.flows.inspection.version_differences import VersionDifference
-from ingest.flows.inspection.why import Explanation
-from ingest.flows.schema_diff import SchemaDiff
+from ingest.flows.report import RunReport
+from ingest.flows.runs import FailedStep, FailureGroup, Run
+from ingest.flows.schema import ColumnChange, ListedTable, SchemaDiff
+from ingest.flows.show import MartRows, RegistryVersion, SourceFile
+from ingest.flows.status import STATUSES, PipelineStatus
+from ingest.flows.transcript import Talk
 from ingest.flows.verify import PLACES
+from ingest.flows.why import Explanation
 from ingest.local.stack_status import StackStatus
 from ingest.local.state import StackState
+from ingest.ports.inspect import TableDetails
 from ingest.schemas import output
-from ingest.warehouse import TableDetails
 
 FOLDER = Path(output.__file__).parent
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli._console import broken_pipe_guard
 from ingest.cli._lazy import CommandPlace, LazyGroup
-from ingest.cli._page_option import PageCommand
-from ingest.cli._streams import told_when_unwritable
+from ingest.cli._options import PageCommand
 
 COMMANDS = {
     "push": CommandPlace(
@@ -55,7 +55,7 @@ COMMANDS = {
         PageCommand,
     ),
     "transcript": CommandPlace(
-        "ingest.cli.show",
+        "ingest.cli.transcript",
         "transcript",
         "Print the talk with speaker, time, sentiment and phrase matches.",
     ),
@@ -141,7 +141,7 @@ def main() -> None:
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with told_when_unwritable():
+        with broken_pipe_guard():
             app(prog_name="ingest")
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -5,27 +5,108 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import json
+import logging
 import random
 import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ingest.cli._logging import configure_logging
-from ingest.cli._tracing import tracing
+from ingest.domain.conversation import ConversationId, Shard
 from ingest.domain.raw_records import RAW_TABLES
-from ingest.domain.sharding import Shard
-from ingest.errors import AccessError, RemoteError
-from ingest.flows.admission import Admission
+from ingest.enums import LogFormat
+from ingest.errors import AccessError, RemoteError, SettingsError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
-from ingest.flows.progress import Progress
-from ingest.ports import ObjectStore
-from ingest.settings import Settings
+from ingest.flows.listing import MOST_LISTED, FoundInCi, find_in_ci, full_id
+from ingest.flows.services import Admission, Progress, Services
+from ingest.ports.inspect import Warehouse
+from ingest.ports.move import ObjectStore
+from ingest.settings import Settings, otlp_endpoint
+
+_SEVERITIES = {"WARNING": "WARNING", "INFO": "INFO", "ERROR": "ERROR"}
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "severity": _SEVERITIES.get(record.levelname, "DEFAULT"),
+            "message": record.getMessage(),
+            "time": f"{record.created:.6f}",
+            **getattr(record, "effect", {}),
+        }
+        seconds, _, fraction = str(fields.pop("time")).partition(".")
+        fields["timestampSeconds"] = int(seconds)
+        fields["timestampNanos"] = int(fraction) * 1000
+        return json.dumps(fields, ensure_ascii=False)
+
+
+class _KeyValueLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "effect", {})
+        return " ".join(
+            [record.levelname.lower(), *(f"{key}={value}" for key, value in fields.items())]
+        )
+
+
+class _MarkedAsDry(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.effect = {**getattr(record, "effect", {}), "dry_run": True}
+        return True
+
+
+def configure_logging(log_format: LogFormat, *, is_dry_run: bool = False) -> None:
+    """Make the effects' logger write in this format; lines of a dry run say that they are.
+
+    A dry run is the real flow without effects, so it logs each effect that it would have.
+    """
+    logger = logging.getLogger("ingest.effects")
+    logger.handlers.clear()
+    logger.propagate = False
+    if log_format is LogFormat.NONE:
+        logger.setLevel(logging.CRITICAL)
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines() if log_format is LogFormat.JSON else _KeyValueLines())
+    if is_dry_run:
+        handler.addFilter(_MarkedAsDry())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Export spans while the block runs; do nothing without OTEL_EXPORTER_OTLP_ENDPOINT."""
+    endpoint = otlp_endpoint()
+    if endpoint is None:
+        yield
+        return
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set but the exporter isn't installed",
+            "pip install 'conversation-coach[tracing]', or unset it",
+        ) from error
+    provider = TracerProvider(resource=Resource.create({"service.name": "ingest"}))
+    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://"))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
 
 _CHECK_SECONDS = 10.0
 _CHECK_RETRY_SECONDS = 3.0
@@ -66,9 +147,9 @@ def say_target(settings: Settings, *, is_dry_run: bool = False) -> None:
 
 
 @contextlib.asynccontextmanager
-async def outside(
+async def open_services(
     settings: Settings, progress: Progress, shard: Shard | None = None
-) -> AsyncIterator[Outside]:
+) -> AsyncIterator[Services]:
     """Yield everything a flow talks to, after each service has answered once."""
     from ingest.gcp.bigquery import BigQueryRawSink
     from ingest.gcp.insights import GrpcInsightsApi
@@ -82,7 +163,7 @@ async def outside(
         await check(store.check, f"bucket {settings.bucket}")
         await check(insights.check, "CI")
         await check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
-        yield Outside(
+        yield Services(
             store=store,
             insights=insights,
             sink=sink,
@@ -127,10 +208,10 @@ async def check(answer: Callable[[], Coroutine[Any, Any, None]], what: str) -> N
         raise AccessError(f"{what}: {error.message}", error.hint) from error
 
 
-def landing_of(outside: Outside, settings: Settings, run_id: str) -> tuple[Attempts, Landing]:
+def landing_of(services: Services, settings: Settings, run_id: str) -> tuple[Attempts, Landing]:
     """Return the retries and the landing of one run."""
-    attempts = Attempts(outside.clock, settings.step_budget_sec, outside.rng)
-    landing = Landing(outside.store, outside.sink, outside.clock, attempts, run_id)
+    attempts = Attempts(services.clock, settings.step_budget_sec, services.rng)
+    landing = Landing(services.store, services.sink, services.clock, attempts, run_id)
     return attempts, landing
 
 
@@ -153,3 +234,30 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, first)
+
+
+def resolved_id(
+    settings: Settings, warehouse: Warehouse, given: str, source: str | None = None
+) -> ConversationId:
+    """Return the whole id; CI is asked only for what raw tables and files don't know.
+
+    Raises InputError as `full_id` does, RemoteError when CI has to be asked and doesn't answer.
+    """
+
+    def ask_ci(beginning: ConversationId) -> FoundInCi:
+        found = asyncio.run(_found(settings, beginning))
+        if found.ids and not found.is_all:
+            say(f"{beginning} was looked for among the {MOST_LISTED:,} newest conversations of CI")
+        return found
+
+    return full_id(warehouse, given, ask_ci, None if source is None else Path(source))
+
+
+async def _found(settings: Settings, beginning: ConversationId) -> FoundInCi:
+    from ingest.gcp.insights import GrpcInsightsApi
+
+    insights = GrpcInsightsApi(settings)
+    try:
+        return await find_in_ci(insights, beginning)
+    finally:
+        await insights.close()

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from ingest.cli._errors import ErrorGroup
+from ingest.cli._console import ErrorGroup
 
 _EXAMPLE = "Example:"
 

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import orjson
 import typer
+import yaml
 
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    open_services,
+    run,
+    say,
+    say_target,
+)
 from ingest.cli._options import AsJson
+from ingest.cli._output import print_json
+from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
+from ingest.datagen.dirty import parse_dirty, to_json
+from ingest.datagen.figures import DataSetFigures, Tally
+from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
+from ingest.datagen.generate import generate as write_data_set
+from ingest.datagen.profile import load_profile
+from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.raw_records import CONVERSATION_TRUTHS
+from ingest.domain.validation import Fault, Severity, has_errors, parse_file
+from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.services import Silent
+from ingest.flows.source import LocalConversation, LocalSource
+from ingest.formats.readers import READERS, convert_file
+from ingest.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,11 +77,10 @@ def generate(
 
     Example: ingest data generate --count 200 --seed 7 --date 2026-01-05 --out .local/data
     """
-    from ingest.cli import _data_run
     from ingest.datagen.generate import DataSetRequest
 
     request = DataSetRequest(count, seed, date.date(), days, out, first)
-    raise typer.Exit(int(_data_run.generate_set(request, profile, dirty, seeds, as_json=as_json)))
+    raise typer.Exit(int(generate_set(request, profile, dirty, seeds, as_json=as_json)))
 
 
 @app.command()
@@ -66,9 +93,8 @@ def validate(
 
     Example: ingest data validate seeds/conversations --strict
     """
-    from ingest.cli import _data_run
 
-    raise typer.Exit(int(_data_run.validate(folder, strict=strict, as_json=as_json)))
+    raise typer.Exit(int(run_validate(folder, strict=strict, as_json=as_json)))
 
 
 @app.command()
@@ -86,9 +112,8 @@ def report(
 
     Example: ingest data report .local/data --against seeds/conversations --html report.html
     """
-    from ingest.cli._data_report_run import execute
 
-    raise typer.Exit(int(execute(folder, against, html, as_json=as_json)))
+    raise typer.Exit(int(run_report(folder, against, html, as_json=as_json)))
 
 
 @app.command()
@@ -111,9 +136,8 @@ def convert(
     Example: ingest data convert tests/fixtures/foreign_transcripts/twilio.json --from twilio
     --defaults tests/fixtures/foreign_transcripts/context.yaml --out .local/converted
     """
-    from ingest.cli._data_convert_run import execute
 
-    raise typer.Exit(int(execute(sources, from_, out, defaults, as_json=as_json)))
+    raise typer.Exit(int(run_convert(sources, from_, out, defaults, as_json=as_json)))
 
 
 @app.command("land-truth")
@@ -122,6 +146,315 @@ def land_truth(folder: Folder, as_json: AsJson = False) -> None:
 
     Example: ingest data land-truth seeds/conversations
     """
-    from ingest.cli import _data_run
 
-    raise typer.Exit(int(_data_run.land_truth(folder, as_json=as_json)))
+    raise typer.Exit(int(run_land_truth(folder, as_json=as_json)))
+
+
+_FAULT_LINES = 200
+_ANSWERS = "select count(*) as row_count from {} where _landed_at > current_timestamp()"
+"""Asked before anything is read, so that a missing table is found first."""
+
+
+@dataclass(frozen=True)
+class GeneratedSet:
+    """What was written, and how it compares with what was asked."""
+
+    conversations: int
+    turns: int
+    bytes: int
+    dates: tuple[dt.date, ...]
+    dirty: Mapping[str, int]
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class ValidatedSet:
+    """How many conversations were looked at, and every fault of theirs."""
+
+    conversations: int
+    errors: int
+    warnings: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class LandedTruths:
+    """How many rows landed in which raw table, and how many didn't."""
+
+    table: Literal["conversation_truths"]
+    landed: int
+    lost: int
+
+
+def generate_set(
+    request: DataSetRequest, profile: Path | None, dirty: str, seeds: Path, *, as_json: bool
+) -> ExitCode:
+    """Write the data set and print what was asked against what came out."""
+    if not (seeds / "phrase_matchers.csv").is_file():
+        raise InputError(
+            f"{seeds} has no phrase_matchers.csv", "name the folder of the seeds with --seeds"
+        )
+    wanted = load_profile(profile)
+    faults = parse_dirty(dirty)
+    try:
+        summary = write_data_set(request, wanted, seeds, faults, _say_progress)
+    except OSError as error:
+        raise InputError(
+            f"can't write to {request.out}: {error.strerror}", "choose another --out"
+        ) from error
+    if as_json:
+        print_json(
+            GeneratedSet(
+                summary.conversations,
+                summary.turns,
+                summary.bytes_written,
+                summary.dates,
+                summary.dirty,
+                summary.shares,
+            )
+        )
+    else:
+        _print_summary(summary, request.out)
+    return ExitCode.OK
+
+
+def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
+    """Print all faults; fail when one counts."""
+    count, faults = run(_all_faults(folder))
+    code = ExitCode.SOME_FAILED if has_errors(faults, strict=strict) else ExitCode.OK
+    by_severity = Counter(fault.severity for fault in faults)
+    found = ValidatedSet(
+        count, by_severity[Severity.ERROR], by_severity[Severity.WARNING], tuple(faults)
+    )
+    if as_json:
+        print_json(found)
+        return code
+    for fault in faults[:_FAULT_LINES]:
+        typer.echo(f"{fault.severity}: {fault.file}{fault.pointer and '#' + fault.pointer}")
+        typer.echo(f"  {fault.rule}: {fault.message}\n  hint: {fault.hint}")
+    if len(faults) > _FAULT_LINES:
+        say(f"{len(faults) - _FAULT_LINES} more faults; --json shows all")
+    for rule, number in Counter(fault.rule for fault in faults).most_common():
+        typer.echo(f"{number:>8,}  {rule}")
+    typer.echo(
+        f"{found.conversations:,} conversations, {found.errors:,} errors, "
+        f"{found.warnings:,} warnings"
+    )
+    return code
+
+
+async def _all_faults(folder: Path) -> tuple[int, list[Fault]]:
+    faults: list[Fault] = []
+    count = 0
+    async for found in walk_set(folder):
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            count += 1
+            faults.extend(check_files(found))
+    return count, faults
+
+
+def run_land_truth(folder: Path, *, as_json: bool) -> ExitCode:
+    """Land the truths; exit 4 when a batch could not be landed."""
+    settings = load_settings()
+    say_target(settings)
+    lost: list[RemoteError] = []
+
+    async def work() -> int:
+        landed = 0
+        async with open_services(settings, Silent()) as real:
+            await real.sink.query(_ANSWERS.format(real.sink.table(CONVERSATION_TRUTHS)), {})
+            _, landing = landing_of(real, settings, new_run_id())
+            async for found in walk_set(folder):
+                row = None if isinstance(found, Fault) else truth_row(found)
+                if row is not None:
+                    landing.add([row], lambda: None, lost.append)
+                if landing.is_full:
+                    landed += sum((await landing.flush()).values())
+            return landed + sum((await landing.flush()).values())
+
+    landed = run(work())
+    if as_json:
+        print_json(LandedTruths("conversation_truths", landed, len(lost)))
+    else:
+        typer.echo(f"{landed:,} truths landed in {settings.raw_dataset}.{CONVERSATION_TRUTHS}")
+    if lost:
+        say(f"{len(lost)} truths not landed: {lost[0].message}")
+        return ExitCode.REMOTE
+    return ExitCode.OK
+
+
+async def walk_set(folder: Path) -> AsyncIterator[ConversationFiles | Fault]:
+    """Yield every conversation of the data set in the order of date and id."""
+    async for found in LocalSource(folder).walk():
+        if isinstance(found, LocalConversation):
+            contents, faults = await found.read()
+            yield ConversationFiles(
+                found.batch_date,
+                found.conversation_id,
+                contents,
+                _read_truth(found.folder / TRUTH_FILE),
+                tuple(faults),
+            )
+        elif isinstance(found, Fault):
+            yield found
+
+
+def _read_truth(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _say_progress(done: int) -> None:
+    if done % 10_000 == 0:
+        say(f"{done:,} conversations")
+
+
+def _print_summary(summary: DataSetSummary, out: Path) -> None:
+    typer.echo(f"{'share':<34}{'asked':>9}{'achieved':>10}  of")
+    for share in summary.shares:
+        typer.echo(f"{share.name:<34}{share.asked:>9.2%}{share.achieved:>10.2%}  {share.of}")
+    typer.echo(
+        f"{summary.conversations:,} conversations, {summary.turns:,} turns, "
+        f"{summary.bytes_written / 1e6:,.1f} MB in {out}, {len(summary.dates)} dates"
+    )
+
+
+@dataclass(frozen=True)
+class Unconverted:
+    """A file that could not be converted, why, and what to do."""
+
+    file: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Folders that were written, and files that could not be converted."""
+
+    written: tuple[str, ...]
+    failed: tuple[Unconverted, ...]
+
+
+def run_convert(
+    sources: list[Path], format_name: str, out: Path, defaults: Path | None, *, as_json: bool
+) -> ExitCode:
+    """Convert each file; one that can't be converted doesn't stop the others."""
+    if format_name not in READERS:
+        raise InputError(f"unknown format {format_name!r}", f"use one of {', '.join(READERS)}")
+    context = _read_defaults(defaults)
+    written: list[str] = []
+    failed: list[Unconverted] = []
+    for source in sources:
+        try:
+            written.append(_convert(source, format_name, out, context))
+        except InputError as error:
+            failed.append(Unconverted(str(source), error.message, error.hint))
+    if as_json:
+        print_json(Converted(tuple(written), tuple(failed)))
+    else:
+        for folder in written:
+            typer.echo(folder)
+    for fault in failed:
+        say(f"error: {fault.file}: {fault.message}\nhint:  {fault.hint}")
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _convert(source: Path, format_name: str, out: Path, context: dict[str, Any]) -> str:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"can't be read: {error.strerror}", "check name and permissions"
+        ) from error
+    metadata, transcription = convert_file(format_name, content, source.stem, context)
+    folder = out / metadata.started_at.date().isoformat() / metadata.conversation_id
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, model in (("metadata", metadata), ("transcription", transcription)):
+            path = folder / f"{kind}.json"
+            path.write_bytes(to_json(model.model_dump(mode="json", exclude_none=True)))
+    except OSError as error:
+        raise InputError(
+            f"can't write {folder}: {error.strerror}", "choose another --out"
+        ) from error
+    return str(folder)
+
+
+def _read_defaults(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"can't read the defaults {path}", str(error)) from error
+    if not isinstance(fields, dict):
+        raise InputError(f"the defaults {path} are no mapping", "write one field a line")
+    return fields
+
+
+def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json: bool) -> ExitCode:
+    """Measure one or two data sets; print the figures and write the page if asked."""
+    folders = [folder] if against is None else [folder, against]
+    sets = [run(_measure(each)) for each in folders]
+    if html is not None:
+        _write_page(sets, html)
+    if as_json:
+        print_json(sets)
+        return ExitCode.OK
+    columns = [dict(figures.table()) for figures in sets]
+    names = dict.fromkeys(name for column in columns for name in column)
+    typer.echo(" ".join([f"{'':<46}", *(f"{figures.name[-18:]:>18}" for figures in sets)]))
+    for name in names:
+        values = (f"{column.get(name, '-'):>18}" for column in columns)
+        typer.echo(" ".join([f"{name:<46}", *values]))
+    return ExitCode.OK
+
+
+async def _measure(folder: Path) -> DataSetFigures:
+    tally = Tally(str(folder))
+    unread = 0
+    async for found in walk_set(folder):
+        talk = _parsed(found, FileKind.TRANSCRIPTION)
+        if isinstance(found, ConversationFiles) and isinstance(talk, Transcription):
+            metadata = _parsed(found, FileKind.METADATA)
+            is_metadata = isinstance(metadata, Metadata)
+            tally.add(metadata if is_metadata else None, talk, _arc(found.truth))  # type: ignore[arg-type]
+        else:
+            unread += 1
+    if not tally.conversations:
+        raise InputError(f"{folder} has no readable conversation", "run `ingest data validate`")
+    if unread:
+        say(f"{unread:,} entries of {folder} have no readable transcript and don't count")
+    return tally.figures()
+
+
+def _parsed(found: object, kind: FileKind) -> Metadata | Transcription | None:
+    if not isinstance(found, ConversationFiles) or kind not in found.contents:
+        return None
+    return parse_file(kind, found.contents[kind], "")[0]
+
+
+def _arc(truth: bytes | None) -> str | None:
+    if truth is None:
+        return None
+    try:
+        arc = orjson.loads(truth)["sentiment_arc"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return arc if isinstance(arc, str) else None
+
+
+def _write_page(sets: list[DataSetFigures], html: Path) -> None:
+    from ingest.datagen.figures import figures_page
+
+    page = figures_page(sets)
+    try:
+        html.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't write {html}: {error.strerror}", "choose another file") from error
+    say(f"page written to {html}")

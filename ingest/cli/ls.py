@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
-from ingest.cli._reading_options import After, AsJson, DateOption, Limit
+from ingest.cli._console import safe
+from ingest.cli._context import say
+from ingest.cli._options import After, AsJson, DateOption, Limit
+from ingest.cli._output import opened, parsed_date, print_records
+from ingest.domain.matchers import is_ours
+from ingest.errors import InputError
+from ingest.flows import listing
+from ingest.flows.report import read_matcher_quality
+from ingest.flows.status import STATUSES
+from ingest.ports.move import CiMatcher
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +28,7 @@ app = typer.Typer(
 
 def _statuses() -> list[str]:
     """Return what a shell offers behind --status."""
-    from ingest.flows.inspection.standing import STATUSES
+    from ingest.flows.status import STATUSES
 
     return list(STATUSES)
 
@@ -38,9 +50,8 @@ def gcs(
 
     Example: ingest ls gcs --date 2025-12-28 --limit 10
     """
-    from ingest.cli import _ls_view
 
-    _ls_view.gcs(date, prefix, limit, after, as_json=as_json)
+    list_gcs(date, prefix, limit, after, as_json=as_json)
 
 
 @app.command()
@@ -55,9 +66,8 @@ def ci(
 
     Example: ingest ls ci --where 'medium="CHAT"'
     """
-    from ingest.cli import _ls_view
 
-    _ls_view.ci(date, where, limit, after, as_json=as_json)
+    list_ci(date, where, limit, after, as_json=as_json)
 
 
 @app.command()
@@ -72,9 +82,8 @@ def raw(
 
     Example: ingest ls raw --status failed
     """
-    from ingest.cli import _ls_view
 
-    _ls_view.raw(date, status, limit, after, as_json=as_json)
+    list_raw(date, status, limit, after, as_json=as_json)
 
 
 @app.command()
@@ -89,9 +98,8 @@ def marts(
 
     Example: ingest ls marts --date 2025-12-28
     """
-    from ingest.cli import _ls_view
 
-    _ls_view.marts(date, status, limit, after, as_json=as_json)
+    list_marts(date, status, limit, after, as_json=as_json)
 
 
 @app.command()
@@ -100,6 +108,129 @@ def matchers(as_json: AsJson = False) -> None:
 
     Example: ingest ls matchers
     """
-    from ingest.cli import _ls_view
 
-    _ls_view.matchers(as_json=as_json)
+    list_matchers(as_json=as_json)
+
+
+@dataclass(frozen=True)
+class ListedMatcher:
+    """A phrase matcher as CI holds it; precision and recall are dbt's, on labelled data."""
+
+    display_name: str
+    owner: str
+    is_active: bool
+    phrase_count: int
+    precision: float | None
+    recall: float | None
+    matcher_id: str
+    revision_id: str
+
+
+def list_gcs(
+    date: str | None, prefix: str, limit: int, after: str | None, *, as_json: bool
+) -> None:
+    """Print live objects."""
+    from ingest.gcp.storage import GcsObjectStore
+
+    batch_date = parsed_date(date)
+    settings, _ = opened()
+    begin = f"{batch_date}/{prefix}" if batch_date else prefix
+
+    async def read() -> tuple[listing.ListedObject, ...]:
+        store = GcsObjectStore(settings)
+        try:
+            return await listing.list_objects(store, begin, after, limit + 1)
+        finally:
+            store.close()
+
+    found = asyncio.run(read())
+    _print(found, listing.ListedObject, limit, "name", as_json=as_json)
+
+
+def list_ci(date: str | None, where: str, limit: int, after: str | None, *, as_json: bool) -> None:
+    """Print conversations of CI."""
+    from ingest.gcp.insights import GrpcInsightsApi
+
+    batch_date = parsed_date(date)
+    settings, _ = opened()
+
+    async def read() -> tuple[listing.ListedCiConversation, ...]:
+        insights = GrpcInsightsApi(settings)
+        try:
+            return await listing.list_ci(insights, batch_date, where, after, limit + 1)
+        finally:
+            await insights.close()
+
+    found = asyncio.run(read())
+    _print(found, listing.ListedCiConversation, limit, "conversation_id", as_json=as_json)
+
+
+def list_raw(
+    date: str | None, status: str | None, limit: int, after: str | None, *, as_json: bool
+) -> None:
+    """Print conversations of the raw tables."""
+    batch_date = parsed_date(date)
+    _known_status(status)
+    _, warehouse = opened()
+    found = listing.list_raw(warehouse, batch_date, status, after, limit + 1)
+    _print(found, listing.ListedConversation, limit, "conversation_id", as_json=as_json)
+
+
+def list_marts(
+    date: str | None, status: str | None, limit: int, after: str | None, *, as_json: bool
+) -> None:
+    """Print the registry's current versions."""
+    batch_date = parsed_date(date)
+    _known_status(status)
+    _, warehouse = opened()
+    found = listing.list_marts(warehouse, batch_date, status, after, limit + 1)
+    _print(found, listing.ListedVersion, limit, "conversation_id", as_json=as_json)
+
+
+def list_matchers(*, as_json: bool) -> None:
+    """Print phrase matchers with their quality."""
+    from ingest.gcp.insights import GrpcInsightsApi
+
+    settings, warehouse = opened()
+
+    async def read() -> Sequence[CiMatcher]:
+        insights = GrpcInsightsApi(settings)
+        try:
+            return await insights.list_matchers()
+        finally:
+            await insights.close()
+
+    held = asyncio.run(read())
+    quality = read_matcher_quality(warehouse)
+    if quality is None:
+        say("precision and recall are not known yet: run `dbt build`")
+    by_name = {item.phrase_matcher: item for item in quality or ()}
+    rows = [
+        ListedMatcher(
+            matcher.applied.display_name,
+            "ours" if is_ours(matcher.version_tag) else "other",
+            matcher.applied.is_active,
+            sum(len(group.rules) for group in matcher.definition.groups),
+            judged.precision_share
+            if (judged := by_name.get(matcher.applied.display_name))
+            else None,
+            judged.recall_share if judged else None,
+            matcher.applied.matcher_id,
+            matcher.applied.revision_id,
+        )
+        for matcher in held
+    ]
+    print_records(rows, ListedMatcher, as_json=as_json)
+
+
+def _print(found: Sequence[Any], record_type: type, limit: int, key: str, *, as_json: bool) -> None:
+    """Print at most `limit` of what was found; one more tells that the page is not the last."""
+    page = found[:limit]
+    print_records(page, record_type, as_json=as_json)
+    if len(found) > limit:
+        say(f"there is more: add --after {safe(getattr(page[-1], key))}")
+
+
+def _known_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise InputError(f"{status!r} is no status", f"one of {', '.join(STATUSES)}")

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    open_services,
+    run,
+    say_target,
+    stop_on_signals,
+)
 from ingest.cli._options import AsJson, DryRun
+from ingest.cli._output import BatchResult, batch_result, print_json, show_failures, show_result
+from ingest.cli._progress import progress_for_people
+from ingest.domain.outcome import ItemState
+from ingest.errors import ExitCode, InputError
+from ingest.flows.dry_run import without_effects
+from ingest.flows.pull import Pull, PullReport, PullSelection
+from ingest.flows.services import Progress
+from ingest.settings import Settings, load_settings
 
 
 def pull(
@@ -33,7 +50,6 @@ def pull(
 
     Example: ingest pull --date 2025-12-28
     """
-    from ingest.cli import _pull_run
     from ingest.flows.pull import PullSelection
 
     chosen = PullSelection(
@@ -42,4 +58,42 @@ def pull(
         since=since.replace(tzinfo=dt.UTC) if since else None,
         is_all=all_,
     )
-    raise typer.Exit(int(_pull_run.execute(chosen, dry_run=dry_run, as_json=as_json)))
+    raise typer.Exit(int(execute(chosen, dry_run=dry_run, as_json=as_json)))
+
+
+@dataclass(frozen=True)
+class PullResult(BatchResult):
+    """What became of a pull; `filter` is what CI was asked for, empty for ids and for all."""
+
+    filter: str
+
+
+def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCode:
+    """Pull, print the report, return the exit code."""
+    chosen = [bool(selection.ids), bool(selection.date), bool(selection.since), selection.is_all]
+    if sum(chosen) > 1:
+        raise InputError("--ids, --date, --since and --all exclude each other", "name one")
+    settings = load_settings()
+    say_target(settings, is_dry_run=dry_run)
+    with progress_for_people() as progress:
+        report = run(_pull(settings, selection, progress, dry_run))
+    if as_json:
+        print_json(PullResult(**vars(batch_result(report)), filter=report.filter))
+    elif dry_run:
+        show_failures(report)
+        typer.echo(f"would land: {report.states[ItemState.DONE]} states")
+    else:
+        show_failures(report)
+        show_result(report)
+    return report.exit_code
+
+
+async def _pull(
+    settings: Settings, selection: PullSelection, progress: Progress, dry_run: bool
+) -> PullReport:
+    async with open_services(settings, progress) as real:
+        used = without_effects(real)[0] if dry_run else real
+        attempts, landing = landing_of(used, settings, new_run_id())
+        pull = Pull(used, attempts, landing)
+        stop_on_signals(pull.stop)
+        return await pull.run(selection)

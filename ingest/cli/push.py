@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ingest.choices import Mode
+from ingest.cli._context import (
+    new_run_id,
+    open_services,
+    other_bucket,
+    run,
+    say_target,
+    stop_on_signals,
+)
 from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption, ShardOption
+from ingest.cli._output import (
+    BatchResult,
+    batch_result,
+    print_json,
+    show_failures,
+    show_faults,
+    show_result,
+)
+from ingest.cli._progress import progress_for_people
+from ingest.domain.conversation import Shard, parse_shard
 from ingest.domain.outcome import Step
+from ingest.domain.validation import Fault
+from ingest.enums import LogFormat, Mode
+from ingest.errors import ExitCode
+from ingest.flows.attempts import Attempts
+from ingest.flows.conversation_run import PushReport
+from ingest.flows.dry_run import without_effects
+from ingest.flows.push import Push, PushOptions
+from ingest.flows.services import Progress, Services
+from ingest.flows.source import BucketSource, LocalSource, Source, parse_gs_uri
+from ingest.settings import Settings, cloud_run_shard, load_settings
 
 
 class Stage(StrEnum):
@@ -44,9 +76,8 @@ def push(
 
     Example: ingest push seeds/conversations/2025-12-28
     """
-    from ingest.cli import _push_run
 
-    code = _push_run.execute(
+    code = execute(
         source,
         until=Step(until),
         mode=mode,
@@ -58,3 +89,89 @@ def push(
         as_json=as_json,
     )
     raise typer.Exit(int(code))
+
+
+@dataclass(frozen=True)
+class PushResult(BatchResult):
+    """What became of a push; `planned` counts what a dry run would do, None when it was done."""
+
+    planned: Mapping[str, int] | None
+    faults: tuple[Fault, ...]
+
+
+def execute(
+    source: str,
+    *,
+    until: Step,
+    mode: Mode,
+    summarize: bool,
+    shard: str | None,
+    concurrency: int | None,
+    log_format: LogFormat | None,
+    dry_run: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Push, print the report, return the exit code."""
+    settings = load_settings(concurrency=concurrency, log_format=log_format)
+    say_target(settings, is_dry_run=dry_run)
+    part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
+    local = None if source.startswith("gs://") else LocalSource(Path(source))
+    options = PushOptions(new_run_id(), until, mode, part, summarize)
+    with progress_for_people() as progress:
+        report, planned = run(_push(settings, local or source, progress, options, dry_run))
+    if as_json:
+        print_json(_result(report, planned))
+    else:
+        _print(report, planned)
+    return report.exit_code
+
+
+async def _push(
+    settings: Settings,
+    source: LocalSource | str,
+    progress: Progress,
+    options: PushOptions,
+    dry_run: bool,
+) -> tuple[PushReport, Counter[str] | None]:
+    async with (
+        open_services(settings, progress, options.shard) as real,
+        _opened(source, real, settings) as found,
+    ):
+        used, planned = without_effects(real) if dry_run else (real, None)
+        push = Push(used, settings, options)
+        stop_on_signals(push.stop)
+        return await push.run(found), planned
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    source: LocalSource | str, real: Services, settings: Settings
+) -> AsyncIterator[Source]:
+    if isinstance(source, LocalSource):
+        yield source
+        return
+    bucket, prefix = parse_gs_uri(source)
+    attempts = Attempts(real.clock, settings.step_budget_sec, real.rng)
+    if bucket == real.store.bucket:
+        yield BucketSource(real.store, prefix, attempts, is_own_bucket=True)
+        return
+    async with other_bucket(settings, bucket) as store:
+        yield BucketSource(store, prefix, attempts, is_own_bucket=False)
+
+
+def _print(report: PushReport, planned: Counter[str] | None) -> None:
+    show_faults(report.faults)
+    show_failures(report)
+    if planned is None:
+        show_result(report)
+        return
+    steps = ", ".join(f"{name}: {count}" for name, count in sorted(planned.items()))
+    typer.echo(f"would do: {steps or 'nothing, everything is in place'}")
+
+
+def _result(report: PushReport, planned: Counter[str] | None) -> PushResult:
+    return PushResult(
+        **vars(batch_result(report)),
+        planned=None if planned is None else dict(sorted(planned.items())),
+        faults=tuple(report.faults),
+    )

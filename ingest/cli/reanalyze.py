@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    open_services,
+    run,
+    say,
+    say_target,
+    stop_on_signals,
+)
 from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption
+from ingest.cli._output import BatchResult, batch_result, print_json, show_failures, show_result
+from ingest.cli._progress import progress_for_people
+from ingest.domain.costs import Estimate
+from ingest.domain.outcome import BatchReport
+from ingest.enums import LogFormat
+from ingest.errors import ExitCode, InputError
+from ingest.flows.reanalyze import Reanalyze, Selected, Selection
+from ingest.flows.services import Progress, Silent
+from ingest.settings import Settings, load_settings
 
 
 def reanalyze(
@@ -36,12 +56,11 @@ def reanalyze(
 
     Example: ingest reanalyze --stale --because "new hardship phrases" --yes
     """
-    from ingest.cli import _reanalyze_run
     from ingest.flows.reanalyze import Selection
 
     chosen = Selection(ids=tuple(ids or ()), filter=where or "", only_stale=stale)
-    _reanalyze_run.check_choice(chosen, is_all=all_, has_filter=where is not None)
-    code = _reanalyze_run.execute(
+    check_choice(chosen, is_all=all_, has_filter=where is not None)
+    code = execute(
         chosen,
         because=because,
         summarize=summarize,
@@ -52,3 +71,102 @@ def reanalyze(
         as_json=as_json,
     )
     raise typer.Exit(int(code))
+
+
+@dataclass(frozen=True)
+class ReanalyzeResult(BatchResult):
+    """What became of a re-analysis, and what it was estimated at before."""
+
+    estimate: Estimate
+
+
+def check_choice(selection: Selection, *, is_all: bool, has_filter: bool) -> None:
+    """Raise InputError unless exactly one way to choose was given."""
+    chosen = [bool(selection.ids), selection.only_stale and not has_filter, has_filter, is_all]
+    if sum(chosen) != 1:
+        raise InputError(
+            "say which conversations",
+            "give ids, --stale, --where FILTER (with or without --stale), or --all",
+        )
+
+
+def execute(
+    selection: Selection,
+    *,
+    because: str | None,
+    summarize: bool,
+    yes: bool,
+    concurrency: int | None,
+    log_format: LogFormat | None,
+    dry_run: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Re-analyse, print the report, return the exit code."""
+    settings = load_settings(concurrency=concurrency, log_format=log_format)
+    say_target(settings)
+    selected, cost = run(_select(settings, selection, summarize))
+    say(_sentence(cost))
+    if dry_run or not selected.targets:
+        report = report_without_work(selected)
+        if as_json:
+            print_json(ReanalyzeResult(**vars(batch_result(report)), estimate=cost))
+        else:
+            show_failures(report)
+            typer.echo(f"would analyse: {cost.conversation_count}")
+        return report.exit_code
+    if not yes:
+        _ask()
+    with progress_for_people() as progress:
+        report = run(_reanalyze(settings, selected, because, summarize, progress))
+    if as_json:
+        print_json(ReanalyzeResult(**vars(batch_result(report)), estimate=cost))
+    else:
+        show_failures(report)
+        show_result(report)
+    return report.exit_code
+
+
+async def _select(
+    settings: Settings, selection: Selection, summarize: bool
+) -> tuple[Selected, Estimate]:
+    async with open_services(settings, Silent()) as real:
+        attempts, landing = landing_of(real, settings, new_run_id())
+        flow = Reanalyze(real, settings, attempts, landing, "", None)
+        selected = await flow.select(selection, await flow.profile(summarization=summarize))
+        return selected, flow.estimate(selected)
+
+
+async def _reanalyze(
+    settings: Settings,
+    selected: Selected,
+    because: str | None,
+    summarize: bool,
+    progress: Progress,
+) -> BatchReport:
+    run_id = new_run_id()
+    async with open_services(settings, progress) as real:
+        attempts, landing = landing_of(real, settings, run_id)
+        flow = Reanalyze(real, settings, attempts, landing, run_id, because)
+        stop_on_signals(flow.stop)
+        return await flow.run(selected, await flow.profile(summarization=summarize))
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise InputError("analyses are billed, so this wants consent", "add --yes")
+    if not typer.confirm("Start?", err=True):
+        raise typer.Exit(int(ExitCode.USAGE))
+
+
+def report_without_work(selected: Selected) -> BatchReport:
+    """Return what a selection comes to when nothing of it is analysed."""
+    report = BatchReport()
+    report.fail(selected.failures)
+    return report
+
+
+def _sentence(cost: Estimate) -> str:
+    return (
+        f"{cost.conversation_count} conversations, {cost.billing_unit_count} billing units, "
+        f"about {cost.minutes_at_quota:.1f} minutes at quota, US${cost.usd:.2f}"
+    )

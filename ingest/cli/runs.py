@@ -1,12 +1,24 @@
-"""`ingest runs`."""
+"""`ingest runs` and `ingest errors`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from ingest.cli._reading_options import AsJson, DateOption, Limit
+from ingest.cli._console import ago, counted, moment_text, safe, table, terminal_width, wrapped
+from ingest.cli._options import AsJson, DateOption, Limit
+from ingest.cli._output import now, opened, parsed_date, print_json
+from ingest.flows.runs import (
+    FailedStep,
+    FailureGroup,
+    Run,
+    StepCounts,
+    read_failure_groups,
+    read_failures,
+    read_runs,
+)
 
 
 def runs(date: DateOption = None, limit: Limit = 20, as_json: AsJson = False) -> None:
@@ -14,9 +26,8 @@ def runs(date: DateOption = None, limit: Limit = 20, as_json: AsJson = False) ->
 
     Example: ingest runs --limit 5
     """
-    from ingest.cli import _history_view
 
-    _history_view.show_runs(date, limit, as_json=as_json)
+    show_runs(date, limit, as_json=as_json)
 
 
 def errors(
@@ -32,6 +43,96 @@ def errors(
 
     Example: ingest errors --group
     """
-    from ingest.cli import _history_view
 
-    _history_view.show_errors(date, limit, group=group, only_open=only_open, as_json=as_json)
+    show_errors(date, limit, group=group, only_open=only_open, as_json=as_json)
+
+
+_SHORT_ID = 8
+
+
+def show_runs(date: str | None, limit: int, *, as_json: bool) -> None:
+    """Print the latest runs."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    found = read_runs(warehouse, batch_date, limit)
+    if as_json:
+        print_json(found)
+    elif not found:
+        typer.echo("no run has left an event yet")
+    else:
+        typer.echo("\n\n".join(_run(run) for run in found))
+
+
+def show_errors(
+    date: str | None, limit: int, *, group: bool, only_open: bool, as_json: bool
+) -> None:
+    """Print failed steps, one by one or by step and code."""
+    batch_date = parsed_date(date)
+    _, warehouse = opened()
+    if group:
+        groups = read_failure_groups(warehouse, batch_date, only_open=only_open, limit=limit)
+        _print(groups, group_table(groups), as_json=as_json)
+    else:
+        failures = read_failures(warehouse, batch_date, only_open=only_open, limit=limit)
+        _print(failures, "\n\n".join(map(_failure, failures)), as_json=as_json)
+
+
+def _print(found: tuple[object, ...], text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(text if found else "no failed step")
+
+
+def _run(run: Run) -> str:
+    dates = " to ".join(date.isoformat() for date in run.batch_dates) or "no date"
+    head = (
+        f"{safe(run.run_id)}  {ago(run.ended_at, now())}, took {run.took_sec:.1f} s: "
+        f"{counted(run.conversation_count, 'conversation')} of {dates}, {run.failed_count} failed"
+    )
+    steps = table(
+        ("STEP", "SUCCEEDED", "ADOPTED", "WAITING", "FAILED", "RETRIED"),
+        [_step(step) for step in run.steps],
+        " rrrrr",
+        indent=2,
+    )
+    return "\n".join([*wrapped(head, terminal_width(), "  "), steps])
+
+
+def _step(step: StepCounts) -> tuple[str, ...]:
+    counts = (step.succeeded, step.adopted, step.waiting, step.failed, step.retried)
+    return (step.step, *(str(count or "-") for count in counts))
+
+
+def _failure(failure: FailedStep) -> str:
+    state = "open" if failure.is_open else "got over"
+    attempts = counted(failure.attempts, "attempt")
+    message = wrapped(safe(failure.error_message or "no message"), terminal_width() - 2)
+    return "\n".join(
+        [
+            f"{failure.conversation_id}  {failure.step}: {safe(failure.error_code)}  ({state})",
+            f"  {moment_text(failure.failed_at)}, {attempts}, run {safe(failure.run_id)}",
+            *(f"  {line}" for line in message),
+        ]
+    )
+
+
+def group_table(groups: Iterable[FailureGroup], indent: int = 0) -> str:
+    """Return failures by step and code as a table."""
+    return table(
+        ("STEP", "CODE", "FAILURES", "CONVERSATIONS", "OPEN", "LATEST", "EXAMPLE"),
+        [
+            (
+                group.step,
+                group.error_code,
+                str(group.failure_count),
+                str(group.conversation_count),
+                str(group.open_count or "-"),
+                ago(group.last_at, now()),
+                group.example_id[:_SHORT_ID],
+            )
+            for group in groups
+        ],
+        "  rrrr",
+        indent,
+    )

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._reading_options import AsJson
+from ingest.cli._console import table
+from ingest.cli._options import AsJson
+from ingest.cli._output import opened, print_json
+from ingest.errors import ExitCode, InputError
+from ingest.flows.schema import SchemaDiff, compare, planned_tables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +41,45 @@ def diff(
 
     Example: ingest schema diff --json
     """
-    from ingest.cli import _schema_view
 
-    raise typer.Exit(int(_schema_view.diff(terraform_plan, as_json=as_json)))
+    raise typer.Exit(int(show_diff(terraform_plan, as_json=as_json)))
+
+
+def show_diff(terraform_plan: Path | None, *, as_json: bool) -> ExitCode:
+    """Print the differences; see `ingest.flows.schema`."""
+    _, warehouse = opened()
+    found = compare(warehouse, planned_tables(_text(terraform_plan)) if terraform_plan else None)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    return ExitCode.OK if found.is_clean else ExitCode.SOME_FAILED
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} can't be read", "name a readable JSON file") from error
+
+
+def _print(found: SchemaDiff) -> None:
+    rows = [
+        (item.where, item.table, fault, "", "") for item in found.tables for fault in item.faults
+    ]
+    rows += [
+        (item.where, item.table, column.name, column.declared or "-", column.live or "-")
+        for item in found.tables
+        for column in item.columns
+    ]
+    if rows:
+        typer.echo(table(("WHERE", "TABLE", "WHAT", "DECLARED", "FOUND"), rows))
+    else:
+        typer.echo("raw tables are as declared in ingest/schemas")
+    if found.unread is None:
+        typer.echo("CI fields that no model reads: not known, run `dbt build` first")
+        return
+    typer.echo(f"CI fields that no model reads: {len(found.unread)}")
+    if found.unread:
+        shown = [(f.path, f.example_type, str(f.occurrence_count)) for f in found.unread]
+        typer.echo(table(("PATH", "TYPE", "COUNT"), shown))

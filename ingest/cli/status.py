@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from ingest.cli._reading_options import AsJson, DateOption
+import datetime as dt
+
+import typer
+
+from ingest.cli._console import (
+    age,
+    ago,
+    aligned,
+    counted,
+    moment_text,
+    safe,
+    terminal_width,
+    wrapped,
+)
+from ingest.cli._options import AsJson, DateOption
+from ingest.cli._output import now, opened, parsed_date, print_json
+from ingest.flows.status import DateFunnel, PipelineStatus, RunSummary, read_status
+from ingest.settings import Settings
 
 
 def status(date: DateOption = None, as_json: AsJson = False) -> None:
@@ -13,6 +30,126 @@ def status(date: DateOption = None, as_json: AsJson = False) -> None:
 
     Example: ingest status
     """
-    from ingest.cli import _status_view
 
-    _status_view.show(date, as_json=as_json)
+    show(date, as_json=as_json)
+
+
+_STAGES = "rrrrrrrrr"
+_INDENT = " " * 10
+_LEAST_WIDTH = 40
+_NOTHING = "nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`"
+
+
+def show(date: str | None, *, as_json: bool) -> None:
+    """Print the status of the pipeline."""
+    batch_date = parsed_date(date)
+    settings, warehouse = opened()
+    found = read_status(warehouse, now(), quotas_of(settings), batch_date)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(status_text(found, settings))
+
+
+def quotas_of(settings: Settings) -> dict[str, int]:
+    """Return calls a minute by step."""
+    return {
+        "submit": settings.quota_creates_per_min,
+        "analyse": settings.quota_analyses_per_min,
+    }
+
+
+def status_text(found: PipelineStatus, settings: Settings) -> str:
+    """Return the status as lines."""
+    where = "local stack" if settings.is_local else settings.location
+    lines = [f"{settings.project_id} ({where}) at {moment_text(found.taken_at)}", ""]
+    if not found.dates:
+        lines.append(_NOTHING)
+    else:
+        lines += [_funnel(found), ""]
+    width = max(_LEAST_WIDTH, terminal_width())
+    for name, line in _facts(found):
+        first, *others = wrapped(line, width - len(_INDENT), "  ")
+        lines += [f"{name:<9} {first}", *(f"{_INDENT}{other}" for other in others)]
+    return "\n".join(lines)
+
+
+def _funnel(found: PipelineStatus) -> str:
+    header = (
+        "DATE", "FILES", "COMPLETE", "IN CI", "ANALYSED", "MARTS", "WAIT", "FAILED",
+        "LATEST",
+    )  # fmt: skip
+    return aligned(
+        header, [_funnel_row(date, found.taken_at) for date in found.dates], f" {_STAGES}"
+    )
+
+
+def _funnel_row(date: DateFunnel, now: dt.datetime) -> tuple[str, ...]:
+    return (
+        date_text(date.batch_date),
+        str(date.received),
+        str(date.complete),
+        str(date.submitted),
+        str(date.analysed),
+        "-" if date.in_registry is None else str(date.in_registry),
+        str(date.waiting or "-"),
+        str(date.failed or "-"),
+        ago(date.newest_at, now),
+    )
+
+
+def date_text(date: dt.date | None) -> str:
+    """Return a date as it is written everywhere, or that there is none."""
+    return "no date" if date is None else date.isoformat()
+
+
+def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
+    now = found.taken_at
+    facts: list[tuple[str, str]] = []
+    facts += _titled(
+        "backlog",
+        [
+            f"{item.count} {item.status} of {date_text(item.batch_date)}, "
+            f"the oldest for {age((now - item.oldest_at).total_seconds())}"
+            for item in found.backlog
+        ]
+        or ["nothing is open"],
+    )
+    facts += _titled(
+        "failures",
+        [
+            f"{item.count} at {item.step}: {safe(item.error_code)}, "
+            f"the first {ago(item.oldest_at, now)}"
+            for item in found.failures
+        ]
+        or ["no conversation's latest step failed"],
+    )
+    facts += _titled(
+        "CI quota",
+        [
+            ", ".join(
+                f"{item.name} {item.used} of {item.limit} in a minute" for item in found.quotas
+            )
+        ],
+    )
+    facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
+    if found.forgotten:
+        facts.append(("forgotten", f"{counted(found.forgotten, 'conversation')} erased on request"))
+    if any(date.batch_date and (date.in_registry or 0) < date.received for date in found.dates):
+        facts.append(("marts", "the registry is behind the raw tables: run `dbt build`"))
+    if found.forgotten_in_marts:
+        held = counted(found.forgotten_in_marts, "erased conversation")
+        facts.append(("marts", f"the registry still holds {held}: run `dbt build`"))
+    return facts
+
+
+def _run(run: RunSummary, now: dt.datetime) -> str:
+    took_sec = (run.ended_at - run.started_at).total_seconds()
+    return (
+        f"{safe(run.run_id)} {counted(run.conversation_count, 'conversation')}, "
+        f"{run.failed_count} failed, {age(took_sec)}, {ago(run.ended_at, now)}"
+    )
+
+
+def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:
+    return [(title if place == 0 else "", line) for place, line in enumerate(lines)]

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    open_services,
+    run,
+    say,
+    say_target,
+)
 from ingest.cli._options import AsJson
+from ingest.cli._output import print_json
+from ingest.errors import ExitCode
+from ingest.flows.services import Silent
+from ingest.flows.source import LocalSource
+from ingest.flows.verify import PLACES, DateCheck, Mismatch, Verify
+from ingest.settings import Settings, load_settings
 
 
 def verify(
@@ -26,7 +43,77 @@ def verify(
 
     Example: ingest verify seeds/conversations/2025-12-28
     """
-    from ingest.cli import _verify_run
 
     only = date.date() if date else None
-    raise typer.Exit(int(_verify_run.execute(source, only, as_json=as_json)))
+    raise typer.Exit(int(execute(source, only, as_json=as_json)))
+
+
+_LINES = 50
+
+
+@dataclass(frozen=True)
+class CheckedDate:
+    """Conversations of a date by place, and every difference; one of a whole place has no id."""
+
+    date: dt.date
+    counts: Mapping[str, int]
+    mismatches: tuple[Mismatch, ...]
+
+
+def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitCode:
+    """Verify, print the checks, return the exit code."""
+    settings = load_settings()
+    say_target(settings)
+    files = LocalSource(Path(source)) if source else None
+    checks = run(_verify(settings, files, date))
+    if as_json:
+        print_json([_checked(check) for check in checks])
+    else:
+        _print(checks)
+    if not _compared(checks):
+        say("error: nothing was compared: no place holds anything")
+        say("hint:  name another date, or see `ingest doctor` for bucket and datasets")
+    return exit_code(checks)
+
+
+def exit_code(checks: Sequence[DateCheck]) -> ExitCode:
+    """Return success only when something was compared and nothing differs."""
+    is_equal = not any(check.mismatches for check in checks)
+    return ExitCode.OK if is_equal and _compared(checks) else ExitCode.SOME_FAILED
+
+
+def _compared(checks: Sequence[DateCheck]) -> list[DateCheck]:
+    return [check for check in checks if check.mismatches or not check.is_empty]
+
+
+async def _verify(
+    settings: Settings, files: LocalSource | None, only: dt.date | None
+) -> list[DateCheck]:
+    async with open_services(settings, Silent()) as real:
+        attempts, _ = landing_of(real, settings, new_run_id())
+        flow = Verify(real, attempts)
+        if only is not None:
+            dates = [only]
+        elif files is not None:
+            dates = [date for date, _ in files.dates()]
+        else:
+            dates = await flow.dates()
+        return [await flow.check(date, files) for date in dates]
+
+
+def _print(checks: Sequence[DateCheck]) -> None:
+    places = [place for place in PLACES if any(place in check.counts for check in checks)]
+    typer.echo("  ".join(["date      ", *(f"{place:>9}" for place in places), "result"]))
+    for check in checks:
+        counts = [f"{check.counts[place]:>9}" for place in places]
+        result = f"{len(check.mismatches)} differ" if check.mismatches else "equal"
+        typer.echo("  ".join([str(check.date), *counts, result]))
+        for mismatch in check.mismatches[:_LINES]:
+            say(f"differs: {mismatch.conversation_id} {mismatch.place}: {mismatch.problem}")
+        if len(check.mismatches) > _LINES:
+            say(f"… and {len(check.mismatches) - _LINES} more; --json lists all")
+
+
+def _checked(check: DateCheck) -> CheckedDate:
+    counts = {place: check.counts[place] for place in PLACES if place in check.counts}
+    return CheckedDate(check.date, counts, tuple(check.mismatches))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from ingest.datagen.truth_format import ExpectedPhraseMatch, ExpectedPiiSpan, ExpectedTruth
-from ingest.domain.conversation import FileKind, Metadata, Transcription
-from ingest.domain.fault import Fault, Severity, json_pointer
-from ingest.domain.validation import check_conversation, parse_file
+from ingest.datagen.truth import ExpectedPhraseMatch, ExpectedPiiSpan, ExpectedTruth
+from ingest.domain.conversation import FileKind, Metadata, Transcription, json_sha256
+from ingest.domain.raw_records import CONVERSATION_TRUTHS, RawRow
+from ingest.domain.validation import Fault, Severity, check_conversation, json_pointer, parse_file
+from ingest.errors import InputError
 
 TRUTH_FILE = "expected.json"
 
@@ -129,3 +133,74 @@ def _span_faults(path: str, truth: ExpectedTruth, transcription: Transcription) 
                     "the span isn't inside the text of its turn",
                     "count Unicode code points from 0, the end not included",
                 )
+
+
+def truth_row(files: ConversationFiles) -> RawRow | None:
+    """Return the row of one conversation's truth, or None when the folder has no expected.json.
+
+    Raises InputError when the truth isn't a JSON object with a scenario.
+    """
+    if files.truth is None:
+        return None
+    place = f"{files.batch_date}/{files.conversation_id}/expected.json"
+    try:
+        payload = orjson.loads(files.truth)
+        scenario = payload["scenario"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{place} is no truth file", "run `ingest data validate`") from error
+    return RawRow(
+        CONVERSATION_TRUTHS,
+        {
+            "conversation_id": files.conversation_id,
+            "batch_date": files.batch_date.isoformat(),
+            "scenario": scenario,
+            "content_sha256": json_sha256(payload),
+            "transcript_sha256": _sha256_of(files.contents.get(FileKind.TRANSCRIPTION)),
+            "schema_version": payload.get("schema_version"),
+            "payload": payload,
+        },
+    )
+
+
+def _sha256_of(content: bytes | None) -> str | None:
+    if content is None:
+        return None
+    try:
+        return json_sha256(orjson.loads(content))
+    except orjson.JSONDecodeError:
+        return None
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "metadata": Metadata,
+    "transcription": Transcription,
+    "expected": ExpectedTruth,
+}
+
+
+def published_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of `<name>.json`."""
+    model = MODELS[name]
+    schema = model.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{name}.json",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def schema_bytes(name: str) -> bytes:
+    """Return the schema as its file holds it."""
+    return orjson.dumps(
+        published_schema(name), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    )
+
+
+def schema_file(name: str) -> Path:
+    """Return where the schema is published."""
+    return Path(str(resources.files("ingest"))) / "schemas" / f"{name}.schema.json"
+
+
+if __name__ == "__main__":
+    for each in MODELS:
+        schema_file(each).write_bytes(schema_bytes(each))

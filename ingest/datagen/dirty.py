@@ -14,13 +14,41 @@ import copy
 import datetime as dt
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ingest.datagen.delivery import Delivery, clean_delivery, to_json
+import orjson
+
 from ingest.datagen.maker import MadeConversation, Maker, conversation_id_of
 from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
+
+
+@dataclass(slots=True)
+class Delivery:
+    """The files of one conversation, name to content, in the first and in the late folder."""
+
+    files: dict[str, bytes]
+    late_files: dict[str, bytes]
+
+
+def to_json(value: Any) -> bytes:
+    """Return the file content that users would write: indented, with a last line end."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def clean_delivery(made: MadeConversation) -> Delivery:
+    """Return the three files as they should be."""
+    return Delivery(
+        {
+            "metadata.json": to_json(made.metadata),
+            "transcription.json": to_json(made.transcription),
+            "expected.json": to_json(made.expected),
+        },
+        {},
+    )
+
 
 LATE_FOLDER = "late"
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.datagen.delivery import Delivery, clean_delivery
-from ingest.datagen.dirty import LATE_FOLDER, DirtyMode, Spoiler
+from ingest.datagen.dirty import LATE_FOLDER, Delivery, DirtyMode, Spoiler, clean_delivery
 from ingest.datagen.maker import Maker
 from ingest.datagen.profile import Profile
 

@@ -8,6 +8,7 @@ is used on them.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,27 +16,48 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ingest.datagen import organisation
-from ingest.datagen.arc import sentiment_arc
+from ingest.datagen import cast
 from ingest.datagen.cast import make_person, make_persona
 from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
-from ingest.datagen.identity import uuid_of
-from ingest.datagen.phrase_truth import (
+from ingest.datagen.profile import Profile
+from ingest.datagen.scenarios import Scenario, load_script
+from ingest.datagen.slots import SLOTS
+from ingest.datagen.talk import Talk, start_tenths
+from ingest.datagen.truth import (
     load_phrase_truth,
     load_required_disclosures,
     missing_disclosures,
 )
-from ingest.datagen.profile import Profile
-from ingest.datagen.scenarios import Scenario, load_script
-from ingest.datagen.slots import SLOTS
-from ingest.datagen.talk import Talk
-from ingest.datagen.timing import start_tenths
-from ingest.domain.conversation import (
-    SCHEMA_VERSION,
-    BusinessLine,
-    Direction,
-    Medium,
-)
+from ingest.domain.conversation import SCHEMA_VERSION, BusinessLine, Direction, Medium
+
+
+def uuid_of(text: str) -> str:
+    """Return the UUID (version 8, RFC 9562) that is made from the SHA-256 of the text."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    variant = "89ab"[int(digest[16], 16) % 4]
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+def sentiment_arc(moods: Sequence[int]) -> str:
+    """Return the name of the way from the customer's first three turns to the last three.
+
+    Moods are -2 to 2; within half a point of zero is neutral.
+    """
+    if not moods:
+        return "steady_neutral"
+    first, last = (sum(part) / len(part) for part in (moods[:3], moods[-3:]))
+    return {
+        (-1, 1): "negative_to_positive",
+        (1, -1): "positive_to_negative",
+        (-1, -1): "steady_negative",
+        (0, 0): "steady_neutral",
+        (1, 1): "steady_positive",
+    }.get((_side(first), _side(last)), "mixed")
+
+
+def _side(mood: float) -> int:
+    return 0 if abs(mood) < 0.5 else (1 if mood > 0 else -1)
+
 
 _URGENT_FLAGS = frozenset({"vulnerability", "family_violence", "complaint", "agent_misconduct"})
 
@@ -158,8 +180,8 @@ class Maker:
             else rng.choices(directions, weights=weights)[0]
         )
         day = rng.choices(self._days, cum_weights=self._day_weights)[0]
-        agents, queue = organisation.staff(rng, scenario.business_line, direction, medium)
-        brand = organisation.LOANS_BRAND
+        agents, queue = cast.staff(rng, scenario.business_line, direction, medium)
+        brand = cast.LOANS_BRAND
         if scenario.business_line is BusinessLine.COLLECTIONS:
             brand = "Meridian Recoveries" if dice() < 0.65 else "Harbourline Finance"
         arrears = (4 + int(dice() * 90)) * 1000 + int(dice() * 100) * int(dice() * 2)
@@ -200,10 +222,10 @@ class Maker:
             "agent_site": agent.site,
         }
         if talk.scenario.business_line is BusinessLine.COLLECTIONS:
-            portfolios = organisation.PORTFOLIOS[talk.brand]
+            portfolios = cast.PORTFOLIOS[talk.brand]
             fields["portfolio_id"] = portfolios[int(rng.random() * len(portfolios))]
         else:
-            campaigns = organisation.CAMPAIGNS
+            campaigns = cast.CAMPAIGNS
             fields["campaign_id"] = campaigns[int(rng.random() * len(campaigns))]
         fields["call_outcome"] = talk.outcome
         fields["started_at"] = started_at.isoformat()
@@ -219,7 +241,7 @@ class Maker:
     def _start(self, talk: Talk) -> dt.datetime:
         hour = talk.rng.choices(self._hours, cum_weights=self._hour_weights)[0]
         time = dt.time(hour, int(talk.rng.random() * 60), int(talk.rng.random() * 60))
-        zone = organisation.site_offset(talk.agents[0].site, talk.day)
+        zone = cast.site_offset(talk.agents[0].site, talk.day)
         return dt.datetime.combine(talk.day, time, zone)
 
     def _note(self, talk: Talk) -> str:

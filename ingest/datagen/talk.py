@@ -4,15 +4,84 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest.datagen.cast import Agent, CustomerPersona, Person
 from ingest.datagen.grammar import Bank, Mark, NoisyLabel, Phrasing, pick
 from ingest.datagen.profile import Profile
 from ingest.datagen.scenarios import Effect, Group, Move, Say, Scenario, Script, Use
-from ingest.datagen.speech import cut_off, hesitate, typed
 from ingest.domain.conversation import Direction, Medium, Speaker
+
+_FILLERS = ("um", "uh", "er", "like", "you know", "ah", "sort of", "I mean", "what's it", "yeah")
+_TYPOS = (
+    ("you ", "u "),
+    ("because", "cause"),
+    ("please", "pls"),
+    ("'m ", "m "),
+    ("'t ", "t "),
+    ("'s ", "s "),
+    ("the ", "teh "),
+    ("though", "tho"),
+    ("really", "realy"),
+    ("tomorrow", "tmrw"),
+    ("and ", "n "),
+    ("definitely", "definately"),
+    ("received", "recieved"),
+)
+
+
+def hesitate(phrasing: Phrasing, share: float, rng: random.Random) -> None:
+    """Put fillers and repeated words into the literal text, about `share` of the long pieces.
+
+    Only a piece without a mark is touched, and only inside, so marks stay true.
+    """
+    pieces = phrasing.pieces
+    marked = {at for first, last, _ in phrasing.marks for at in range(first, last)}
+    for index, piece in enumerate(pieces):
+        if len(piece) < 14 or rng.random() >= share or index in marked:
+            continue
+        at = piece.find(" ", 2 + int(rng.random() * (len(piece) - 8)))
+        if at < 0 or at + 1 >= len(piece):
+            continue
+        before, after = piece[:at], piece[at + 1 :]
+        if before[-1] in ".?!…—" or not after[0].isalpha():
+            continue
+        if rng.random() < 0.3:
+            word, _, _ = after.partition(" ")
+            if word.isalpha() and len(word) < 5:
+                pieces[index] = f"{before} {word}— {after}"
+                continue
+        filler = _FILLERS[int(rng.random() * len(_FILLERS))]
+        comma = "" if before[-1] in ",;:" else ","
+        pieces[index] = f"{before}{comma} {filler}, {after}"
+
+
+def cut_off(
+    text: str, marks: list[tuple[int, int, Mark]]
+) -> tuple[str, list[tuple[int, int, Mark]]]:
+    """Return the text broken off in its last third, with the marks that are left whole."""
+    at = text.rfind(" ", 0, max(8, len(text) - len(text) // 4))
+    if at < 8:
+        return text, marks
+    kept = text[:at].rstrip(" ,.?!—…")
+    return f"{kept}—", [mark for mark in marks if mark[1] <= len(kept)]
+
+
+def typed(
+    text: str, marks: list[tuple[int, int, Mark]], is_lowercase: bool, rng: random.Random
+) -> str:
+    """Return the text as a customer types it; text with marks keeps its letters in place."""
+    if marks:
+        return text
+    if is_lowercase:
+        text = text[0].lower() + text[1:] if not text.startswith(("I ", "I'")) else text
+        text = text.removesuffix(".").replace("—", "-").replace("…", "...")
+    if rng.random() < 0.35:
+        old, new = _TYPOS[int(rng.random() * len(_TYPOS))]
+        text = text.replace(old, new, 1)
+    return text
+
 
 _BACK_CHANNEL_WORDS = 24
 _GREETING_TURNS = 3
@@ -236,3 +305,50 @@ class Talk:
             has_noisy = any(isinstance(mark, NoisyLabel) for _, _, mark in turn.marks)
             if not has_noisy:
                 self._cut_last()
+
+
+_BOT_WORDS_PER_MINUTE = 160
+_TYPED_WORDS_PER_MINUTE = {Speaker.AGENT: 52, Speaker.CUSTOMER: 30, Speaker.AUTOMATED_AGENT: 6000}
+
+
+def start_tenths(talk: Talk) -> tuple[list[int], int]:
+    """Return the start of each turn and the end of the conversation, in tenths of a second."""
+    return _typed(talk.turns, talk.rng) if talk.is_chat else _spoken(talk)
+
+
+def _spoken(talk: Talk) -> tuple[list[int], int]:
+    dice = talk.rng.random
+    starts: list[int] = []
+    end = 3 + int(dice() * 20)
+    previous: SpokenTurn | None = None
+    for turn in talk.turns:
+        if previous is not None and (previous.is_cut or turn.is_back_channel):
+            gap = -2 - int(dice() * 6)
+        elif previous is not None and previous.speaker is turn.speaker:
+            gap = 4 + int(dice() * 16)
+        else:
+            gap = 1 + int(dice() * 11)
+        start = max(end + gap, starts[-1] + 3 if starts else 0)
+        starts.append(start)
+        length = turn.word_count * 600 // _pace(talk, turn) + 3
+        end = max(end, start + length)
+        previous = turn
+    return starts, end + 5 + int(dice() * 20)
+
+
+def _pace(talk: Talk, turn: SpokenTurn) -> int:
+    if turn.speaker is Speaker.CUSTOMER:
+        return talk.persona.words_per_minute
+    if turn.speaker is Speaker.AGENT:
+        return talk.agents[turn.agent_number].words_per_minute
+    return _BOT_WORDS_PER_MINUTE
+
+
+def _typed(turns: Sequence[SpokenTurn], rng: random.Random) -> tuple[list[int], int]:
+    starts: list[int] = []
+    now = 0
+    for turn in turns:
+        think = 5 if turn.speaker is Speaker.AUTOMATED_AGENT else 30 + int(rng.random() * 250)
+        now += think + turn.word_count * 600 // _TYPED_WORDS_PER_MINUTE[turn.speaker]
+        starts.append(now)
+    return starts, now + 50 + int(rng.random() * 200)

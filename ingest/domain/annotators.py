@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ingest.domain.fingerprint import json_sha256
+from ingest.domain.conversation import json_sha256
 
 ANNOTATOR_FLAGS = (
     "run_interruption_annotator",

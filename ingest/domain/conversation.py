@@ -9,11 +9,17 @@ Unknown fields are kept (the whole payload is landed) and reported as warnings, 
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import re
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NewType
+from typing import Annotated, Any, NewType
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ingest.errors import InputError
 
 ConversationId = NewType("ConversationId", str)
 
@@ -132,3 +138,93 @@ class Transcription(_File):
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)] = Field(
         description="All turns in the order of time."
     )
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one UTF-8 JSON text of `value`: keys sorted, no white space, shortest numbers."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def sha256_hex(content: bytes) -> str:
+    """Return the SHA-256 of `content` as 64 lower-case hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def json_sha256(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`; equal JSON gives equal hashes."""
+    return sha256_hex(canonical_json(value))
+
+
+CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
+LANDING_PREFIX = "_landing/"
+LANDING_FAILED_PREFIX = "_landing_failed/"
+PULL_WATERMARK_OBJECT = "_pull/complete_until.json"
+_DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def parse_batch_date(name: str) -> dt.date | None:
+    """Return the date that a folder's name says, or None when it names no real date."""
+    if not _DATE_PATTERN.fullmatch(name):
+        return None
+    try:
+        return dt.date.fromisoformat(name)
+    except ValueError:
+        return None
+
+
+def checked_id(value: str) -> ConversationId:
+    """Return `value` as an id that is safe in object names and SQL, or raise InputError."""
+    if not CONVERSATION_ID_PATTERN.fullmatch(value):
+        raise InputError(
+            f"{value!r} is not a conversation id",
+            "use 4 to 64 lower-case letters, digits or hyphens",
+        )
+    return ConversationId(value)
+
+
+def source_object(batch_date: dt.date, conversation_id: ConversationId, kind: FileKind) -> str:
+    """Return the object name of a source file."""
+    return f"{batch_date.isoformat()}/{checked_id(conversation_id)}/{kind.value}.json"
+
+
+def ci_transcript_object(
+    batch_date: dt.date, conversation_id: ConversationId, content_sha256: str
+) -> str:
+    """Return the object name of the CI transcript with this content."""
+    return (
+        f"{CI_TRANSCRIPTS_PREFIX}{batch_date.isoformat()}/"
+        f"{checked_id(conversation_id)}/{content_sha256}.json"
+    )
+
+
+def landing_object(table: str, content_sha256: str) -> str:
+    """Return the object name of a batch of raw rows."""
+    return f"{LANDING_PREFIX}{table}/{content_sha256}.json.gz"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` (0-based) of `count`."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise InputError(
+                f"shard {self.index}/{self.count} doesn't exist",
+                "write i/n with 0 <= i < n, for example 0/4",
+            )
+
+    def takes(self, conversation_id: str) -> bool:
+        """Return whether the conversation is this part's; the same on every machine."""
+        digest = hashlib.sha256(conversation_id.encode()).digest()
+        return int.from_bytes(digest[:8]) % self.count == self.index
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the shard that `i/n` names."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or int(found[2]) == 0:
+        raise InputError(f"{text!r} is no shard", "write i/n, for example 0/4")
+    return Shard(int(found[1]), int(found[2]))

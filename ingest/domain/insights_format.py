@@ -7,12 +7,20 @@ start_timestamp_usec).
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from ingest.domain.conversation import ConversationId, Metadata, Speaker, Transcription
-from ingest.domain.fingerprint import canonical_json, sha256_hex
-from ingest.domain.object_paths import ci_transcript_object
+from ingest.domain.conversation import (
+    ConversationId,
+    Metadata,
+    Speaker,
+    Transcription,
+    canonical_json,
+    ci_transcript_object,
+    sha256_hex,
+)
 
 MAX_LABELS = 100
 MAX_LABEL_CHARS = 256
@@ -135,3 +143,31 @@ def ci_submission(version: ConversationVersion) -> CiSubmission:
 def _epoch_usec(moment: dt.datetime) -> int:
     delta = moment.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return delta // dt.timedelta(microseconds=1)
+
+
+class SubmitAction(StrEnum):
+    """How CI is made to hold the version."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    UPDATE = "update"
+    RECREATE = "recreate"
+
+
+def submit_action(
+    submission: CiSubmission, held_uri: str, held_medium: str, held_labels: Mapping[str, str]
+) -> SubmitAction:
+    """Return what to do with a conversation that CI already holds.
+
+    CI forbids changing a transcript's URI, and the URI's last part is the hash of the transcript:
+    so another last part is another talk, and needs a new conversation under the same id; another
+    folder alone (the same talk delivered again on a later date) doesn't. The medium can't be
+    changed either. Everything else comes from the metadata, whose hash is among the labels.
+    """
+    if held_medium != submission.medium:
+        return SubmitAction.RECREATE
+    if held_uri.rpartition("/")[2] != submission.transcript_object.rpartition("/")[2]:
+        return SubmitAction.RECREATE
+    if dict(held_labels) != submission.labels:
+        return SubmitAction.UPDATE
+    return SubmitAction.ADOPT

@@ -19,13 +19,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.conversation import Transcription
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.errors import InputError
 
 _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07"
@@ -293,3 +288,61 @@ class _CompiledGroup:
                 continue
             for start, end in found.get(rule, ()):
                 yield PhraseHit(self._name, self._number, rule.number, rule.query, start, end)
+
+
+@dataclass(frozen=True)
+class TurnMatch:
+    """One matcher that hits one turn, and the phrases that it found there."""
+
+    conversation_id: str
+    matcher: str
+    turn_index: int
+    hits: tuple[PhraseHit, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One match that a change of the matchers would add to a conversation, or take away."""
+
+    is_gained: bool
+    match: TurnMatch
+    text: str
+
+
+def find_matches(
+    transcription: Transcription, matchers: Sequence[CompiledMatcher]
+) -> list[TurnMatch]:
+    """Return every match of active matchers, by turn and then in the order of the matchers."""
+    found = []
+    for turn in transcription.turns:
+        segment, role = prepare(turn.text), role_of_speaker(turn.speaker)
+        for matcher in matchers:
+            hits = matcher.find(segment, role) if matcher.definition.active else None
+            if hits is not None:
+                found.append(
+                    TurnMatch(
+                        transcription.conversation_id,
+                        matcher.definition.display_name,
+                        turn.turn_index,
+                        hits,
+                    )
+                )
+    return found
+
+
+def differences(
+    transcription: Transcription,
+    before: Sequence[CompiledMatcher],
+    after: Sequence[CompiledMatcher],
+) -> list[Difference]:
+    """Return what the change from one set of matchers to the other means for a talk."""
+    old = _by_place(find_matches(transcription, before))
+    new = _by_place(find_matches(transcription, after))
+    texts = {turn.turn_index: turn.text for turn in transcription.turns}
+    lost = [Difference(False, old[key], texts[key[1]]) for key in old if key not in new]
+    gained = [Difference(True, new[key], texts[key[1]]) for key in new if key not in old]
+    return lost + gained
+
+
+def _by_place(matches: Iterable[TurnMatch]) -> dict[tuple[str, int], TurnMatch]:
+    return {(match.matcher, match.turn_index): match for match in matches}

@@ -12,8 +12,7 @@ from typing import Any
 
 import orjson
 
-from ingest.domain.conversation import FileKind
-from ingest.domain.fingerprint import canonical_json, sha256_hex
+from ingest.domain.conversation import FileKind, canonical_json, sha256_hex
 from ingest.domain.outcome import Outcome, Step
 
 CONVERSATION_FILES = "conversation_files"

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.phrase_matching import compile_matcher
 from ingest.emulator import paging, protos
 from ingest.emulator.analysis.annotate import ActiveMatcher

@@ -7,16 +7,35 @@ service is asked what it has: a fitting analysis, or one that runs.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
 from ingest.domain.annotators import AnnotatorProfile, Selector, profile_sha256_of_analysis
+from ingest.domain.matchers import is_ours
 from ingest.domain.outcome import Outcome
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.ports import CiConversation, CiOperation, Clock, InsightsApi
+from ingest.flows.services import Progress, Services
+from ingest.flows.steps import log_change
+from ingest.ports.move import CiConversation, CiOperation, Clock, InsightsApi
+
+
+async def annotator_profile(
+    insights: InsightsApi, attempts: Attempts, progress: Progress, *, summarization: bool = False
+) -> AnnotatorProfile:
+    """Return the profile; say so when CI holds no phrase matchers of this project."""
+    held = (await attempts.run(insights.list_matchers)).value
+    ours = tuple(matcher.applied for matcher in held if is_ours(matcher.version_tag))
+    if not ours:
+        progress.note(
+            "CI holds no phrase matchers of this project: run `ingest matchers apply` first "
+            "if you want phrase matches"
+        )
+    return AnnotatorProfile(summarization, ours)
+
 
 _POLL_FACTOR = 1.5
 _LONGEST_POLL_SEC = 20.0
@@ -209,3 +228,79 @@ def _growing_pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(_LONGEST_POLL_SEC, pause * _POLL_FACTOR)
+
+
+@dataclass(frozen=True)
+class BulkBatch:
+    """Conversations of one date that this run has found or made, without an analysis."""
+
+    date: dt.date
+    conversation_ids: frozenset[str]
+    run_id: str
+
+    @property
+    def filter(self) -> str:
+        """The filter that admits them."""
+        return f'labels.batch_date="{self.date}" -latest_analysis:"*"'
+
+
+async def analyse_in_bulk(
+    services: Services,
+    attempts: Attempts,
+    profile: AnnotatorProfile,
+    batch: BulkBatch,
+    timeout_sec: float,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Have CI analyse the conversations of the batch.
+
+    One bulk operation runs in a region at a time: one that runs already, of an earlier run that
+    was killed or of someone else, is waited for first. A failed operation is only told, since the
+    conversations that lack an analysis afterwards are analysed one by one. Once `is_stopped`, the
+    operation is left to run; the next run waits for it.
+    """
+    insights = services.insights
+
+    async def wait(operation: CiOperation) -> CiOperation:
+        return await wait_for_operation(
+            insights, services.clock, attempts, operation, timeout_sec, is_stopped=is_stopped
+        )
+
+    async def start() -> CiOperation | None:
+        running = await insights.running_bulk_analysis()
+        while running is not None:
+            services.progress.note("waiting for the bulk analysis that runs in this region")
+            await wait(running)
+            running = await insights.running_bulk_analysis()
+        if await _admits_others(insights, batch):
+            return None
+        started = await insights.bulk_analyze(batch.filter, profile.selector)
+        log_change("bulk analyze", batch.run_id, resource=started.name, filter=batch.filter)
+        return started
+
+    try:
+        operation = (await attempts.run(start)).value
+        if operation is None:
+            services.progress.note(
+                f"CI holds other conversations of {batch.date} without an analysis, which a bulk "
+                "analysis would take too; analysing one by one"
+            )
+            return
+        ended = await wait(operation)
+    except RemoteError as error:
+        services.progress.note(f"bulk analysis: {error.message}; analysing one by one")
+        return
+    done = ended.counts.get("completed_analyses_count", 0)
+    failed = ended.counts.get("failed_analyses_count", 0)
+    services.progress.note(f"bulk analysis of {batch.date}: {done} done, {failed} failed")
+
+
+async def _admits_others(insights: InsightsApi, batch: BulkBatch) -> bool:
+    token = ""
+    while True:
+        page = await insights.list_conversations(batch.filter, token)
+        if any(held.conversation_id not in batch.conversation_ids for held in page.items):
+            return True
+        token = page.next_token
+        if not token:
+            return False

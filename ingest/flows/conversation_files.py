@@ -13,19 +13,23 @@ from functools import partial
 
 import orjson
 
-from ingest.domain.conversation import ConversationId, FileKind, Metadata, Transcription
-from ingest.domain.fault import Fault
-from ingest.domain.fingerprint import json_sha256
+from ingest.domain.conversation import (
+    ConversationId,
+    FileKind,
+    Metadata,
+    Transcription,
+    json_sha256,
+    source_object,
+)
 from ingest.domain.insights_format import ConversationVersion
-from ingest.domain.object_paths import source_object
 from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import ORIGIN_MARK, file_row
-from ingest.domain.validation import check_conversation, has_errors, parse_file
+from ingest.domain.validation import Fault, check_conversation, has_errors, parse_file
 from ingest.errors import RemoteError
 from ingest.flows.evidence import Evidence, FileVersion
 from ingest.flows.source import Contents, SourceConversation, no_files, place_of
 from ingest.flows.steps import Steps
-from ingest.ports import ObjectStore, StoredObject
+from ingest.ports.move import ObjectStore, StoredObject
 
 IsJudged = Callable[[SourceConversation, Contents], bool]
 """Says whether these very files of a conversation were found valid before."""

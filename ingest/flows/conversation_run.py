@@ -11,22 +11,129 @@ from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import FileKind
-from ingest.domain.fault import Fault
-from ingest.domain.insights_format import ConversationVersion, ci_submission
-from ingest.domain.outcome import STAGES, Failure, ItemState, Outcome, Step
+from ingest.domain.insights_format import (
+    CiSubmission,
+    ConversationVersion,
+    SubmitAction,
+    ci_submission,
+    submit_action,
+)
+from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, ci_conversation_row
-from ingest.errors import IngestError
+from ingest.domain.validation import Fault
+from ingest.errors import IngestError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst
 from ingest.flows.attempts import Attempted, Attempts
 from ingest.flows.conversation_files import ConversationFiles, IsJudged, never_judged
-from ingest.flows.effects import log_change
-from ingest.flows.evidence import Evidence, LandedState
-from ingest.flows.forgotten import FORGOTTEN_CODE
+from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, LandedState
 from ingest.flows.source import SourceConversation, place_of
-from ingest.flows.steps import StepFailedError, Steps
-from ingest.flows.submitting import Submitting
-from ingest.flows.unexpected import unexpected
-from ingest.ports import CiConversation, Clock, InsightsApi, ObjectStore
+from ingest.flows.steps import StepFailedError, Steps, log_change
+from ingest.ports.move import CiConversation, Clock, InsightsApi, ObjectStore
+
+
+class Submitting:
+    """One submission; `attempt` may be called again after any error.
+
+    `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
+    RemoteError when it can't be. `on_change` is told every other change, and of what. `may_exist`
+    says that CI is asked before anything is created. `is_new` is true once this submission has
+    created the conversation, so that no analysis can be in it.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        insights: InsightsApi,
+        submission: CiSubmission,
+        keep_replaced: Callable[[CiConversation], Awaitable[None]],
+        on_change: Callable[[str, str], None],
+        *,
+        may_exist: bool,
+    ) -> None:
+        self._store = store
+        self._insights = insights
+        self._submission = submission
+        self._keep_replaced = keep_replaced
+        self._on_change = on_change
+        self._may_exist = may_exist
+        self._has_transcript = False
+        self.is_new = False
+
+    async def attempt(self) -> tuple[CiConversation, Outcome]:
+        """Return the conversation in the FULL view, equal to the submission."""
+        if not self._has_transcript:
+            await self._put_transcript()
+            self._has_transcript = True
+        if not self._may_exist:
+            self._may_exist = True
+            try:
+                return await self._create()
+            except RemoteError as error:
+                if error.code != "ALREADY_EXISTS":
+                    raise
+        held = await self._insights.get_conversation(self._submission.conversation_id)
+        return await self._make_equal(held)
+
+    async def _make_equal(self, held: CiConversation | None) -> tuple[CiConversation, Outcome]:
+        if held is None:
+            return await self._create_where_none_was_seen()
+        action = submit_action(self._submission, held.transcript_uri, held.medium, held.labels)
+        if action is SubmitAction.ADOPT:
+            return held, Outcome.ADOPTED
+        if action is SubmitAction.UPDATE:
+            await self._insights.update_conversation(self._submission)
+            return await self._held_after_update(), Outcome.SUCCEEDED
+        # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
+        await self._keep_replaced(held)
+        await self._insights.delete_conversation(self._submission.conversation_id)
+        self._on_change("delete conversation", held.name)
+        return await self._create_where_none_was_seen()
+
+    async def _create(self) -> tuple[CiConversation, Outcome]:
+        created = await self._insights.create_conversation(self._submission)
+        self.is_new = True
+        return created, Outcome.SUCCEEDED
+
+    async def _create_where_none_was_seen(self) -> tuple[CiConversation, Outcome]:
+        try:
+            return await self._create()
+        except RemoteError as error:
+            if error.code != "ALREADY_EXISTS":
+                raise
+            raise RemoteError(
+                "CI: the id is taken although CI showed no conversation of it",
+                "run the same command again",
+                code="ABORTED",
+            ) from error
+
+    async def _held_after_update(self) -> CiConversation:
+        # The reply of an update isn't said to be the FULL view, and what is landed must be.
+        held = await self._insights.get_conversation(self._submission.conversation_id)
+        if held is None:
+            raise RemoteError(
+                "CI: the conversation was deleted by someone else meanwhile",
+                "run the same command again",
+                code="ABORTED",
+            )
+        return held
+
+    async def _put_transcript(self) -> None:
+        name = self._submission.transcript_object
+        try:
+            await self._store.put(
+                name,
+                self._submission.transcript_content,
+                content_type="application/json",
+                content_sha256=name.rsplit("/", 1)[-1].removesuffix(".json"),
+                if_generation_match=0,
+            )
+            self._on_change("put transcript", name)
+        except RemoteError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            # An earlier attempt or run came as far as this, and maybe further: asking is cheaper
+            # than a create, whose quota is small.
+            self._may_exist = True
 
 
 @dataclass
@@ -43,7 +150,7 @@ class ItemResult:
 
 
 @dataclass(frozen=True)
-class Services:
+class RunContext:
     """The outside, as the steps need it.
 
     `land_now` returns once rows are landed, and raises RemoteError when they can't be.
@@ -69,20 +176,20 @@ class Services:
 class ConversationRun:
     """One conversation in one run."""
 
-    def __init__(self, services: Services, evidence: Evidence, source: SourceConversation) -> None:
-        self._services = services
+    def __init__(self, context: RunContext, evidence: Evidence, source: SourceConversation) -> None:
+        self._context = context
         self._evidence = evidence
         self._source = source
         self._steps = Steps(
-            services.clock,
-            services.attempts,
-            services.run_id,
+            context.clock,
+            context.attempts,
+            context.run_id,
             source.conversation_id,
             source.batch_date,
         )
         self._passed: set[Step] = set()
         self._files = ConversationFiles(
-            services.store, evidence, source, self._steps, services.is_judged
+            context.store, evidence, source, self._steps, context.is_judged
         )
 
     async def run(self) -> ItemResult:
@@ -119,7 +226,7 @@ class ConversationRun:
         if missing is not None:
             self._wait_for(missing)
             return ItemState.WAITING
-        if self._services.until is not Step.UPLOAD and not self._is_in_place():
+        if self._context.until is not Step.UPLOAD and not self._is_in_place():
             version = await self._files.version()
             if version is None:
                 return ItemState.INVALID
@@ -128,7 +235,7 @@ class ConversationRun:
 
     def _pass(self, step: Step) -> None:
         self._passed.add(step)
-        self._services.on_passed(step)
+        self._context.on_passed(step)
 
     def _next(self) -> Step:
         return next((step for step in STAGES if step not in self._passed), Step.LAND)
@@ -155,7 +262,7 @@ class ConversationRun:
             self._steps.add_event(
                 Step.SUBMIT,
                 Outcome.WAITING,
-                self._services.clock.now(),
+                self._context.clock.now(),
                 reason=f"waiting_for_{missing.value}",
             )
 
@@ -179,16 +286,16 @@ class ConversationRun:
             and file.landed_at <= landed.landed_at
             for kind, file in chosen.items()
         )
-        is_analysed = self._services.profile.is_met_by(landed.annotator_profile_sha256)
-        return is_held and (is_analysed or self._services.until is Step.SUBMIT)
+        is_analysed = self._context.profile.is_met_by(landed.annotator_profile_sha256)
+        return is_held and (is_analysed or self._context.until is Step.SUBMIT)
 
     def _landed_state(self) -> LandedState | None:
         return self._evidence.landed_state_by_id.get(self._source.conversation_id)
 
     async def _submit_and_analyse(self, version: ConversationVersion) -> None:
         submitting = Submitting(
-            self._services.store,
-            self._services.insights,
+            self._context.store,
+            self._context.insights,
             ci_submission(version),
             self._keep_replaced,
             self._log_change,
@@ -202,17 +309,17 @@ class ConversationRun:
         )
         self._pass(Step.SUBMIT)
         if conversation.latest_analysis is None:
-            self._services.on_unanalysed(self._source.conversation_id)
-        if self._services.until is Step.SUBMIT:
+            self._context.on_unanalysed(self._source.conversation_id)
+        if self._context.until is Step.SUBMIT:
             return
         conversation = await self._analyse(conversation, is_new=submitting.is_new)
         self._pass(Step.ANALYSE)
-        if self._services.until is Step.LAND:
+        if self._context.until is Step.LAND:
             self._land_state(conversation)
 
     async def _analyse(self, conversation: CiConversation, *, is_new: bool) -> CiConversation:
         async def analyse() -> Attempted[tuple[CiConversation, Outcome]]:
-            analysed = await self._services.analyst.ensure(conversation, is_new=is_new)
+            analysed = await self._context.analyst.ensure(conversation, is_new=is_new)
             is_found = analysed.outcome is Outcome.ADOPTED
             outcome = Outcome.SUCCEEDED if is_found and self._is_in_bulk() else analysed.outcome
             return Attempted((analysed.conversation, outcome), analysed.attempts)
@@ -224,17 +331,17 @@ class ConversationRun:
         )
 
     def _is_in_bulk(self) -> bool:
-        return self._source.conversation_id in self._services.in_bulk
+        return self._source.conversation_id in self._context.in_bulk
 
     async def _keep_replaced(self, conversation: CiConversation) -> None:
         row, landed = self._state_row(conversation), self._landed_state()
         if landed is None or landed.payload_sha256 != row.values["payload_sha256"]:
-            await self._services.land_now([row])
+            await self._context.land_now([row])
 
     def _log_change(self, action: str, resource: str) -> None:
         log_change(
             action,
-            self._services.run_id,
+            self._context.run_id,
             conversation_id=self._source.conversation_id,
             resource=resource,
         )
@@ -248,8 +355,35 @@ class ConversationRun:
             conversation_id=conversation.conversation_id,
             ci_name=conversation.name,
             analysis_name=latest.name if latest else None,
-            annotator_profile_sha256=self._services.analyst.profile_sha256(conversation),
+            annotator_profile_sha256=self._context.analyst.profile_sha256(conversation),
             labels=conversation.labels,
             payload=conversation.payload,
             updated_at=conversation.updated_at,
         )
+
+
+@dataclass
+class PushReport(BatchReport):
+    """The batch's outcome with the faults of its files."""
+
+    faults: list[Fault] = field(default_factory=list)
+    _waiting: dict[str, list[Fault]] = field(default_factory=dict)
+
+    def settle(self, result: ItemResult) -> None:
+        """Count a conversation whose rows, if any, are landed."""
+        if result.failure is not None:
+            self.fail([result.failure])
+            return
+        self.count(result.state)
+        if result.state is ItemState.WAITING:
+            self._waiting[result.conversation_id] = result.faults
+        elif result.state in (ItemState.DONE, ItemState.UNCHANGED):
+            self._end_waiting(result.conversation_id)
+
+    def _end_waiting(self, conversation_id: str) -> None:
+        """The file that a conversation waited for has come in a later date folder of this run."""
+        told = self._waiting.pop(conversation_id, None)
+        if told is not None:
+            self.count(ItemState.WAITING, -1)
+            self.count(ItemState.DONE)
+            self.faults = [fault for fault in self.faults if fault not in told]

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.domain.annotators import Selector
+from ingest.domain.conversation import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.matcher_definition import MatcherDefinition
-from ingest.domain.object_paths import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
+from ingest.domain.matchers import MatcherDefinition
 from ingest.errors import RemoteError
-from ingest.flows.outside import Outside
-from ingest.ports import (
+from ingest.flows.services import Services
+from ingest.ports.move import (
     CiAnalysis,
     CiConversation,
     CiMatcher,
@@ -34,14 +34,14 @@ _NEWEST = 2**62
 """Generation of an imagined object: newer than any that the bucket holds."""
 
 
-def without_effects(outside: Outside) -> tuple[Outside, Counter[str]]:
+def without_effects(services: Services) -> tuple[Services, Counter[str]]:
     """Return the same outside without effects, and the counter of what it would have done."""
     effects: Counter[str] = Counter()
     dry = dataclasses.replace(
-        outside,
-        store=DryStore(outside.store, effects),
-        insights=DryInsights(outside.insights, outside.clock, effects),
-        sink=DrySink(outside.sink, effects),
+        services,
+        store=DryStore(services.store, effects),
+        insights=DryInsights(services.insights, services.clock, effects),
+        sink=DrySink(services.sink, effects),
     )
     return dry, effects
 

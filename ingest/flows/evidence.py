@@ -8,15 +8,88 @@ so it doesn't grow with what others have landed between them.
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
-from ingest.flows.forgotten import IS_FORGOTTEN_SQL
-from ingest.flows.read_ahead import ReadAhead
-from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
+from ingest.ports.move import Clock, ObjectStore, RawSink, StoredObject
+
+IS_FORGOTTEN_SQL = (
+    f"step = '{Step.FORGET}' and outcome in ('{Outcome.WAITING}', '{Outcome.SUCCEEDED}')"
+)
+FORGOTTEN_CODE = "FORGOTTEN"
+FORGOTTEN_IN_CI = (
+    "this conversation was erased, but CI holds it again: run `ingest forget` once more"
+)
+
+
+async def forgotten_ids(sink: RawSink, attempts: Attempts) -> set[str]:
+    """Return all of them."""
+    sql = (
+        f"select distinct conversation_id from {sink.table(PIPELINE_EVENTS)} "
+        f"where _landed_at >= timestamp('2000-01-01') and {IS_FORGOTTEN_SQL}"
+    )
+    rows = (await attempts.run(lambda: sink.query(sql, {}))).value
+    return {row["conversation_id"] for row in rows}
+
+
+MOST_AGE_SEC = 300.0
+"""What others have written since is seen after that long at the latest. Until then a write of ours
+finds it, by its precondition."""
+
+
+class ReadAhead:
+    """The live objects under one prefix after another, by name."""
+
+    def __init__(self, store: ObjectStore, attempts: Attempts, clock: Clock) -> None:
+        self._store = store
+        self._attempts = attempts
+        self._clock = clock
+        self._prefix: str | None = None
+        self._start = self._position = ""
+        self._began = 0.0
+        self._read: deque[StoredObject] = deque()
+        self._next_token = ""
+
+    async def between(self, prefix: str, first: str, end: str) -> list[StoredObject]:
+        """Return the objects under the prefix with first <= name < end, by name.
+
+        Names that an earlier question went past are listed anew. Raises RemoteError.
+        """
+        goes_on = self._goes_on(prefix, first)
+        self._prefix = None  # what an error interrupts has nothing to go on with
+        if not goes_on:
+            self._start, self._began = first, self._clock.monotonic()
+            self._read.clear()
+            await self._read_page(prefix, "")
+        found = []
+        while self._read or self._next_token:
+            if not self._read:
+                await self._read_page(prefix, self._next_token)
+                continue
+            if self._read[0].name >= end:
+                break
+            stored = self._read.popleft()
+            if stored.name >= first:
+                found.append(stored)
+        self._prefix, self._position = prefix, max(first, end)
+        return found
+
+    def _goes_on(self, prefix: str, first: str) -> bool:
+        is_fresh = self._clock.monotonic() - self._began <= MOST_AGE_SEC
+        return is_fresh and prefix == self._prefix and first >= self._position
+
+    async def _read_page(self, prefix: str, token: str) -> None:
+        page = await self._attempts.run(
+            lambda: self._store.list(prefix, self._start, page_token=token)
+        )
+        self._read.extend(page.value.items)
+        self._next_token = page.value.next_token
+
 
 _LAST_CHARACTER = "\x7f"
 _ANY_PARTITION = "_landed_at >= timestamp('2000-01-01')"

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ingest.domain.conversation import ConversationId
-from ingest.domain.object_paths import (
+from ingest.domain.conversation import (
     LANDING_FAILED_PREFIX,
     LANDING_PREFIX,
     PULL_WATERMARK_OBJECT,
+    ConversationId,
     parse_batch_date,
 )
 from ingest.domain.outcome import Failure, Outcome, Step
@@ -38,11 +38,10 @@ from ingest.domain.raw_records import (
 )
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.flows.effects import log_change, log_step
-from ingest.flows.failed_batches import FailedBatches
-from ingest.flows.forgotten import IS_FORGOTTEN_SQL
-from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
+from ingest.flows.evidence import IS_FORGOTTEN_SQL
+from ingest.flows.landing import FailedBatches, Landing
+from ingest.flows.services import Services
+from ingest.flows.steps import log_change, log_step
 
 _NO_SOURCES = (LANDING_PREFIX, LANDING_FAILED_PREFIX, f"{PULL_WATERMARK_OBJECT.split('/')[0]}/")
 _MAX_DEPTH = 5
@@ -80,11 +79,13 @@ class Forgotten:
 class Forget:
     """Erases one conversation at a time."""
 
-    def __init__(self, outside: Outside, attempts: Attempts, landing: Landing, run_id: str) -> None:
-        self._outside = outside
+    def __init__(
+        self, services: Services, attempts: Attempts, landing: Landing, run_id: str
+    ) -> None:
+        self._services = services
         self._attempts = attempts
         self._landing = landing
-        self._failed_batches = FailedBatches(outside.store, attempts)
+        self._failed_batches = FailedBatches(services.store, attempts)
         self._run_id = run_id
 
     async def run(self, conversation_id: ConversationId) -> Forgotten:
@@ -92,7 +93,7 @@ class Forget:
 
         Raises InputError for an id of which nothing is found and that was never forgotten.
         """
-        started_at = self._outside.clock.now()
+        started_at = self._services.clock.now()
         recovered = await self._landing.recover()
         prefixes = await self.prefixes(conversation_id)
         before = await self.traces(conversation_id, prefixes)
@@ -109,11 +110,11 @@ class Forget:
         if not told:
             await self._land(conversation_id, Outcome.WAITING, started_at)
         await self._attempts.run(
-            lambda: self._outside.insights.delete_conversation(conversation_id)
+            lambda: self._services.insights.delete_conversation(conversation_id)
         )
         log_change("delete conversation", self._run_id, conversation_id=conversation_id)
         for prefix in prefixes:
-            remove = partial(self._outside.store.delete_all_generations, prefix)
+            remove = partial(self._services.store.delete_all_generations, prefix)
             count = (await self._attempts.run(remove)).value
             self._log("delete objects", conversation_id, prefix, count)
         for table in _TABLES:
@@ -128,10 +129,10 @@ class Forget:
         """Return what is there now; intents and tombstones don't count."""
         objects = 0
         for prefix in prefixes:
-            count = partial(self._outside.store.count_generations, prefix)
+            count = partial(self._services.store.count_generations, prefix)
             objects += (await self._attempts.run(count)).value
         held = await self._attempts.run(
-            lambda: self._outside.insights.get_conversation(conversation_id)
+            lambda: self._services.insights.get_conversation(conversation_id)
         )
         rows = await self._failed_batches.row_count(conversation_id)
         for table in _TABLES:
@@ -141,7 +142,7 @@ class Forget:
     async def prefixes(self, conversation_id: ConversationId, base: str = "") -> list[str]:
         """Return every folder of the bucket that may hold objects of the conversation, or old
         generations of them: whatever lies above its date folder, such as where it came from."""
-        list_ = partial(self._outside.store.folders, base, with_old=True)
+        list_ = partial(self._services.store.folders, base, with_old=True)
         prefixes: list[str] = []
         for folder in (await self._attempts.run(list_)).value:
             inner = f"{base}{folder}"
@@ -156,7 +157,7 @@ class Forget:
         rows = await self._query(
             f"""
             select distinct outcome
-            from {self._outside.sink.table(PIPELINE_EVENTS)}
+            from {self._services.sink.table(PIPELINE_EVENTS)}
             where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id
                 and {IS_FORGOTTEN_SQL}
             """,
@@ -168,13 +169,13 @@ class Forget:
         rows = await self._query(
             f"""
             select distinct reason
-            from {self._outside.sink.table(PIPELINE_EVENTS)}
+            from {self._services.sink.table(PIPELINE_EVENTS)}
             where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id
                 and step = 'upload' and starts_with(reason, '{ORIGIN_MARK}gs://')
             """,
             conversation_id,
         )
-        own = f"gs://{self._outside.store.bucket}/"
+        own = f"gs://{self._services.store.bucket}/"
         found = (row["reason"].removeprefix(ORIGIN_MARK) for row in rows)
         return tuple(sorted(uri for uri in found if not uri.startswith(own)))
 
@@ -182,11 +183,11 @@ class Forget:
         self, sql: str, conversation_id: ConversationId
     ) -> Sequence[Mapping[str, Any]]:
         parameters = {"conversation_id": str(conversation_id)}
-        return (await self._attempts.run(lambda: self._outside.sink.query(sql, parameters))).value
+        return (await self._attempts.run(lambda: self._services.sink.query(sql, parameters))).value
 
     async def _erase_rows(self, table: str, conversation_id: ConversationId) -> None:
         try:
-            erase = partial(self._outside.sink.erase, table, conversation_id)
+            erase = partial(self._services.sink.erase, table, conversation_id)
             count = (await self._attempts.run(erase)).value
         except RemoteError as error:
             if not _is_table_that_may_be_missing(table, error):
@@ -202,7 +203,7 @@ class Forget:
     async def _row_count(self, table: str, conversation_id: ConversationId) -> int:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""
         sql = (
-            f"select count(*) as row_count from {self._outside.sink.table(table)} "
+            f"select count(*) as row_count from {self._services.sink.table(table)} "
             "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
             f"{tombstone}"
         )
@@ -224,7 +225,7 @@ class Forget:
             step=Step.FORGET,
             outcome=outcome,
             started_at=started_at,
-            ended_at=self._outside.clock.now(),
+            ended_at=self._services.clock.now(),
         )
         log_step(event, self._run_id)
         self._landing.add([event_row(event, self._run_id)], lambda: None, lost.append)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 
 from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.flows.attempts import Attempts
-from ingest.ports import Clock, RawSink
+from ingest.ports.move import Clock, RawSink
 
 LOOK_BACK_DAYS = 30
 SHARE_HOURS = 24

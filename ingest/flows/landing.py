@@ -11,9 +11,11 @@ with it the events that tell of it, so it comes last.
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import resources
@@ -21,8 +23,12 @@ from importlib import resources
 import orjson
 from isal import isal_zlib
 
-from ingest.domain.fingerprint import sha256_hex
-from ingest.domain.object_paths import LANDING_FAILED_PREFIX, LANDING_PREFIX, landing_object
+from ingest.domain.conversation import (
+    LANDING_FAILED_PREFIX,
+    LANDING_PREFIX,
+    landing_object,
+    sha256_hex,
+)
 from ingest.domain.outcome import Failure, Step
 from ingest.domain.raw_records import (
     CI_CONVERSATIONS,
@@ -32,10 +38,9 @@ from ingest.domain.raw_records import (
     timestamp,
 )
 from ingest.errors import RemoteError
-from ingest.flows.attempts import Attempts
-from ingest.flows.effects import log_batch
-from ingest.flows.pages import every_item
-from ingest.ports import Clock, ObjectStore, RawSink, StoredObject
+from ingest.flows.attempts import Attempts, every_item
+from ingest.flows.steps import log_batch
+from ingest.ports.move import Clock, ObjectStore, RawSink, StoredObject
 
 MAX_BATCH_BYTES = 32_000_000
 _GZIP_LEVEL = 1
@@ -256,3 +261,72 @@ def check_row(row: RawRow) -> None:
     ]
     if unknown or missing:
         raise ValueError(f"row for {row.table}: unknown {sorted(unknown)}, missing {missing}")
+
+
+class FailedBatches:
+    """The batches under `_landing_failed/`; each is a row a line, compressed."""
+
+    def __init__(self, store: ObjectStore, attempts: Attempts) -> None:
+        self._store = store
+        self._attempts = attempts
+
+    async def row_count(self, conversation_id: str) -> int:
+        """Return how many rows of the conversation they hold."""
+        return sum(
+            [len(lines) - len(kept) async for _, lines, kept in self._split(conversation_id)]
+        )
+
+    async def erase(self, conversation_id: str) -> None:
+        """Write each batch that holds rows of it anew without them, and delete the old one."""
+        async for stored, lines, kept in self._split(conversation_id):
+            if len(kept) == len(lines):
+                continue
+            if kept:
+                await self._put(stored, b"".join(kept))
+            remove = partial(self._store.delete, stored.name, stored.generation)
+            await self._attempts.run(remove)
+
+    async def _split(
+        self, conversation_id: str
+    ) -> AsyncIterator[tuple[StoredObject, list[bytes], list[bytes]]]:
+        listing = every_item(
+            self._attempts, lambda token: self._store.list(LANDING_FAILED_PREFIX, page_token=token)
+        )
+        for stored in [stored async for stored in listing]:
+            content = (await self._attempts.run(partial(self._store.read, stored.name))).value
+            lines = _lines(content)
+            yield stored, lines, [line for line in lines if not _is_of(line, conversation_id)]
+
+    async def _put(self, stored: StoredObject, lines: bytes) -> None:
+        content = gzip.compress(lines, mtime=0)
+        sha256 = sha256_hex(content)
+        # A batch is named by its content, so that it loads once when it is moved back.
+        name = f"{stored.name.rpartition('/')[0]}/{sha256}.json.gz"
+
+        async def put() -> None:
+            if await self._store.stat(name) is None:
+                await self._store.put(
+                    name,
+                    content,
+                    content_type="application/gzip",
+                    content_sha256=sha256,
+                    if_generation_match=0,
+                )
+
+        await self._attempts.run(put)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    try:
+        return gzip.decompress(content).splitlines(keepends=True)
+    except (OSError, EOFError, zlib.error):
+        return [content]
+
+
+def _is_of(line: bytes, conversation_id: str) -> bool:
+    """Whether a line tells of the conversation; one that is no JSON does when it names it."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return conversation_id.encode() in line
+    return isinstance(row, dict) and row.get("conversation_id") == conversation_id

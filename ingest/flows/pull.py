@@ -12,20 +12,63 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import orjson
+
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
-from ingest.domain.object_paths import checked_id
+from ingest.domain.conversation import PULL_WATERMARK_OBJECT, checked_id, sha256_hex
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
-from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
-from ingest.errors import ExitCode, RemoteError
-from ingest.flows.attempts import Attempts
-from ingest.flows.forgotten import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
+from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row, timestamp
+from ingest.errors import ExitCode, RemoteError, unexpected
+from ingest.flows.analysis import annotator_profile
+from ingest.flows.attempts import Attempts, every_item
+from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
-from ingest.flows.pages import every_item
-from ingest.flows.profile import annotator_profile
-from ingest.flows.pull_watermark import PullWatermark
-from ingest.flows.unexpected import unexpected
-from ingest.ports import CiConversation
+from ingest.flows.services import Services
+from ingest.ports.move import CiConversation, ObjectStore, StoredObject
+
+WATERMARK_OVERLAP = dt.timedelta(minutes=10)
+"""What CI stamped shortly before a pull began may have been committed after, and clocks differ."""
+
+
+class PullWatermark:
+    """The watermark that this pull found, and the one that it leaves."""
+
+    def __init__(self, store: ObjectStore, attempts: Attempts) -> None:
+        self._store = store
+        self._attempts = attempts
+        self._found: StoredObject | None = None
+
+    async def since(self) -> dt.datetime | None:
+        """Return from when on states must be looked at, UTC; None: from the beginning."""
+        self._found = (
+            await self._attempts.run(lambda: self._store.stat(PULL_WATERMARK_OBJECT))
+        ).value
+        if self._found is None:
+            return None
+        content = (await self._attempts.run(lambda: self._store.read(PULL_WATERMARK_OBJECT))).value
+        complete_until = dt.datetime.fromisoformat(orjson.loads(content)["complete_until"])
+        return complete_until - WATERMARK_OVERLAP
+
+    async def advance(self, began_at: dt.datetime) -> None:
+        """Say that everything up to then is landed, unless another pull said something since."""
+        content = orjson.dumps({"complete_until": timestamp(began_at)})
+        generation = self._found.generation if self._found else 0
+
+        async def put() -> None:
+            await self._store.put(
+                PULL_WATERMARK_OBJECT,
+                content,
+                content_type="application/json",
+                content_sha256=sha256_hex(content),
+                if_generation_match=generation,
+            )
+
+        try:
+            await self._attempts.run(put)
+        except RemoteError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+
 
 _PAGE_SIZE = 100
 
@@ -75,11 +118,11 @@ def state_row(conversation: CiConversation, profile: AnnotatorProfile) -> RawRow
 class Pull:
     """One pull; `stop` ends it after the page in hand."""
 
-    def __init__(self, outside: Outside, attempts: Attempts, landing: Landing) -> None:
-        self._outside = outside
+    def __init__(self, services: Services, attempts: Attempts, landing: Landing) -> None:
+        self._services = services
         self._attempts = attempts
         self._landing = landing
-        self._watermark = PullWatermark(outside.store, attempts)
+        self._watermark = PullWatermark(services.store, attempts)
         self._report = PullReport()
         self._taken: set[tuple[str, str]] = set()
         """States that are not landed yet: a listing gives twice what changes while it is read."""
@@ -91,13 +134,13 @@ class Pull:
 
     async def run(self, selection: PullSelection) -> PullReport:
         """Land every selected state that isn't landed yet."""
-        self._outside.progress.stage(Step.LAND.value, None)
-        began_at = self._outside.clock.now()
+        self._services.progress.stage(Step.LAND.value, None)
+        began_at = self._services.clock.now()
         self._report.fail_batches((await self._landing.recover()).failures)
         profile = await annotator_profile(
-            self._outside.insights, self._attempts, self._outside.progress
+            self._services.insights, self._attempts, self._services.progress
         )
-        forgotten = await forgotten_ids(self._outside.sink, self._attempts)
+        forgotten = await forgotten_ids(self._services.sink, self._attempts)
         async for page in self._pages(selection):
             await self._land(self._without(forgotten, page), profile)
             if self._is_stopped:
@@ -121,14 +164,14 @@ class Pull:
     async def _selected(self, selection: PullSelection) -> AsyncIterator[CiConversation]:
         if not selection.ids:
             self._report.filter = await self._filter(selection)
-            filter_, list_ = self._report.filter, self._outside.insights.list_conversations
+            filter_, list_ = self._report.filter, self._services.insights.list_conversations
             async for conversation in every_item(
                 self._attempts, lambda token: list_(filter_, token)
             ):
                 yield conversation
             return
         for conversation_id in dict.fromkeys(selection.ids):
-            get = partial(self._outside.insights.get_conversation, checked_id(conversation_id))
+            get = partial(self._services.insights.get_conversation, checked_id(conversation_id))
             held = (await self._attempts.run(get)).value
             if held is None:
                 message = "CI holds no conversation of this id"
@@ -148,7 +191,7 @@ class Pull:
     async def _land(self, page: Sequence[CiConversation], profile: AnnotatorProfile) -> None:
         landed = await self._landed_hashes([item.conversation_id for item in page])
         for conversation in page:
-            self._outside.progress.advance(Step.LAND.value)
+            self._services.progress.advance(Step.LAND.value)
             try:
                 row = state_row(conversation, profile)
             except Exception as error:  # noqa: BLE001 - one conversation never ends the run
@@ -183,10 +226,12 @@ class Pull:
     async def _landed_hashes(self, ids: list[str]) -> set[tuple[str, str]]:
         sql = (
             "select distinct conversation_id, payload_sha256 "
-            f"from {self._outside.sink.table(CI_CONVERSATIONS)} "
+            f"from {self._services.sink.table(CI_CONVERSATIONS)} "
             "where _landed_at >= timestamp('2000-01-01') and conversation_id in unnest(@ids)"
         )
-        rows = (await self._attempts.run(lambda: self._outside.sink.query(sql, {"ids": ids}))).value
+        rows = (
+            await self._attempts.run(lambda: self._services.sink.query(sql, {"ids": ids}))
+        ).value
         return {(row["conversation_id"], row["payload_sha256"]) for row in rows}
 
     def _lose(self, conversation_id: str, error: RemoteError) -> None:

@@ -14,27 +14,116 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.choices import Mode
-from ingest.domain.outcome import STAGES, Step
-from ingest.domain.sharding import Shard
-from ingest.errors import InputError, RemoteError
-from ingest.flows.analysis import Analyst
+from ingest.domain.conversation import Shard
+from ingest.domain.outcome import STAGES, Failure, ItemState, Step
+from ingest.domain.raw_records import RawRow
+from ingest.enums import Mode
+from ingest.errors import InputError, RemoteError, unexpected
+from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
 from ingest.flows.attempts import Attempts
-from ingest.flows.bulk import BulkBatch, analyse_in_bulk
-from ingest.flows.conversation_run import ConversationRun, Services
-from ingest.flows.effects import span
+from ingest.flows.conversation_run import ConversationRun, ItemResult, PushReport, RunContext
 from ingest.flows.evidence import Evidence, EvidenceReader
-from ingest.flows.intake import CHUNK_SIZE, Intake
 from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
-from ingest.flows.profile import annotator_profile
-from ingest.flows.push_report import PushReport
-from ingest.flows.settling import Settling
+from ingest.flows.selection import CHUNK_SIZE, Selection
+from ingest.flows.services import Admission, Progress, Services, Silent
 from ingest.flows.source import Source, SourceConversation
+from ingest.flows.steps import span
 from ingest.settings import Settings
+
+
+class BatchLanding:
+    """The report of a push; a conversation with rows counts once they are landed."""
+
+    def __init__(
+        self, landing: Landing, progress: Progress, admission: Admission, until: Step
+    ) -> None:
+        self._landing = landing
+        self._shown = progress
+        self._progress = progress
+        self._admission = admission
+        self._until = until
+        self._flushing = asyncio.Lock()
+        self.report = PushReport()
+        self._whole = self.report
+
+    def begin_first_pass(self) -> None:
+        """Show and count what comes now apart: its conversations come once more."""
+        self._whole, self.report = self.report, PushReport()
+        self._progress = Silent()
+
+    def end_first_pass(self) -> None:
+        """Keep of the first pass what was done; states are counted by the second."""
+        self._whole.effects.update(self.report.effects)
+        self.report, self._progress = self._whole, self._shown
+
+    def show_passed(self, step: Step) -> None:
+        """Show that a conversation is through a step."""
+        self._progress.advance(step.value)
+
+    def take(self, result: ItemResult) -> None:
+        """Take what a conversation came to; what can't be landed fails it alone."""
+        try:
+            self._take(result)
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            self._lose(result, unexpected(error))
+
+    async def flush_when_full(self) -> None:
+        """Land what was taken, once that is a batch."""
+        if self._landing.is_full:
+            await self.flush()
+
+    async def land_now(self, rows: list[RawRow]) -> None:
+        """Return once the rows are landed; raise RemoteError when they can't be."""
+        ends: list[RemoteError | None] = []
+        self._landing.add(rows, lambda: ends.append(None), ends.append)
+        await self.flush(unless=lambda: bool(ends))
+        if ends[0] is not None:
+            raise ends[0]
+
+    async def flush(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Land what was taken."""
+        async with self._flushing:
+            # Those who wait here together are landed by the first of them.
+            if unless():
+                return
+            landed = await self._landing.flush()
+        for table, rows in landed.items():
+            self.report.effects[f"rows_{table}"] += rows
+
+    def _take(self, result: ItemResult) -> None:
+        self.report.faults += result.faults
+        for step, outcome in result.steps_done.items():
+            self.report.effects[f"{step.value}_{outcome.value}"] += 1
+        if result.rows:
+            self._landing.add(
+                result.rows,
+                lambda: self._settle(result),
+                lambda error: self._lose(result, error),
+            )
+            result.rows.clear()
+        else:
+            self._settle(result)
+
+    def _settle(self, result: ItemResult) -> None:
+        for stage in STAGES[: STAGES.index(self._until) + 1]:
+            if stage not in result.steps_passed:
+                self._progress.advance(stage.value)
+        self._progress.quota(self._admission.use())
+        self.report.settle(result)
+
+    def _lose(self, result: ItemResult, error: RemoteError) -> None:
+        failure = result.failure or Failure(
+            result.conversation_id, Step.LAND, error.code, error.message
+        )
+        self.report.fail([failure])
+
+    def interrupt(self, count: int = 1) -> None:
+        """Count conversations that a stopped push doesn't take."""
+        self.report.count(ItemState.INTERRUPTED, count)
+
 
 BULK_THRESHOLD = 1000
 _FEWEST_OF_A_DATE = 100
@@ -69,16 +158,18 @@ class PushOptions:
 class Push:
     """One push; `stop` makes it finish what is in flight and end."""
 
-    def __init__(self, outside: Outside, settings: Settings, options: PushOptions) -> None:
-        self._outside = outside
+    def __init__(self, services: Services, settings: Settings, options: PushOptions) -> None:
+        self._services = services
         self._settings = settings
         self._options = options
-        self._attempts = Attempts(outside.clock, settings.step_budget_sec, outside.rng)
+        self._attempts = Attempts(services.clock, settings.step_budget_sec, services.rng)
         self._landing = Landing(
-            outside.store, outside.sink, outside.clock, self._attempts, options.run_id
+            services.store, services.sink, services.clock, self._attempts, options.run_id
         )
-        self._settling = Settling(self._landing, outside.progress, outside.admission, options.until)
-        self._reader = EvidenceReader(outside.store, outside.sink, self._attempts, outside.clock)
+        self._batches = BatchLanding(
+            self._landing, services.progress, services.admission, options.until
+        )
+        self._reader = EvidenceReader(services.store, services.sink, self._attempts, services.clock)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
@@ -91,19 +182,19 @@ class Push:
 
     async def run(self, source: Source) -> PushReport:
         """Return the report once everything that could be done is landed."""
-        options, report = self._options, self._settling.report
-        progress = self._outside.progress
-        intake = Intake(source, options.shard, report, progress, lambda: self._is_stopped)
-        count = await intake.validate()
+        options, report = self._options, self._batches.report
+        progress = self._services.progress
+        selection = Selection(source, options.shard, report, progress, lambda: self._is_stopped)
+        count = await selection.validate()
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             progress.stage(stage.value, count)
         recovered = await self._landing.recover()
         report.fail_batches(recovered.failures)
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
-        services = await self._services(intake)
+        context = await self._context(selection)
         try:
-            await self._run_all(services, intake, is_bulk=self._is_bulk(count))
+            await self._run_all(context, selection, is_bulk=self._is_bulk(count))
         except RemoteError:
             await self._land_what_ends()
             raise
@@ -112,44 +203,44 @@ class Push:
         report.is_interrupted = self._is_stopped
         return report
 
-    async def _run_all(self, services: Services, intake: Intake, *, is_bulk: bool) -> None:
-        async for items in intake.chunks(BULK_THRESHOLD if is_bulk else None):
+    async def _run_all(self, context: RunContext, selection: Selection, *, is_bulk: bool) -> None:
+        async for items in selection.chunks(BULK_THRESHOLD if is_bulk else None):
             if is_bulk:
                 await self._drain()
-                submitted = await self._analyse_in_bulk(services, items)
-                await self._run_chunks(replace(services, in_bulk=submitted), items)
+                submitted = await self._analyse_in_bulk(context, items)
+                await self._run_chunks(replace(context, in_bulk=submitted), items)
             else:
-                await self._run_chunks(services, items)
+                await self._run_chunks(context, items)
             if self._is_stopped:
                 await self._drain()
         await self._drain()
 
-    async def _services(self, intake: Intake) -> Services:
-        outside = self._outside
+    async def _context(self, selection: Selection) -> RunContext:
+        services = self._services
         profile = await annotator_profile(
-            outside.insights,
+            services.insights,
             self._attempts,
-            outside.progress,
+            services.progress,
             summarization=self._options.summarization,
         )
-        return Services(
-            store=outside.store,
-            insights=outside.insights,
+        return RunContext(
+            store=services.store,
+            insights=services.insights,
             analyst=Analyst(
-                outside.insights,
-                outside.clock,
+                services.insights,
+                services.clock,
                 self._attempts,
                 profile,
                 self._settings.analysis_timeout_sec,
             ),
-            clock=outside.clock,
+            clock=services.clock,
             attempts=self._attempts,
             run_id=self._options.run_id,
             profile=profile,
             until=self._options.until,
-            land_now=self._settling.land_now,
-            on_passed=self._settling.show_passed,
-            is_judged=intake.is_judged,
+            land_now=self._batches.land_now,
+            on_passed=self._batches.show_passed,
+            is_judged=selection.is_judged,
         )
 
     def _is_bulk(self, count: int | None) -> bool:
@@ -161,17 +252,17 @@ class Push:
         return is_alone and self._options.reaches_analysis and is_big
 
     async def _analyse_in_bulk(
-        self, services: Services, items: Sequence[SourceConversation]
+        self, context: RunContext, items: Sequence[SourceConversation]
     ) -> frozenset[str]:
         """Return the ids that were left to bulk operations."""
         for stage in STAGES:
-            self._outside.progress.stage(stage.value, None)
+            self._services.progress.stage(stage.value, None)
         unanalysed = set[str]()
-        submitting = replace(services, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
-        self._settling.begin_first_pass()
+        submitting = replace(context, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
+        self._batches.begin_first_pass()
         await self._run_chunks(submitting, items)
         await self._drain()
-        self._settling.end_first_pass()
+        self._batches.end_first_pass()
         ids_by_date: dict[dt.date, set[str]] = {}
         for item in items:
             if item.conversation_id in unanalysed:
@@ -182,28 +273,28 @@ class Push:
                 break
             if len(ids) >= fewest:
                 await analyse_in_bulk(
-                    self._outside,
+                    self._services,
                     self._attempts,
-                    services.profile,
+                    context.profile,
                     BulkBatch(date, frozenset(ids), self._options.run_id),
                     self._settings.bulk_timeout_sec,
                     lambda: self._is_stopped,
                 )
         return frozenset(unanalysed)
 
-    async def _run_chunks(self, services: Services, items: Sequence[SourceConversation]) -> None:
+    async def _run_chunks(self, context: RunContext, items: Sequence[SourceConversation]) -> None:
         chunk: dict[str, SourceConversation] = {}
         for item in items:
             if len(chunk) == CHUNK_SIZE or item.conversation_id in chunk:
-                await self._run_chunk(services, list(chunk.values()))
+                await self._run_chunk(context, list(chunk.values()))
                 chunk = {}
             chunk[item.conversation_id] = item
         if chunk:
-            await self._run_chunk(services, list(chunk.values()))
+            await self._run_chunk(context, list(chunk.values()))
 
-    async def _run_chunk(self, services: Services, chunk: Sequence[SourceConversation]) -> None:
+    async def _run_chunk(self, context: RunContext, chunk: Sequence[SourceConversation]) -> None:
         if self._is_stopped:
-            self._settling.interrupt(len(chunk))
+            self._batches.interrupt(len(chunk))
             return
         ids = {item.conversation_id for item in chunk}
         if self._not_landed & ids or len(self._not_landed) > _MOST_NOT_LANDED:
@@ -217,24 +308,24 @@ class Push:
             self._raise_of_ended()
             if self._is_stopped:
                 self._slots.release()
-                self._settling.interrupt()
+                self._batches.interrupt()
                 continue
-            task = asyncio.create_task(self._run_item(services, evidence, item))
+            task = asyncio.create_task(self._run_item(context, evidence, item))
             self._tasks.add(task)
             task.add_done_callback(self._take_ended)
 
     async def _run_item(
-        self, services: Services, evidence: Evidence, item: SourceConversation
+        self, context: RunContext, evidence: Evidence, item: SourceConversation
     ) -> None:
         try:
             with span("conversation") as told:
                 told.set_attribute("conversation_id", item.conversation_id)
                 told.set_attribute("run_id", self._options.run_id)
-                result = await ConversationRun(services, evidence, item).run()
+                result = await ConversationRun(context, evidence, item).run()
                 told.set_attribute("state", result.state.value)
-            self._settling.take(result)
+            self._batches.take(result)
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
-            await self._settling.flush_when_full()
+            await self._batches.flush_when_full()
         finally:
             self._slots.release()
 
@@ -244,13 +335,13 @@ class Push:
             ended, self._tasks = await asyncio.wait(self._tasks)
             for task in ended:
                 task.result()
-        await self._settling.flush()
+        await self._batches.flush()
         self._not_landed.clear()
 
     async def _land_what_ends(self) -> None:
         """Let what runs end, and land it, when the run itself can't go on."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._settling.flush()
+        await self._batches.flush()
 
     def _take_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -12,22 +12,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.conversation import checked_id, parse_batch_date
 from ingest.domain.costs import Estimate, billing_units, estimate
-from ingest.domain.object_paths import checked_id, parse_batch_date
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
-from ingest.errors import RemoteError, SettingsError
-from ingest.flows.analysis import Analysed, Analyst
-from ingest.flows.attempts import Attempts
-from ingest.flows.effects import log_step
-from ingest.flows.forgotten import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
+from ingest.errors import RemoteError, SettingsError, unexpected
+from ingest.flows.analysis import Analysed, Analyst, annotator_profile
+from ingest.flows.attempts import Attempts, admitted, every_item
+from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
-from ingest.flows.pages import admitted, every_item
-from ingest.flows.profile import annotator_profile
 from ingest.flows.pull import state_row
-from ingest.flows.unexpected import unexpected
-from ingest.ports import CiConversation
+from ingest.flows.services import Services
+from ingest.flows.steps import log_step
+from ingest.ports.move import CiConversation
 from ingest.settings import Settings
 
 
@@ -86,14 +83,14 @@ class Reanalyze:
 
     def __init__(
         self,
-        outside: Outside,
+        services: Services,
         settings: Settings,
         attempts: Attempts,
         landing: Landing,
         run_id: str,
         reason: str | None,
     ) -> None:
-        self._outside = outside
+        self._services = services
         self._settings = settings
         self._attempts = attempts
         self._landing = landing
@@ -118,7 +115,9 @@ class Reanalyze:
             elif not selection.only_stale or not _is_current(held, profile):
                 # A listing may give twice what changes while it is read.
                 targets[conversation_id] = _target(held, profile)
-        forgotten = sorted(targets.keys() & await forgotten_ids(self._outside.sink, self._attempts))
+        forgotten = sorted(
+            targets.keys() & await forgotten_ids(self._services.sink, self._attempts)
+        )
         for conversation_id in forgotten:
             del targets[conversation_id]
         return Selected(list(targets.values()), missing_ids, forgotten)
@@ -132,16 +131,16 @@ class Reanalyze:
     async def profile(self, *, summarization: bool = False) -> AnnotatorProfile:
         """Return the annotator profile that now counts."""
         return await annotator_profile(
-            self._outside.insights,
+            self._services.insights,
             self._attempts,
-            self._outside.progress,
+            self._services.progress,
             summarization=summarization,
         )
 
     async def run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
         """Analyse what was selected, land the new states and events, return the report."""
         self._report.fail_batches((await self._landing.recover()).failures)
-        self._outside.progress.stage(Step.ANALYSE.value, len(selected.targets))
+        self._services.progress.stage(Step.ANALYSE.value, len(selected.targets))
         self._report.fail(selected.failures)
         plain, summarizing = self._analyst(profile), self._analyst(profile.with_summaries)
         try:
@@ -162,8 +161,8 @@ class Reanalyze:
 
     def _analyst(self, profile: AnnotatorProfile) -> Analyst:
         return Analyst(
-            self._outside.insights,
-            self._outside.clock,
+            self._services.insights,
+            self._services.clock,
             self._attempts,
             profile,
             self._settings.analysis_timeout_sec,
@@ -171,7 +170,7 @@ class Reanalyze:
 
     async def _held(self, selection: Selection) -> AsyncIterator[tuple[str, CiConversation | None]]:
         if not selection.ids:
-            list_ = self._outside.insights.list_conversations
+            list_ = self._services.insights.list_conversations
             listed = every_item(self._attempts, lambda token: list_(selection.filter, token))
             async for conversation in admitted(listed, selection.filter):
                 yield conversation.conversation_id, conversation
@@ -181,11 +180,11 @@ class Reanalyze:
             yield conversation_id, held
 
     async def _get(self, conversation_id: str) -> CiConversation | None:
-        insights = self._outside.insights
+        insights = self._services.insights
         return (await self._attempts.run(lambda: insights.get_conversation(conversation_id))).value
 
     async def _analyse(self, target: Target, analyst: Analyst, profile: AnnotatorProfile) -> None:
-        started_at = self._outside.clock.now()
+        started_at = self._services.clock.now()
         labels: dict[str, str] = {}
         try:
             held = await self._get(target.conversation_id)
@@ -200,8 +199,8 @@ class Reanalyze:
             self._lose(target, labels, started_at, unexpected(error))
         finally:
             self._slots.release()
-        self._outside.progress.advance(Step.ANALYSE.value)
-        self._outside.progress.quota(self._outside.admission.use())
+        self._services.progress.advance(Step.ANALYSE.value)
+        self._services.progress.quota(self._services.admission.use())
         if self._landing.is_full:
             await self._flush()
 
@@ -243,7 +242,7 @@ class Reanalyze:
             step=Step.ANALYSE,
             outcome=ended.outcome,
             started_at=ended.started_at,
-            ended_at=self._outside.clock.now(),
+            ended_at=self._services.clock.now(),
             attempt=ended.attempts,
             reason=self._reason,
             metadata_sha256=labels.get("metadata_sha256"),

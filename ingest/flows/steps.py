@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
+
+from opentelemetry import trace
 
 from ingest.domain.conversation import FileKind
 from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempted, Attempts
-from ingest.flows.effects import log_step, span
-from ingest.ports import Clock
+from ingest.ports.move import Clock
+
+LOGGER = logging.getLogger("ingest.effects")
+_TRACER = trace.get_tracer("ingest")
+_NO_SPAN = contextlib.nullcontext(trace.INVALID_SPAN)
+
+
+def span(name: str) -> AbstractContextManager[trace.Span]:
+    """Return the context of a span; where none are collected it is the same empty one."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return _NO_SPAN
+    return _TRACER.start_as_current_span(name)
+
+
+def log_step(event: StepEvent, run_id: str) -> None:
+    """Log the outcome of one step on one conversation."""
+    level = logging.WARNING if event.outcome is Outcome.FAILED else logging.INFO
+    if not LOGGER.isEnabledFor(level):
+        return
+    effect: dict[str, str | int] = {
+        "run_id": run_id,
+        "conversation_id": event.conversation_id,
+        "step": event.step.value,
+        "outcome": event.outcome.value,
+        "attempt": event.attempt,
+        "duration_ms": round((event.ended_at - event.started_at).total_seconds() * 1000),
+    }
+    if event.resource_name:
+        effect["resource"] = event.resource_name
+    if event.error_code:
+        effect["code"] = event.error_code
+    LOGGER.log(level, "%s %s", event.step.value, event.outcome.value, extra={"effect": effect})
+
+
+def log_change(action: str, run_id: str, **fields: str | int) -> None:
+    """Log a change made outside that is no step of its own; fields are ids, names and counts."""
+    LOGGER.info(action, extra={"effect": {"run_id": run_id, **fields, "action": action}})
+
+
+def log_batch(run_id: str, table: str, job_id: str, row_count: int) -> None:
+    """Log that a batch of rows was loaded."""
+    effect = {"run_id": run_id, "table": table, "job_id": job_id, "row_count": row_count}
+    LOGGER.info("load %s", table, extra={"effect": effect})
 
 
 class StepFailedError(Exception):

@@ -9,13 +9,218 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from ingest.flows.attempts import Attempts
-from ingest.flows.outside import Outside
+import orjson
+
+from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
+from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES
+from ingest.domain.validation import Fault
+from ingest.errors import RemoteError
+from ingest.flows.attempts import Attempts, every_item
+from ingest.flows.evidence import forgotten_ids
+from ingest.flows.services import Services
 from ingest.flows.source import Source
-from ingest.flows.verify_places import Files, Hashes, Places
+
+Hashes = tuple[str | None, str | None]
+"""SHA-256 of metadata and of transcript."""
+Checksums = dict[tuple[str, FileKind], str]
+"""CRC32C as the bucket made it, by conversation id and kind."""
+_KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
+_REGISTRY = "conversation_registry_current"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one place: hashes of what they say, checksums of their bytes."""
+
+    hashes: Mapping[str, Hashes]
+    checksums: Checksums
+
+
+class Places:
+    """Reads each place; nothing is taken from what a run has reported."""
+
+    def __init__(self, services: Services, attempts: Attempts) -> None:
+        self._services = services
+        self._attempts = attempts
+
+    async def dates(self) -> list[dt.date]:
+        """Return the dates that bucket, raw tables or marts know, in order.
+
+        A folder that has gone from the bucket is found by what the others still say of it.
+        """
+        folders = (await self._attempts.run(lambda: self._services.store.folders(""))).value
+        found = {parse_batch_date(folder.rstrip("/")) for folder in folders}
+        sink = self._services.sink
+        rows = await self._query(
+            f"""
+            select distinct batch_date
+            from {sink.table(CONVERSATION_FILES)}
+            where _landed_at >= timestamp('2000-01-01')
+            """,
+            {},
+        )
+        mart = f"select distinct batch_date from {sink.mart(_REGISTRY)}"
+        rows = [*rows, *(await self._mart_rows(mart, {}) or ())]
+        return sorted({date for date in [*found, *(r["batch_date"] for r in rows)] if date})
+
+    async def files(self, source: Source, date: dt.date) -> dict[str, Hashes]:
+        """Return what the files of the date hold."""
+        found: dict[str, dict[FileKind, str | None]] = {}
+        async for entry in source.walk():
+            if isinstance(entry, Fault) or entry.batch_date != date:
+                continue
+            contents, _ = (await self._attempts.run(entry.read)).value
+            for kind, content in contents.items():
+                kinds = found.setdefault(entry.conversation_id, {})
+                kinds[kind] = _sha256_of(content)
+        return _hashes_by_id(found)
+
+    async def bucket(self, date: dt.date) -> Files:
+        """Return what the date folder of the bucket holds."""
+        checksums: Checksums = {}
+        found: dict[str, dict[FileKind, str | None]] = {}
+        store = self._services.store
+        async for stored in every_item(
+            self._attempts, lambda token: store.list(f"{date}/", page_token=token)
+        ):
+            parts = stored.name.split("/")
+            kind = _KIND_BY_NAME.get(parts[-1])
+            if len(parts) == 3 and kind is not None:
+                sha256 = stored.content_sha256
+                if sha256 is None:
+                    content = await self._attempts.run(partial(store.read, stored.name))
+                    sha256 = _sha256_of(content.value)
+                found.setdefault(parts[1], {})[kind] = sha256
+                checksums[(parts[1], kind)] = stored.crc32c
+        return Files(_hashes_by_id(found), checksums)
+
+    async def ci(self, date: dt.date) -> dict[str, Hashes]:
+        """Return what CI holds by the date's label."""
+        found: dict[str, Hashes] = {}
+        filter_ = f'labels.batch_date="{date}"'
+        list_ = self._services.insights.list_conversations
+        async for held in every_item(self._attempts, lambda token: list_(filter_, token)):
+            labels = held.labels
+            found[held.conversation_id] = (
+                labels.get("metadata_sha256"),
+                labels.get("transcript_sha256"),
+            )
+        return found
+
+    async def raw_files(self, date: dt.date) -> Files:
+        """Return the newest landed version of each file of the date."""
+        rows = await self._query(
+            f"""
+            select conversation_id, kind, content_sha256, crc32c
+            from {self._services.sink.table(CONVERSATION_FILES)}
+            where _landed_at >= timestamp('2000-01-01') and batch_date = @date
+            qualify row_number() over (
+                partition by conversation_id, kind order by generation desc
+            ) = 1
+            """,
+            {"date": date},
+        )
+        found: dict[str, dict[FileKind, str | None]] = {}
+        for row in rows:
+            kinds = found.setdefault(row["conversation_id"], {})
+            kinds[FileKind(row["kind"])] = row["content_sha256"]
+        checksums = {(row["conversation_id"], FileKind(row["kind"])): row["crc32c"] for row in rows}
+        return Files(_hashes_by_id(found), checksums)
+
+    async def raw_ci(self, date: dt.date) -> dict[str, Hashes]:
+        """Return the newest landed states whose label is the date."""
+        rows = await self._query(
+            f"""
+            select conversation_id, metadata_sha256, transcript_sha256
+            from (
+                select
+                    conversation_id, metadata_sha256, transcript_sha256,
+                    json_value(payload, '$.labels.batch_date') as batch_date,
+                    row_number() over (
+                        partition by conversation_id order by ci_updated_at desc, _landed_at desc
+                    ) as recency
+                from {self._services.sink.table(CI_CONVERSATIONS)}
+                where _landed_at >= timestamp('2000-01-01')
+            ) as states
+            where recency = 1 and batch_date = @date
+            """,
+            {"date": date.isoformat()},
+        )
+        return {row["conversation_id"]: _both(row) for row in rows}
+
+    async def marts(self, date: dt.date) -> dict[str, Hashes] | None:
+        """Return what the registry holds of the date, None when it was never built."""
+        table = self._services.sink.mart(_REGISTRY)
+        rows = await self._mart_rows(
+            f"""
+            select conversation_id, metadata_sha256, transcript_sha256
+            from {table}
+            where batch_date = @date
+            """,
+            {"date": date},
+        )
+        return None if rows is None else {row["conversation_id"]: _both(row) for row in rows}
+
+    async def forgotten(self) -> set[str]:
+        """Return the conversations that were erased, or whose erasing has begun."""
+        return await forgotten_ids(self._services.sink, self._attempts)
+
+    async def delivered_later(self, date: dt.date) -> set[str]:
+        """Return the conversations of the date whose newest version came in a later folder."""
+        rows = await self._query(
+            f"""
+            select conversation_id
+            from (
+                select conversation_id, batch_date, row_number() over (
+                    partition by conversation_id, kind order by generation desc
+                ) as recency
+                from {self._services.sink.table(CONVERSATION_FILES)}
+                where _landed_at >= timestamp('2000-01-01')
+            ) as files
+            where recency = 1
+            group by conversation_id
+            having max(batch_date) > @date
+            """,
+            {"date": date},
+        )
+        return {row["conversation_id"] for row in rows}
+
+    async def _mart_rows(
+        self, sql: str, parameters: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]] | None:
+        try:
+            return await self._query(sql, parameters)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
+
+    async def _query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        return (await self._attempts.run(lambda: self._services.sink.query(sql, parameters))).value
+
+
+def _sha256_of(content: bytes) -> str:
+    try:
+        return json_sha256(orjson.loads(content))
+    except orjson.JSONDecodeError:
+        return "not JSON"
+
+
+def _hashes_by_id(found: Mapping[str, Mapping[FileKind, str | None]]) -> dict[str, Hashes]:
+    return {
+        conversation_id: (kinds.get(FileKind.METADATA), kinds.get(FileKind.TRANSCRIPTION))
+        for conversation_id, kinds in found.items()
+    }
+
+
+def _both(row: Mapping[str, Any]) -> Hashes:
+    return row["metadata_sha256"], row["transcript_sha256"]
+
 
 PLACES = ("files", "bucket", "ci", "raw_files", "raw_ci", "marts")
 _PLACES_OF_NEWEST = ("ci", "raw_ci", "marts")
@@ -48,8 +253,8 @@ class DateCheck:
 class Verify:
     """Compares the places."""
 
-    def __init__(self, outside: Outside, attempts: Attempts) -> None:
-        self._places = Places(outside, attempts)
+    def __init__(self, services: Services, attempts: Attempts) -> None:
+        self._places = Places(services, attempts)
 
     async def dates(self) -> list[dt.date]:
         """Return the dates that any place but CI knows, in order."""

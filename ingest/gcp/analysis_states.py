@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from ingest.gcp.payload import rest_json
-from ingest.hops import CiAnalysisState
+from ingest.ports.inspect import CiAnalysisState
 
 
 def ci_analysis_state(pb: Any) -> CiAnalysisState:

@@ -19,7 +19,7 @@ from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.gcp.bigquery_import import bigquery
 from ingest.gcp.remote_errors import translated
-from ingest.ports import LoadResult
+from ingest.ports.move import LoadResult
 from ingest.settings import Settings
 
 _THREADS = 4

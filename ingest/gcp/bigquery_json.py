@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ingest.warehouse import Column, TableDetails
+from ingest.ports.inspect import Column, TableDetails
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PARAMETER_TYPES: Mapping[type, str] = {

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from ingest.errors import RemoteError, SettingsError
 from ingest.gcp.bigquery_json import column, decoded_row, encoded_parameter, table_details
 from ingest.gcp.status_codes import HINTS, http_code
+from ingest.ports.inspect import Estimate, QueryResult, TableDetails, TableSummary
 from ingest.settings import Settings
-from ingest.warehouse import Estimate, QueryResult, TableDetails, TableSummary
 
 _HOST = "https://bigquery.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/bigquery"

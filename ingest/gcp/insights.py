@@ -17,13 +17,19 @@ from google.protobuf import field_mask_pb2
 
 from ingest.domain.annotators import Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.matcher_definition import MatcherDefinition
+from ingest.domain.matchers import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
 from ingest.gcp.analysis_states import ci_analysis_state
 from ingest.gcp.remote_errors import translated
-from ingest.hops import CiAnalysisState
-from ingest.ports import CiConversation, CiMatcher, CiOperation, Gate, Page
+from ingest.ports.inspect import CiAnalysisState
+from ingest.ports.move import (
+    CiConversation,
+    CiMatcher,
+    CiOperation,
+    Page,
+    QuotaGate,
+)
 from ingest.settings import Settings
 
 _UPDATED_FIELDS = ("agent_id", "language_code", "labels", "quality_metadata", "start_time")
@@ -38,7 +44,7 @@ class GrpcInsightsApi:
 
     list_page_size = 100
 
-    def __init__(self, settings: Settings, admission: Gate | None = None) -> None:
+    def __init__(self, settings: Settings, admission: QuotaGate | None = None) -> None:
         """`admission` holds calls back for the quota and learns of refusals."""
         self._settings = settings
         self._timeout = settings.rpc_timeout_sec

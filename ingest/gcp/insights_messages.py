@@ -12,15 +12,9 @@ from google.rpc import code_pb2
 
 from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.gcp.payload import conversation_json, rest_json
-from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation
+from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation
 
 MATCHER_FIELDS = (
     "display_name",

@@ -20,8 +20,8 @@ from requests import Session
 from ingest.errors import RemoteError
 from ingest.gcp.remote_errors import translated
 from ingest.gcp.small_uploads import DirectAdapter, RefusedCredentialsError, SmallUploads
-from ingest.hops import ObjectGeneration
-from ingest.ports import Page, StoredObject
+from ingest.ports.inspect import ObjectGeneration
+from ingest.ports.move import Page, StoredObject
 from ingest.settings import Settings
 
 _CHECK_TIMEOUT_SEC = 8.0

@@ -34,7 +34,7 @@ def apply_phrase_matchers(settings: Settings) -> str:
     if not (settings.seeds_dir / "phrase_matchers.csv").exists():
         return f"none defined in {settings.seeds_dir}"
     from ingest.cli._context import run
-    from ingest.cli._matchers_run import apply_to
+    from ingest.cli.matchers import apply_to
 
     outcomes = run(apply_to(settings))
     for outcome in outcomes:

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import orjson
 
-from ingest.cli._data_run import walk_set
+from ingest.cli.data import walk_set
 from ingest.datagen.dataset_check import ConversationFiles, check_files
 from ingest.datagen.generate import DataSetRequest, generate
 from ingest.datagen.profile import load_profile
-from ingest.domain.fault import Fault
+from ingest.domain.validation import Fault
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 MAX_SECONDS_PER_10K = 15.0

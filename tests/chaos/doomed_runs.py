@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import ingest.cli._push_run
+import ingest.cli.push
 from ingest.cli import main
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.gcp.storage import GcsObjectStore
 
-_ = ingest.cli._push_run
+_ = ingest.cli.push
 
 
 class _Death:

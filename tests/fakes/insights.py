@@ -13,9 +13,9 @@ import orjson
 
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.matcher_definition import MatcherDefinition
+from ingest.domain.matchers import MatcherDefinition
 from ingest.errors import RemoteError
-from ingest.ports import CiAnalysis, CiConversation, CiMatcher, CiOperation, Page
+from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation, Page
 from tests.fakes.clock import ManualClock
 from tests.fakes.trouble import Trouble
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.domain.conversation import FileKind
-from ingest.domain.fault import Fault
 from ingest.domain.outcome import ItemState
+from ingest.domain.validation import Fault
 from ingest.emulator.control import Control
 from ingest.emulator.testing.object_server import ObjectServer
-from ingest.flows.admission import Admission
 from ingest.flows.push import Mode, Push, PushOptions
+from ingest.flows.services import Admission
 from ingest.gcp.insights import GrpcInsightsApi
-from ingest.ports import StoredObject
+from ingest.ports.move import StoredObject
 from ingest.settings import Settings
 from tests.fakes.clock import ManualClock
 from tests.fakes.folders import conversation_id, metadata, transcription

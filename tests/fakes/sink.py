@@ -13,7 +13,7 @@ import orjson
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
 from ingest.errors import RemoteError
 from ingest.flows.landing import raw_schema
-from ingest.ports import LoadResult
+from ingest.ports.move import LoadResult
 from tests.fakes.sink_answers import Row, answer
 from tests.fakes.store import FakeObjectStore
 from tests.fakes.trouble import Trouble

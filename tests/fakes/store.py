@@ -10,7 +10,7 @@ from itertools import count
 import google_crc32c
 
 from ingest.errors import RemoteError
-from ingest.ports import Page, StoredObject
+from ingest.ports.move import Page, StoredObject
 from tests.fakes.trouble import Trouble
 
 _FIRST_GENERATION = 1_760_000_000_000_000

@@ -9,21 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest.choices import Mode
-from ingest.domain.conversation import ConversationId
+from ingest.domain.conversation import ConversationId, Shard
 from ingest.domain.outcome import Step
-from ingest.domain.sharding import Shard
-from ingest.flows.admission import Admission
+from ingest.enums import Mode
 from ingest.flows.attempts import Attempts
+from ingest.flows.conversation_run import PushReport
 from ingest.flows.dry_run import without_effects
 from ingest.flows.forget import Forget, Forgotten
 from ingest.flows.landing import Landing
-from ingest.flows.outside import Outside
-from ingest.flows.progress import Silent
 from ingest.flows.pull import Pull, PullReport, PullSelection
 from ingest.flows.push import Push, PushOptions
-from ingest.flows.push_report import PushReport
 from ingest.flows.reanalyze import Reanalyze
+from ingest.flows.services import Admission, Services, Silent
 from ingest.flows.source import LocalSource
 from ingest.flows.verify import DateCheck, Verify
 from ingest.settings import Settings
@@ -79,9 +76,9 @@ class World:
         self.insights = FakeInsights(self.clock)
         self.sink = FakeSink(self.store)
 
-    def outside(self) -> Outside:
+    def outside(self) -> Services:
         """Return the fakes as a flow takes them."""
-        return Outside(
+        return Services(
             store=self.store,
             insights=self.insights,
             sink=self.sink,
@@ -112,7 +109,7 @@ class World:
         until: Step = Step.LAND,
         mode: Mode = Mode.AUTO,
         shard: Shard | None = None,
-        outside: Outside | None = None,
+        outside: Services | None = None,
         summarization: bool = False,
     ) -> Push:
         """Return a push of a new run, a second after the one before."""

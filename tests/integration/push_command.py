@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from ingest.cli import app
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
 from ingest.emulator.control import Control
-from ingest.flows.pages import items_of
+from ingest.flows.attempts import items_of
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.storage import GcsObjectStore
 

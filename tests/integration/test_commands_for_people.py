@@ -14,8 +14,8 @@ from output_checks import output_name, spoiled, validator
 from people_fixture import ANALYSED, DATE, FORGOTTEN, SEEDS, People
 
 from ingest.cli import COMMANDS
+from ingest.cli._console import width_of
 from ingest.cli._lazy import load_command
-from ingest.cli._terminal import width_of
 
 pytestmark = pytest.mark.stack
 MISSING = "00000000-0000-4000-8000-000000000000"

@@ -13,7 +13,7 @@ from stack_fixture import Stack
 from typer.testing import CliRunner
 
 from ingest.cli import data
-from ingest.cli._errors import ErrorGroup
+from ingest.cli._console import ErrorGroup
 
 pytestmark = pytest.mark.stack
 

@@ -11,8 +11,7 @@ import pytest
 from push_command import Command
 from stack_fixture import Stack
 
-from ingest.flows.attempts import Attempts
-from ingest.flows.pages import every_item
+from ingest.flows.attempts import Attempts, every_item
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.gcp.storage import GcsObjectStore
 from tests.chaos.fault_proxy import FaultProxy

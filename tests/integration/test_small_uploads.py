@@ -19,7 +19,7 @@ import pytest
 
 from ingest.errors import RemoteError
 from ingest.gcp.storage import GcsObjectStore
-from ingest.ports import StoredObject
+from ingest.ports.move import StoredObject
 from tests.fakes.world import fake_settings
 
 CONTENT = '{"text": "--Grüße\\r\\n--"}'.encode()

@@ -18,9 +18,9 @@ import pytest
 from dev_conversations import FOLDERS, SEEDS, DevConversation, load
 
 from ingest.domain.conversation import UUID_PATTERN, Direction, Medium
-from ingest.domain.conversation_rules import check_conversation
 from ingest.domain.matchers import parse_definitions
 from ingest.domain.phrase_matching import compile_matchers, role_of_speaker
+from ingest.domain.validation import check_conversation
 
 MATCHERS = compile_matchers(
     parse_definitions(

@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.domain.conversation import FileKind, Metadata, Transcription
-from ingest.domain.conversation_rules import PIPELINE_LABELS
 from ingest.domain.insights_format import ConversationVersion, ci_labels
-from ingest.domain.validation import Fault, Severity, check_conversation, has_errors, parse_file
+from ingest.domain.validation import (
+    PIPELINE_LABELS,
+    Fault,
+    Severity,
+    check_conversation,
+    has_errors,
+    parse_file,
+)
 
 ID = "77d34f94-795d-40fa-8d20-d5ce43b8a47b"
 DAY = dt.date(2025, 12, 28)

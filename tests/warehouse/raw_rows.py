@@ -13,15 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest.domain.fingerprint import json_sha256
+from ingest.domain.conversation import json_sha256
 from ingest.domain.insights_format import PIPELINE_LABELS
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.phrase_matching import compile_matcher, role_of_speaker
 
 Row = dict[str, Any]

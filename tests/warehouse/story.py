@@ -5,14 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
-from ingest.domain.fingerprint import json_sha256
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.conversation import json_sha256
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from tests.warehouse.raw_rows import (
     RawRows,
     Row,

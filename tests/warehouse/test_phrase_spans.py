@@ -11,13 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.phrase_matching import compile_matcher
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import ROOT

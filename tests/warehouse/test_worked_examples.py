@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest.domain.fingerprint import json_sha256
+from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.manifest_walk import walk

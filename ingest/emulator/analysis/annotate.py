@@ -15,11 +15,7 @@ from ingest.emulator import protos, wire
 from ingest.emulator.analysis.entities import find_entities, salience
 from ingest.emulator.analysis.highlights import find_highlights
 from ingest.emulator.analysis.phrases import PhraseFinder
-from ingest.emulator.analysis.sentiment import (
-    Sentiment,
-    conversation_sentiment,
-    turn_sentiment,
-)
+from ingest.emulator.analysis.sentiment import Sentiment, conversation_sentiment, turn_sentiment
 from ingest.emulator.analysis.turns import Turn, annotation_at, whole
 from ingest.emulator.transcripts import CUSTOMER_CHANNEL
 

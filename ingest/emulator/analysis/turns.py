@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from ingest.domain.matcher_definition import Role
+from ingest.domain.matchers import Role
 from ingest.emulator import protos, wire
 from ingest.emulator.analysis.tokens import TOKENS, Token
 

@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 from stack_fixture import Stack
 
-from ingest.flows.pages import FetchPage, items_of
+from ingest.flows.attempts import FetchPage, items_of
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.gcp.storage import GcsObjectStore
-from ingest.ports import CiConversation, InsightsApi, ObjectStore, RawSink, StoredObject
+from ingest.ports.move import (
+    CiConversation,
+    InsightsApi,
+    ObjectStore,
+    RawSink,
+    StoredObject,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.insights import FakeInsights
 from tests.fakes.sink import FakeSink

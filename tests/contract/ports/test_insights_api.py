@@ -10,16 +10,16 @@ from conftest_ports import Ports
 from ingest.domain.annotators import Selector
 from ingest.domain.conversation import ConversationId, Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
-from ingest.domain.matcher_definition import (
+from ingest.domain.matchers import (
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
+    content_sha256,
 )
-from ingest.domain.matchers import content_sha256
 from ingest.errors import RemoteError
-from ingest.ports import CiConversation, CiMatcher, CiOperation
+from ingest.ports.move import CiConversation, CiMatcher, CiOperation
 from tests.fakes.folders import metadata, transcription
 
 SENTIMENT = Selector(frozenset({"run_sentiment_annotator"}))

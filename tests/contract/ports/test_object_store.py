@@ -7,7 +7,7 @@ import pytest
 from conftest_ports import Ports
 
 from ingest.errors import RemoteError
-from ingest.ports import StoredObject
+from ingest.ports.move import StoredObject
 
 
 def put(ports: Ports, name: str, content: bytes = b"{}", generation: int = 0) -> StoredObject:

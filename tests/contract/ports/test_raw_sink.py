@@ -9,8 +9,7 @@ import orjson
 import pytest
 from conftest_ports import Ports
 
-from ingest.domain.conversation import FileKind
-from ingest.domain.fingerprint import json_sha256
+from ingest.domain.conversation import FileKind, json_sha256
 from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import (
     RawRow,

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.cli import app
-from ingest.cli._reanalyze_run import report_without_work
+from ingest.cli.reanalyze import report_without_work
 from ingest.domain.outcome import Failure, Step
 from ingest.errors import ExitCode, InputError
-from ingest.flows.forgotten import FORGOTTEN_IN_CI
+from ingest.flows.evidence import FORGOTTEN_IN_CI
 from ingest.flows.reanalyze import Selected
 from ingest.flows.source import LocalSource
 

@@ -73,8 +73,8 @@ def test_a_closed_stdin_gives_no_consent() -> None:
 
 def test_an_error_of_another_file_is_not_blamed_on_stdout() -> None:
     code = (
-        "from ingest.cli._streams import told_when_unwritable\n"
-        "with told_when_unwritable():\n"
+        "from ingest.cli._console import broken_pipe_guard\n"
+        "with broken_pipe_guard():\n"
         "    raise OSError(28, 'No space left on device')\n"
     )
 

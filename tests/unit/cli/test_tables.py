@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.cli._tables import fitted, table
-from ingest.cli._terminal import safe, width_of
+from ingest.cli._console import fitted, safe, table, width_of
 
 ID_A = "0b9a6be4-f6a7-4079-bf6d-03e166b9ea60"
 ID_B = "0b9a6be4-f6a7-4111-bf6d-03e166b9ea60"

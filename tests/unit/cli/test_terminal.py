@@ -11,13 +11,13 @@ from click import unstyle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.cli._bq_view import parameter
-from ingest.cli._records import Format, print_rows
-from ingest.cli._status_view import status_text
-from ingest.cli._terminal import age, aligned, counted, safe, width_of, wrapped
-from ingest.cli._transcript_view import marked, text_of
+from ingest.cli._console import age, aligned, counted, safe, width_of, wrapped
+from ingest.cli._output import Format, print_rows
+from ingest.cli.bq import parameter
+from ingest.cli.status import status_text
+from ingest.cli.transcript import marked, text_of
 from ingest.errors import InputError
-from ingest.flows.inspection.status import (
+from ingest.flows.status import (
     DateFunnel,
     OpenFailure,
     PipelineStatus,
@@ -25,7 +25,7 @@ from ingest.flows.inspection.status import (
     RunSummary,
     StatusCount,
 )
-from ingest.flows.inspection.talk import Match, SpokenTurn, Talk
+from ingest.flows.transcript import Match, SpokenTurn, Talk
 from ingest.settings import Settings
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

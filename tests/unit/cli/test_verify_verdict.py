@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from ingest.cli._verify_run import exit_code
+from ingest.cli.verify import exit_code
 from ingest.errors import ExitCode
 from ingest.flows.verify import DateCheck, Mismatch
 

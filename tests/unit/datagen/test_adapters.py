@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.datagen.adapters.readers import READERS, convert_file
-from ingest.datagen.delivery import to_json
+from ingest.datagen.dirty import to_json
 from ingest.datagen.maker import Maker
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.insights_format import ci_transcript
 from ingest.domain.validation import check_conversation, parse_file
 from ingest.errors import InputError
+from ingest.formats.readers import READERS, convert_file
 
 SEEDS = Path(__file__).parents[3] / "seeds"
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "foreign_transcripts"

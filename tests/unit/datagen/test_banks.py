@@ -20,11 +20,11 @@ from ingest.datagen.grammar import (
     load_banks,
 )
 from ingest.datagen.maker import Maker
-from ingest.datagen.phrase_truth import load_phrase_truth
 from ingest.datagen.profile import load_profile
 from ingest.datagen.scenarios import Group, Move, Say, Use, load_script
 from ingest.datagen.slots import SLOTS
 from ingest.datagen.talk import Talk
+from ingest.datagen.truth import load_phrase_truth
 from ingest.domain.conversation import Direction, Medium
 from ingest.errors import InputError
 

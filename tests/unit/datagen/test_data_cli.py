@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from ingest.cli import data
-from ingest.cli._errors import ErrorGroup
+from ingest.cli._console import ErrorGroup
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "fixtures" / "foreign_transcripts" / "twilio.json"

@@ -5,8 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ingest.datagen.figures import DataSetFigures, Tally, quantile
-from ingest.datagen.figures_page import figures_page
+from ingest.datagen.figures import DataSetFigures, Tally, figures_page, quantile
 from ingest.domain.conversation import Metadata, Transcription
 
 METADATA = Metadata.model_validate(

@@ -6,12 +6,17 @@ import jsonschema
 import orjson
 import pytest
 
-from ingest.datagen.dataset_check import ConversationFiles, check_files
-from ingest.datagen.published_schemas import MODELS, published_schema, schema_bytes, schema_file
-from ingest.datagen.truth_rows import CONVERSATION_TRUTHS, truth_row
-from ingest.domain.conversation import FileKind
-from ingest.domain.fingerprint import json_sha256
-from ingest.domain.object_paths import parse_batch_date
+from ingest.datagen.dataset_check import (
+    CONVERSATION_TRUTHS,
+    MODELS,
+    ConversationFiles,
+    check_files,
+    published_schema,
+    schema_bytes,
+    schema_file,
+    truth_row,
+)
+from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
 from ingest.errors import InputError
 from ingest.flows.landing import check_row
 
@@ -29,7 +34,7 @@ def files_of(folder: Path) -> ConversationFiles:
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_the_published_schema_is_fresh(name: str) -> None:
     assert schema_file(name).read_bytes() == schema_bytes(name), (
-        "run python -m ingest.datagen.published_schemas"
+        "run python -m ingest.datagen.dataset_check"
     )
 
 

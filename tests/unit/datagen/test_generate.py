@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.cli._data_run import walk_set
+from ingest.cli.data import walk_set
 from ingest.datagen.dataset_check import check_files
 from ingest.datagen.dirty import DirtyMode, parse_dirty
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, generate
 from ingest.datagen.profile import Profile, load_profile
-from ingest.domain.fault import Fault
+from ingest.domain.validation import Fault
 from ingest.errors import InputError
 
 SEEDS = Path(__file__).parents[3] / "seeds"

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from ingest.datagen.arc import sentiment_arc
 from ingest.datagen.cast import MOBILES
-from ingest.datagen.maker import MadeConversation, Maker, conversation_id_of
-from ingest.datagen.phrase_truth import load_phrase_truth
+from ingest.datagen.maker import MadeConversation, Maker, conversation_id_of, sentiment_arc
 from ingest.datagen.profile import load_profile
+from ingest.datagen.truth import load_phrase_truth
 from ingest.domain.conversation import UUID_PATTERN
 from ingest.domain.matchers import parse_definitions
 from ingest.domain.phrase_matching import compile_matchers, role_of_speaker

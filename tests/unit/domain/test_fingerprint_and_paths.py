@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import CONVERSATION_ID_PATTERN, ConversationId, FileKind
-from ingest.domain.fingerprint import canonical_json, json_sha256, sha256_hex
-from ingest.domain.object_paths import (
+from ingest.domain.conversation import (
+    CONVERSATION_ID_PATTERN,
+    ConversationId,
+    FileKind,
+    canonical_json,
     checked_id,
     ci_transcript_object,
+    json_sha256,
     landing_object,
     parse_batch_date,
+    sha256_hex,
     source_object,
 )
 from ingest.errors import InputError

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import ConversationId, Metadata, Speaker, Transcription
-from ingest.domain.fingerprint import sha256_hex
+from ingest.domain.conversation import ConversationId, Metadata, Speaker, Transcription, sha256_hex
 from ingest.domain.insights_format import (
     MAX_LABEL_CHARS,
     CiSubmission,
     ConversationVersion,
+    SubmitAction,
     ci_labels,
     ci_submission,
     ci_transcript,
+    submit_action,
 )
-from ingest.domain.submission import SubmitAction, submit_action
 from tests.fakes.folders import conversation_id, metadata, transcription
 
 ID = conversation_id(3)

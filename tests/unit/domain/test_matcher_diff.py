@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.matcher_definition import (
+from ingest.domain.matchers import (
+    FieldChange,
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
+    content_sha256,
+    field_changes,
+    rule_changes,
 )
-from ingest.domain.matcher_diff import FieldChange, field_changes, rule_changes
-from ingest.domain.matchers import content_sha256
 
 BEFORE = MatcherDefinition(
     "empathy",

@@ -4,17 +4,15 @@ from typing import Any
 
 import pytest
 
-from ingest.domain.matcher_definition import (
+from ingest.domain.matchers import (
+    ChangeKind,
+    LiveMatcher,
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
+    RuleChange,
     RuleGroup,
-)
-from ingest.domain.matcher_diff import RuleChange
-from ingest.domain.matchers import (
-    ChangeKind,
-    LiveMatcher,
     content_sha256,
     is_ours,
     parse_definitions,

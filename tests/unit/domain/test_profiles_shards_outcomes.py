@@ -13,9 +13,9 @@ from ingest.domain.annotators import (
     Selector,
     profile_sha256_of_analysis,
 )
+from ingest.domain.conversation import Shard, parse_shard
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import MAX_MESSAGE_CHARS, StepEvent, event_row, timestamp
-from ingest.domain.sharding import Shard, parse_shard
 from ingest.errors import ExitCode, InputError
 
 T0 = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)

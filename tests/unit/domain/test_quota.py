@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.domain.quota import WINDOW_SEC, CallWindow
-from ingest.flows.admission import Admission, QuotaUse
+from ingest.flows.services import Admission, QuotaUse
 from tests.fakes.clock import ManualClock
 from tests.fakes.world import fake_settings
 

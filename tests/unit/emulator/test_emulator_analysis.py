@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
-from ingest.domain.matcher_definition import Role
+from ingest.domain.matchers import Role
 from ingest.emulator import protos
 from ingest.emulator.analysis.annotate import ActiveMatchers, annotate, effective_selector
 from ingest.emulator.analysis.entities import find_entities, mentions, salience

@@ -11,7 +11,7 @@ from emulator_cases import BUCKET, TALK, create
 from google.api_core import exceptions
 from google.cloud import contact_center_insights_v1 as insights
 
-from ingest.domain.matcher_definition import Role
+from ingest.domain.matchers import Role
 from ingest.emulator.analysis.entities import find_entities
 from ingest.emulator.analysis.turns import Turn
 from ingest.emulator.pytest_plugin import RunningEmulator

@@ -6,22 +6,23 @@ from typing import Any
 
 import pytest
 
-from ingest.domain.matcher_definition import (
+from ingest.domain.matchers import (
+    ChangeKind,
     MatcherDefinition,
     MatchType,
     PhraseRule,
     Role,
     RuleGroup,
+    version_tag,
 )
-from ingest.domain.matchers import ChangeKind, version_tag
 from ingest.errors import InputError, RemoteError
+from ingest.flows.analysis import annotator_profile
 from ingest.flows.matchers import (
     apply_matchers,
     delete_matchers,
     plan_matchers,
     read_definitions,
 )
-from ingest.flows.profile import annotator_profile
 from tests.fakes.folders import conversation_id, write
 from tests.fakes.world import World
 

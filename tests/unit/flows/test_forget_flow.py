@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.domain.fingerprint import sha256_hex
+from ingest.domain.conversation import sha256_hex
 from ingest.domain.outcome import BatchReport, ItemState
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.bucket_source import BucketSource
 from ingest.flows.forget import Forgotten, Traces
 from ingest.flows.landing import MAX_JOB_FAILURES
 from ingest.flows.pull import PullSelection
 from ingest.flows.reanalyze import Selection
+from ingest.flows.source import BucketSource
 from tests.fakes.folders import DATE, LATER_DATE, transcription, write, write_many
 from tests.fakes.store import FakeObjectStore
 from tests.fakes.world import World

@@ -11,7 +11,7 @@ import pytest
 from ingest.domain.insights_settings import FIELDS, SettingChange, parse_settings
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.flows.insights_settings import apply_settings, plan_settings
+from ingest.flows.settings import apply_settings, plan_settings
 from tests.fakes.clock import ManualClock
 
 WANTED = parse_settings("{language_code: de, conversation_ttl_days: 1}")

@@ -9,13 +9,7 @@ import pytest
 
 from ingest.domain.conversation import FileKind
 from ingest.domain.outcome import Failure, ItemState, Outcome, Step
-from ingest.domain.raw_records import (
-    RawRow,
-    StepEvent,
-    ci_conversation_row,
-    event_row,
-    file_row,
-)
+from ingest.domain.raw_records import RawRow, StepEvent, ci_conversation_row, event_row, file_row
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.landing import MAX_JOB_FAILURES, Landing, Recovered, check_row
 from ingest.flows.pull import PullSelection

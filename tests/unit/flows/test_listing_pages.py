@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import InputError, RemoteError
-from ingest.flows.bucket_source import BucketSource
-from ingest.flows.pages import admitted, every_item, items_of
-from ingest.ports import Page
+from ingest.flows.attempts import admitted, every_item, items_of
+from ingest.flows.source import BucketSource
+from ingest.ports.move import Page
 from tests.fakes.folders import DATE, write_many
 from tests.fakes.world import World
 

@@ -10,7 +10,7 @@ import pytest
 from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.pull import Pull, PullReport, PullSelection
-from ingest.ports import CiConversation, Page
+from ingest.ports.move import CiConversation, Page
 from tests.fakes.clock import EPOCH
 from tests.fakes.folders import DATE, LATER_DATE, write, write_many
 from tests.fakes.world import World

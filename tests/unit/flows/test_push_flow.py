@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ingest.domain.conversation import Shard
 from ingest.domain.outcome import Failure, ItemState, Step
-from ingest.domain.sharding import Shard
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.bucket_source import BucketSource
 from ingest.flows.pull import PullSelection
-from ingest.flows.source import LocalSource
+from ingest.flows.source import BucketSource, LocalSource
 from tests.fakes.folders import (
     DATE,
     LATER_DATE,
@@ -144,7 +143,7 @@ def test_files_that_arrive_apart_meet(tmp_path: Path, first: str, date: str) -> 
 def test_a_conversation_whose_files_meet_within_one_run_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_size: int
 ) -> None:
-    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr("ingest.flows.selection.CHUNK_SIZE", chunk_size)
     world = World()
     write(tmp_path, ID, metadata=None)
     write(tmp_path, ID, date=LATER_DATE, transcription=None)
@@ -379,7 +378,7 @@ def test_what_is_in_flight_at_a_fatal_error_is_landed(
 ) -> None:
     world = World()
     ids = write_many(tmp_path, 4)
-    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", 2)
+    monkeypatch.setattr("ingest.flows.selection.CHUNK_SIZE", 2)
     # The evidence of the first two is read; that of the next two is refused for good.
     world.sink.trouble.fail("query", "PERMISSION_DENIED", call=2)
 
@@ -452,7 +451,7 @@ def test_a_date_folder_is_listed_once_however_many_chunks_it_has(
     world = World()
     for date in (DATE, LATER_DATE):
         write_many(tmp_path, 6, date)
-    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", 2)
+    monkeypatch.setattr("ingest.flows.selection.CHUNK_SIZE", 2)
 
     asyncio.run(world.push(tmp_path))
 
@@ -464,7 +463,7 @@ def test_a_date_folder_is_listed_once_however_many_chunks_it_has(
 def test_ids_of_which_one_begins_another_are_found_in_the_bucket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_size: int
 ) -> None:
-    monkeypatch.setattr("ingest.flows.intake.CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr("ingest.flows.selection.CHUNK_SIZE", chunk_size)
     world = World()
     for id_ in ("call", "call-2", "call-2-b"):
         write(tmp_path, id_)

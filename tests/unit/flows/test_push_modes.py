@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ingest.choices import Mode
 from ingest.cli import app
 from ingest.domain.outcome import ItemState, Step
+from ingest.enums import Mode
 from ingest.errors import ExitCode, InputError
 from ingest.flows.push import PushOptions
 from tests.fakes.folders import DATE, LATER_DATE, metadata, write, write_many

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest.choices import Mode
 from ingest.domain.annotators import Selector
 from ingest.domain.outcome import Step
+from ingest.enums import Mode
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import DATE, conversation_id, transcription, write, write_many

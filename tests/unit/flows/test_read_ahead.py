@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.flows.read_ahead import MOST_AGE_SEC, ReadAhead
+from ingest.flows.evidence import MOST_AGE_SEC, ReadAhead
 from tests.fakes.clock import ManualClock
 from tests.fakes.store import FakeObjectStore
 

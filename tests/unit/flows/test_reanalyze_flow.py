@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.domain.costs import Estimate
-from ingest.domain.matcher_definition import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.matchers import apply_matchers

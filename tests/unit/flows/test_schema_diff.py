@@ -11,16 +11,16 @@ import pytest
 
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.errors import InputError, RemoteError
-from ingest.flows.inspection.tables import ColumnChange
 from ingest.flows.landing import raw_schema
-from ingest.flows.schema_diff import (
+from ingest.flows.schema import (
+    ColumnChange,
     SchemaDiff,
     TableDiff,
     UnreadField,
     compare,
     planned_tables,
 )
-from ingest.warehouse import Column, QueryResult, TableDetails
+from ingest.ports.inspect import Column, QueryResult, TableDetails
 
 SEEN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DRIFT = {

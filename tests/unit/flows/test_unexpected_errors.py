@@ -83,7 +83,7 @@ def test_a_conversation_that_cannot_be_validated_is_invalid(
 ) -> None:
     world = World()
     ids = write_many(tmp_path, 3)
-    break_for(monkeypatch, "ingest.flows.intake.faults_of", ids[2])
+    break_for(monkeypatch, "ingest.flows.selection.faults_of", ids[2])
 
     report = asyncio.run(world.push(tmp_path))
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingest.domain.conversation import FileKind
-from ingest.domain.fault import Fault
 from ingest.domain.outcome import ItemState
+from ingest.domain.validation import Fault
 from ingest.errors import InputError
-from ingest.flows.bucket_source import BucketSource, parse_gs_uri
-from ingest.flows.source import LocalConversation, LocalSource
+from ingest.flows.source import BucketSource, LocalConversation, LocalSource, parse_gs_uri
 from tests.fakes.folders import DATE, LATER_DATE, conversation_id, write, write_many
 from tests.fakes.world import World
 

@@ -7,7 +7,7 @@ import sys
 
 PROBE = """
 import sys
-import ingest.cli._push_run
+import ingest.cli.push
 import ingest.gcp.bigquery, ingest.gcp.insights, ingest.gcp.storage
 print(sorted({"numpy", "pandas", "pyarrow"} & sys.modules.keys()))
 import numpy, pandas

@@ -12,11 +12,10 @@ from google.rpc import code_pb2, status_pb2
 from ingest.domain.annotators import Selector
 from ingest.domain.conversation import ConversationId, Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
-from ingest.domain.matcher_definition import MatcherDefinition
-from ingest.domain.matchers import content_sha256, version_tag
+from ingest.domain.matchers import MatcherDefinition, content_sha256, version_tag
 from ingest.flows.matchers import read_definitions
 from ingest.gcp import insights_messages as messages
-from ingest.ports import CiAnalysis, CiOperation
+from ingest.ports.move import CiAnalysis, CiOperation
 from tests.fakes.folders import conversation_id, metadata, transcription
 
 ID = conversation_id(3)

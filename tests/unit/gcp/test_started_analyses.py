@@ -14,7 +14,7 @@ from google.rpc import code_pb2, status_pb2
 
 from ingest.domain.annotators import Selector
 from ingest.gcp.insights import GrpcInsightsApi
-from ingest.ports import CiOperation
+from ingest.ports.move import CiOperation
 from ingest.settings import Settings
 
 SETTINGS = Settings(

@@ -1,1 +1,0 @@
-"""Foreign transcript formats, read into ours by pure functions."""

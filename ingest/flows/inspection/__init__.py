@@ -1,1 +1,0 @@
-"""Flows that only read: what is where, since when, and why."""

@@ -1,0 +1,144 @@
+"""Which conversations of a source one push takes: those of its shard that are valid, by date."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from ingest.domain.conversation import Metadata, Shard, Transcription
+from ingest.domain.outcome import ItemState, Step
+from ingest.domain.validation import Fault, check_conversation, has_errors, parse_file
+from ingest.errors import IngestError, unexpected
+from ingest.flows.conversation_run import PushReport
+from ingest.flows.services import Progress
+from ingest.flows.source import Contents, Source, SourceConversation, no_files, place_of
+
+
+def faults_of(
+    entry: SourceConversation, contents: Contents, unreadable: Sequence[Fault]
+) -> list[Fault]:
+    """Return all faults of one conversation folder: those of reading it, then of what was read.
+
+    One missing file is not judged here.
+    """
+    faults = list(unreadable)
+    metadata: Metadata | None = None
+    transcription: Transcription | None = None
+    for kind, content in contents.items():
+        parsed, found = parse_file(kind, content, place_of(entry, kind))
+        faults += found
+        if isinstance(parsed, Metadata):
+            metadata = parsed
+        elif isinstance(parsed, Transcription):
+            transcription = parsed
+    faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
+    if not contents and not has_errors(faults):
+        faults.append(no_files(f"{entry.batch_date}/{entry.conversation_id}"))
+    return faults
+
+
+CHUNK_SIZE = 500
+
+
+class Selection:
+    """The conversations of one source; what it refuses is counted in the report."""
+
+    def __init__(
+        self,
+        source: Source,
+        shard: Shard,
+        report: PushReport,
+        progress: Progress,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._shard = shard
+        self._report = report
+        self._progress = progress
+        self._is_stopped = is_stopped
+        self._invalid: set[tuple[dt.date, str]] = set()
+        self._judged: set[int] = set()
+
+    async def validate(self) -> int | None:
+        """Report every fault of a source that is quick to read, and return how many
+        conversations are valid; others are judged on the way (None)."""
+        if not self._source.is_quick_to_read:
+            return None
+        self._progress.stage(Step.VALIDATE.value, None)
+        count = 0
+        async for entry in self._source.walk():
+            if self._is_stopped():
+                break
+            if isinstance(entry, Fault):
+                self._refuse(entry)
+                continue
+            if not self._shard.takes(entry.conversation_id):
+                continue
+            count += 1
+            faults = await self._faults(entry)
+            self._report.faults += faults
+            if has_errors(faults):
+                self._invalid.add(_key(entry))
+                self._report.count(ItemState.INVALID)
+            self._progress.advance(Step.VALIDATE.value)
+        self._progress.stage(Step.VALIDATE.value, count)
+        return count - len(self._invalid)
+
+    async def chunks(self, whole_dates_of: int | None) -> AsyncIterator[list[SourceConversation]]:
+        """Yield conversations by the chunk, or whole dates of that many conversations or more."""
+        held: list[SourceConversation] = []
+        async for entry in self._source.walk():
+            if isinstance(entry, Fault):
+                if not self._source.is_quick_to_read:
+                    self._refuse(entry)
+                continue
+            if not self._shard.takes(entry.conversation_id) or _key(entry) in self._invalid:
+                continue
+            if whole_dates_of is None:
+                is_full = len(held) == CHUNK_SIZE
+            else:
+                is_other_date = bool(held) and held[-1].batch_date != entry.batch_date
+                is_full = is_other_date and len(held) >= whole_dates_of
+            if is_full:
+                yield held
+                held = []
+            held.append(entry)
+        if held:
+            yield held
+
+    def is_judged(self, item: SourceConversation, contents: Contents) -> bool:
+        """Say whether `validate` has found these very files to be valid."""
+        return _fingerprint(item, contents) in self._judged
+
+    async def _faults(self, entry: SourceConversation) -> list[Fault]:
+        try:
+            contents, unreadable = await entry.read()
+            faults = faults_of(entry, contents, unreadable)
+        except IngestError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            found = unexpected(error)
+            place = f"{entry.batch_date}/{entry.conversation_id}"
+            return [Fault(place, "", "unexpected_error", found.message, found.hint)]
+        if not has_errors(faults):
+            self._judged.add(_fingerprint(entry, contents))
+        return faults
+
+    def _refuse(self, fault: Fault) -> None:
+        if self._shard.index == 0:
+            self._report.faults.append(fault)
+            self._report.count(ItemState.INVALID)
+
+
+def _fingerprint(item: SourceConversation, contents: Contents) -> int:
+    """Return 64 bits of a hash, of which a hundred thousand are held in a few megabytes."""
+    hashing = hashlib.blake2b(f"{item.batch_date}/{item.conversation_id}".encode(), digest_size=8)
+    for kind, content in contents.items():
+        hashing.update(f"/{kind.value}/{len(content)}/".encode())
+        hashing.update(content)
+    return int.from_bytes(hashing.digest())
+
+
+def _key(item: SourceConversation) -> tuple[dt.date, str]:
+    return item.batch_date, item.conversation_id

@@ -1,0 +1,1 @@
+"""What flows need from outside: `move` to carry conversations, `inspect` to look at them."""

@@ -1,1 +1,0 @@
-"""Static pages: one HTML file each, no script, nothing from the network."""
