@@ -13,14 +13,7 @@ import orjson
 import typer
 import yaml
 
-from ingest.cli._context import (
-    landing_of,
-    new_run_id,
-    open_services,
-    run,
-    say,
-    say_target,
-)
+from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row

@@ -10,13 +10,7 @@ from dataclasses import dataclass
 import typer
 
 from ingest.cli._console import styled
-from ingest.cli._context import (
-    SystemClock,
-    landing_of,
-    new_run_id,
-    open_services,
-    run,
-)
+from ingest.cli._context import SystemClock, landing_of, new_run_id, open_services, run
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json, printable
 from ingest.domain.matchers import ChangeKind

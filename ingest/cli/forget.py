@@ -8,14 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._context import (
-    landing_of,
-    new_run_id,
-    open_services,
-    run,
-    say,
-    say_target,
-)
+from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json
 from ingest.domain.conversation import ConversationId, checked_id

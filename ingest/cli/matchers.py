@@ -15,14 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from ingest.cli._console import table
-from ingest.cli._context import (
-    landing_of,
-    new_run_id,
-    open_services,
-    run,
-    say,
-    say_target,
-)
+from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
 from ingest.domain.matchers import (

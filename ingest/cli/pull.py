@@ -17,7 +17,13 @@ from ingest.cli._context import (
     stop_on_signals,
 )
 from ingest.cli._options import AsJson, DryRun
-from ingest.cli._output import BatchResult, batch_result, print_json, show_failures, show_result
+from ingest.cli._output import (
+    BatchResult,
+    batch_result,
+    print_json,
+    show_failures,
+    show_result,
+)
 from ingest.cli._progress import progress_for_people
 from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, InputError

@@ -18,7 +18,13 @@ from ingest.cli._context import (
     stop_on_signals,
 )
 from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption
-from ingest.cli._output import BatchResult, batch_result, print_json, show_failures, show_result
+from ingest.cli._output import (
+    BatchResult,
+    batch_result,
+    print_json,
+    show_failures,
+    show_result,
+)
 from ingest.cli._progress import progress_for_people
 from ingest.domain.costs import Estimate
 from ingest.domain.outcome import BatchReport

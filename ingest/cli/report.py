@@ -19,7 +19,13 @@ from ingest.cli._options import (
 from ingest.cli._output import now, opened, parsed_date, print_json
 from ingest.cli.runs import group_table
 from ingest.cli.status import quotas_of, status_text
-from ingest.flows.report import MATCHERS, AgentTotals, MatcherQuality, RunReport, read_run_report
+from ingest.flows.report import (
+    MATCHERS,
+    AgentTotals,
+    MatcherQuality,
+    RunReport,
+    read_run_report,
+)
 
 
 def report(

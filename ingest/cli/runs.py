@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._console import ago, counted, moment_text, safe, table, terminal_width, wrapped
+from ingest.cli._console import (
+    ago,
+    counted,
+    moment_text,
+    safe,
+    table,
+    terminal_width,
+    wrapped,
+)
 from ingest.cli._options import AsJson, DateOption, Limit
 from ingest.cli._output import now, opened, parsed_date, print_json
 from ingest.flows.runs import (

@@ -10,14 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._context import (
-    landing_of,
-    new_run_id,
-    open_services,
-    run,
-    say,
-    say_target,
-)
+from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
 from ingest.errors import ExitCode

@@ -15,7 +15,13 @@ from pydantic import BaseModel, ValidationError
 from ingest.datagen.truth import ExpectedPhraseMatch, ExpectedPiiSpan, ExpectedTruth
 from ingest.domain.conversation import FileKind, Metadata, Transcription, json_sha256
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RawRow
-from ingest.domain.validation import Fault, Severity, check_conversation, json_pointer, parse_file
+from ingest.domain.validation import (
+    Fault,
+    Severity,
+    check_conversation,
+    json_pointer,
+    parse_file,
+)
 from ingest.errors import InputError
 
 TRUTH_FILE = "expected.json"

@@ -24,7 +24,7 @@ async def _serve(options: EmulatorOptions, annotators: Annotators) -> None:
         loop.add_signal_handler(name, stopped.set)
     await emulator.start()
     _spare_the_collector()
-    sys.stdout.write(f"CI emulator ready on 127.0.0.1:{emulator.port}\n")
+    sys.stdout.write(f"Insights emulator ready on 127.0.0.1:{emulator.port}\n")
     sys.stdout.flush()
     await stopped.wait()
     await emulator.stop()

@@ -1,25 +1,150 @@
-"""Create, get, list and delete analyses; analyse many conversations at once."""
+"""Analyses: create, get, list, delete, analyse many; and where they are kept."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from ingest.emulator import paging, protos, wire
-from ingest.emulator.analysis import summary
+import orjson
+
+from ingest.emulator import protos, wire
 from ingest.emulator.analysis.annotate import Findings, effective_selector
+from ingest.emulator.analysis.annotators import as_text, summarize
 from ingest.emulator.analysis.turns import read_turns
 from ingest.emulator.annotator_process import Annotators, Job, LocalAnnotators
-from ingest.emulator.conversations import ConversationMethods
-from ingest.emulator.core import Core
-from ingest.emulator.filter_fields import CONVERSATION_FIELDS
-from ingest.emulator.filters import Condition, compile_filter
-from ingest.emulator.names import check_selector
-from ingest.emulator.operation_kinds import Kind, Outcome, Running
-from ingest.emulator.operations import OperationEngine
-from ingest.emulator.problems import ApiError, invalid, not_found
-from ingest.emulator.store.analyses import Matches, NewAnalysis, StoredAnalysis
-from ingest.emulator.store.conversations import StoredConversation
+from ingest.emulator.context import Context
+from ingest.emulator.conversations import ConversationMethods, ConversationStore, StoredConversation
+from ingest.emulator.database import Database
+from ingest.emulator.errors import ApiError, invalid, not_found
+from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, compile_filter
+from ingest.emulator.operations import Kind, OperationEngine, OperationStore, Outcome, Running
+from ingest.emulator.phrase_matchers import MatcherStore
+from ingest.emulator.request_fields import check_selector, decode_token, encode_token, page_size
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnalysis:
+    """One analysis; `body` is a serialized Analysis."""
+
+    seq: int
+    analysis_id: str
+    create_us: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """How often what was found: filters and statistics ask for it."""
+
+    intents: Mapping[str, int]
+    """By display name of the smart highlight."""
+    phrase_matchers: Mapping[str, int]
+    """By id of the phrase matcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnalysis:
+    """An analysis to keep."""
+
+    conversation_seq: int
+    analysis_id: str
+    create_us: int
+    operation_id: str
+    body: bytes
+    matches: Matches
+
+
+class AnalysisStore:
+    """Reads and writes analyses; callers own the transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._operations = OperationStore(database)
+
+    def insert(self, analysis: NewAnalysis) -> int:
+        """Store an analysis, make it its conversation's latest, and return its seq."""
+        cursor = self._db.execute(
+            "insert into analyses (conversation_seq, analysis_id, create_us, operation_id, body)"
+            " values (?, ?, ?, ?, ?)",
+            (
+                analysis.conversation_seq,
+                analysis.analysis_id,
+                analysis.create_us,
+                analysis.operation_id,
+                analysis.body,
+            ),
+        )
+        self._db.execute(
+            "update conversations set latest_analysis_seq = ?, latest_us = ?, update_us = ?,"
+            " intents = ?, phrase_matchers = ? where seq = ?",
+            (
+                cursor.lastrowid,
+                analysis.create_us,
+                analysis.create_us,
+                _json(analysis.matches.intents),
+                _json(analysis.matches.phrase_matchers),
+                analysis.conversation_seq,
+            ),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def find(self, conversation_seq: int, analysis_id: str) -> StoredAnalysis | None:
+        """Return the analysis, or None."""
+        row = self._db.execute(
+            "select seq, analysis_id, create_us, body from analyses"
+            " where conversation_seq = ? and analysis_id = ?",
+            (conversation_seq, analysis_id),
+        ).fetchone()
+        return None if row is None else StoredAnalysis(*row)
+
+    def page(
+        self, conversation_seq: int, limit: int, after: tuple[int, int] | None
+    ) -> list[StoredAnalysis]:
+        """Return analyses newest first (assumed), from behind `after` (create_us, seq)."""
+        bound, parameters = "", tuple[int, ...]((conversation_seq,))
+        if after is not None:
+            bound, parameters = " and (create_us, seq) < (?, ?)", (conversation_seq, *after)
+        rows = self._db.execute(
+            "select seq, analysis_id, create_us, body from analyses"
+            f" where conversation_seq = ?{bound} order by create_us desc, seq desc limit ?",
+            (*parameters, limit),
+        )
+        return [StoredAnalysis(*row) for row in rows]
+
+    def made_by(self, operation_id: str) -> set[int]:
+        """Return the conversations that this operation has analysed.
+
+        Asked only when bulk work is taken up again, so no index is kept for it.
+        """
+        rows = self._db.execute(
+            "select conversation_seq from analyses where operation_id = ?", (operation_id,)
+        )
+        return {int(row[0]) for row in rows}
+
+    def delete(self, conversation_seq: int, analysis: StoredAnalysis, matches: Matches) -> None:
+        """Forget one analysis; the newest that is left becomes the latest."""
+        self._operations.keep_analyses("a.seq = ?", analysis.seq)
+        self._db.execute("delete from analyses where seq = ?", (analysis.seq,))
+        newest = self.page(conversation_seq, 1, None)
+        seq, moment = (newest[0].seq, newest[0].create_us) if newest else (None, 0)
+        self._db.execute(
+            "update conversations set latest_analysis_seq = ?, latest_us = ?, intents = ?,"
+            " phrase_matchers = ? where seq = ?",
+            (
+                seq,
+                moment,
+                _json(matches.intents),
+                _json(matches.phrase_matchers),
+                conversation_seq,
+            ),
+        )
+
+
+def _json(counts: Mapping[str, int]) -> str:
+    return orjson.dumps(dict(counts)).decode()
+
 
 _DEFAULT_PAGE = 100
 _LARGEST_REPLY = 1000
@@ -30,7 +155,7 @@ _CreateMetadata = protos.message_class("CreateAnalysisOperationMetadata")
 _BulkRequest = protos.message_class("BulkAnalyzeConversationsRequest")
 _BulkMetadata = protos.message_class("BulkAnalyzeConversationsMetadata")
 _BulkResponse = protos.message_class("BulkAnalyzeConversationsResponse")
-_ListResponse = protos.message_class("ListAnalysesResponse")
+_ListAnalysesResponse = protos.message_class("ListAnalysesResponse")
 _SUMMARY_MODELS = {1: "BASELINE_MODEL", 2: "BASELINE_MODEL_V2_0"}
 
 
@@ -39,17 +164,21 @@ class AnalysisMethods:
 
     def __init__(
         self,
-        core: Core,
+        context: Context,
         conversations: ConversationMethods,
         operations: OperationEngine,
         annotators: Annotators,
+        matchers: MatcherStore,
     ) -> None:
-        self._core = core
+        self._context = context
+        self._store = AnalysisStore(context.database)
+        self._conversation_store = ConversationStore(context.database)
+        self._phrase_matchers = matchers
         self._conversations = conversations
         self._operations = operations
         self._annotators = annotators
         self._here = LocalAnnotators()
-        self._active: dict[tuple[int, int], list[tuple[str, bytes]]] = {}
+        self._active: dict[tuple[int, tuple[int, int]], list[tuple[str, bytes]]] = {}
         operations.register(
             Kind("CreateAnalysis", _CreateRequest, _CreateMetadata, self._annotate, self._create)
         )
@@ -59,9 +188,11 @@ class AnalysisMethods:
 
     async def create_analysis(self, request: protos.Pb) -> protos.Pb:
         """Start an analysis; each call makes another one."""
-        parent, conversation_id = self._core.names.child(request.parent, "conversations", "parent")
+        parent, conversation_id = self._context.names.child(
+            request.parent, "conversations", "parent"
+        )
         self._seq(parent, conversation_id)
-        check_selector(self._core.names, request.analysis.annotator_selector)
+        check_selector(self._context.names, request.analysis.annotator_selector)
         metadata = _CreateMetadata(
             conversation=f"{parent}/conversations/{conversation_id}",
             annotator_selector=effective_selector(request.analysis),
@@ -78,36 +209,36 @@ class AnalysisMethods:
         """Return a page of a conversation's analyses, newest first (assumed)."""
         stored = self._conversations.find(request.parent, "parent")
         query = (stored.seq, request.filter, "analyses")
-        position = paging.decode_token(query, request.page_token, 2)
+        position = decode_token(query, request.page_token, 2)
         if request.filter:
             raise invalid(f"Invalid filter '{request.filter}': no field of an analysis is known.")
-        limit = paging.page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
+        limit = page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
         after = None if position is None else (position[0], position[1])
-        found = self._core.analyses.page(stored.seq, limit + 1, after)
-        reply = _ListResponse()
+        found = self._store.page(stored.seq, limit + 1, after)
+        reply = _ListAnalysesResponse()
         reply.analyses.extend(protos.Analysis.FromString(each.body) for each in found[:limit])
         if len(found) > limit:
             last = found[limit - 1]
-            reply.next_page_token = paging.encode_token(query, (last.create_us, last.seq))
+            reply.next_page_token = encode_token(query, (last.create_us, last.seq))
         return reply
 
     async def delete_analysis(self, request: protos.Pb) -> protos.Pb:
         """Forget an analysis; the newest that is left becomes the latest (assumed)."""
         conversation, analysis = self._find(request.name)
-        with self._core.database.transaction():
-            left = self._core.analyses.page(conversation.seq, 2, None)
+        with self._context.database.transaction():
+            left = self._store.page(conversation.seq, 2, None)
             newest = next((each for each in left if each.seq != analysis.seq), None)
             matches = _matches(protos.Analysis.FromString(newest.body if newest else b""))
-            self._core.analyses.delete(conversation.seq, analysis, matches)
-            self._core.conversations.touch(conversation.seq, self._core.clock.now())
+            self._store.delete(conversation.seq, analysis, matches)
+            self._conversation_store.touch(conversation.seq, self._context.clock.now())
         return protos.Empty()
 
     async def bulk_analyze_conversations(self, request: protos.Pb) -> protos.Pb:
         """Start the analysis of a share of the conversations that match."""
-        parent = self._core.names.location(request.parent)
+        parent = self._context.names.location(request.parent)
         if not 0 <= request.analysis_percentage <= 100:
             raise invalid("Invalid analysis_percentage: use 0 to 100.")
-        check_selector(self._core.names, request.annotator_selector)
+        check_selector(self._context.names, request.annotator_selector)
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         self._operations.check_bulk(parent, "BulkAnalyzeConversations")
         seqs = self._targets(parent, condition, request.analysis_percentage)
@@ -123,8 +254,8 @@ class AnalysisMethods:
             found = self._here.annotate(
                 self._job(conversation_seq, name, selector, operation.parent)
             )
-        analysis_id = self._core.ids.resource()
-        now = self._core.clock.now()
+        analysis_id = self._context.ids.resource()
+        now = self._context.clock.now()
         analysis = protos.Analysis(
             name=f"{name}/analyses/{analysis_id}",
             request_time=protos.timestamp(operation.create_us),
@@ -132,7 +263,7 @@ class AnalysisMethods:
             annotator_selector=selector,
         )
         result = wire.field(protos.Analysis, "analysis_result", found.result)
-        seq = self._core.analyses.insert(
+        seq = self._store.insert(
             NewAnalysis(
                 conversation_seq,
                 analysis_id,
@@ -143,9 +274,9 @@ class AnalysisMethods:
             )
         )
         if selector.run_summarization_annotator:
-            turns = read_turns(self._core.conversations.transcript(conversation_seq))
-            sections = summary.summarize(turns)
-            self._core.conversations.set_summary(
+            turns = read_turns(self._conversation_store.transcript(conversation_seq))
+            sections = summarize(turns)
+            self._conversation_store.set_summary(
                 conversation_seq, _summary(sections, selector, now)
             )
         return seq
@@ -160,7 +291,7 @@ class AnalysisMethods:
     def _job(self, conversation_seq: int, name: str, selector: protos.Pb, parent: str) -> Job:
         return Job(
             name,
-            self._core.conversations.transcript(conversation_seq),
+            self._conversation_store.transcript(conversation_seq),
             selector.SerializeToString(),
             self._matchers(parent, selector),
         )
@@ -172,8 +303,8 @@ class AnalysisMethods:
         return Outcome(analysis_seq=self.analyse(seq, name, selector, running))
 
     def _seq(self, parent: str, conversation_id: str) -> int:
-        parent_id = self._core.database.parent_id(parent)
-        seq = self._core.conversations.seq_of(parent_id, conversation_id)
+        parent_id = self._context.database.parent_id(parent)
+        seq = self._conversation_store.seq_of(parent_id, conversation_id)
         if seq is None:
             raise not_found(f"{parent}/conversations/{conversation_id}")
         return seq
@@ -182,7 +313,7 @@ class AnalysisMethods:
         """Analyse all targets; conversations done before a restart aren't analysed again."""
         request, metadata = running.request, running.metadata
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
-        done = self._core.analyses.made_by(running.operation_id)
+        done = self._store.made_by(running.operation_id)
         if running.resumed:
             every = self._targets(running.parent, condition, 100)
             left = metadata.total_requested_analyses_count - len(done)
@@ -209,11 +340,11 @@ class AnalysisMethods:
         )
 
     def _analyse_one(self, seq: int, selector: protos.Pb, running: Running) -> None:
-        fault = self._core.switches.faults.draw("partial", "BulkAnalyzeConversations")
+        fault = self._context.switches.faults.draw("partial", "BulkAnalyzeConversations")
         if fault is not None:
             raise fault.error()
-        with self._core.database.transaction():
-            stored = self._core.conversations.read([seq])
+        with self._context.database.transaction():
+            stored = self._conversation_store.read([seq])
             if not stored:
                 raise not_found(f"{running.parent}/conversations")
             name = f"{running.parent}/conversations/{stored[0].conversation_id}"
@@ -221,8 +352,8 @@ class AnalysisMethods:
 
     def _targets(self, parent: str, condition: Condition, percentage: float) -> list[int]:
         """Return the oldest `percentage` of the matching conversations (which ones is assumed)."""
-        parent_id = self._core.database.parent_id(parent)
-        seqs = self._core.conversations.matching(parent_id, condition.sql, condition.parameters)
+        parent_id = self._context.database.parent_id(parent)
+        seqs = self._conversation_store.matching(parent_id, condition.sql, condition.parameters)
         return seqs[: int(len(seqs) * percentage / 100)]
 
     def _matchers(self, parent: str, selector: protos.Pb) -> tuple[bytes, ...]:
@@ -235,16 +366,16 @@ class AnalysisMethods:
 
     def _active_matchers(self, parent: str) -> list[tuple[str, bytes]]:
         """Return id and message of the location's active matchers, read when one has changed."""
-        parent_id = self._core.database.parent_id(parent)
-        key = (parent_id, self._core.matchers.changes)
+        parent_id = self._context.database.parent_id(parent)
+        key = (parent_id, self._phrase_matchers.changes)
         if key not in self._active:
-            self._active = {key: self._core.matchers.active(parent_id)}
+            self._active = {key: self._phrase_matchers.active(parent_id)}
         return self._active[key]
 
     def _find(self, name: str) -> tuple[StoredConversation, StoredAnalysis]:
-        parent, conversation_id, analysis_id = self._core.names.analysis(name)
+        parent, conversation_id, analysis_id = self._context.names.analysis(name)
         conversation = self._conversations.find(f"{parent}/conversations/{conversation_id}")
-        analysis = self._core.analyses.find(conversation.seq, analysis_id)
+        analysis = self._store.find(conversation.seq, analysis_id)
         if analysis is None:
             raise not_found(f"{parent}/conversations/{conversation_id}/analyses/{analysis_id}")
         return conversation, analysis
@@ -268,7 +399,7 @@ def _matches(analysis: protos.Pb) -> Matches:
 def _summary(sections: dict[str, str], selector: protos.Pb, now: int) -> protos.Pb:
     """Return a Conversation with the summary, as latest_summary and as a runtime annotation."""
     model = selector.summarization_config.summarization_model
-    text = summary.as_text(sections) if model != 1 else sections["situation"]
+    text = as_text(sections) if model != 1 else sections["situation"]
     message = protos.ConversationSummary(
         text=text, confidence=1.0, conversation_model=_SUMMARY_MODELS.get(model, "")
     )

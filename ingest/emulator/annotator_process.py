@@ -22,7 +22,7 @@ from ingest.emulator import protos
 from ingest.emulator.analysis.annotate import ActiveMatchers, Findings, annotate
 from ingest.emulator.analysis.lexicon import analyzer
 from ingest.emulator.analysis.turns import read_turns
-from ingest.emulator.matchers import active_matcher
+from ingest.emulator.phrase_matchers import active_matcher
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,9 @@
-"""Long-running operations: started, due after a latency, finished once, kept for ever.
+"""Long-running operations: what they are made of, their work, their methods, where they are kept.
 
 Every reply carries the metadata, since the client has none otherwise (observed). An operation
 without latency is done in the very reply that starts it. One that is open when the process dies
-is taken up again by the next process.
+is taken up again by the next process. Whatever work raises, the operation ends: an ApiError as it
+says, anything else as INTERNAL.
 """
 
 from __future__ import annotations
@@ -10,16 +11,298 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from dataclasses import replace
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import grpc
+from google.longrunning import operations_pb2
 
 from ingest.emulator import protos
-from ingest.emulator.core import Core
-from ingest.emulator.operation_kinds import Kind, Running
-from ingest.emulator.operation_work import OperationWork
-from ingest.emulator.problems import ApiError, not_found
-from ingest.emulator.store.operations import OperationStore, StoredOperation
+from ingest.emulator.context import Context
+from ingest.emulator.database import Database
+from ingest.emulator.errors import ApiError, failed_precondition, internal, not_found
+from ingest.emulator.filters import OPERATION_FIELDS, compile_filter
+from ingest.emulator.request_fields import decode_token, encode_token, page_size
+
+_COLUMNS = (
+    "seq, parent_id, operation_id, kind, conversation_id, create_us, due_us, is_done,"
+    " status_code, analysis_seq, metadata, request, response, error"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOperation:
+    """One operation; blobs are serialized: metadata and response as Any, error as Status."""
+
+    seq: int
+    parent_id: int
+    operation_id: str
+    kind: str
+    conversation_id: str
+    create_us: int
+    due_us: int
+    is_done: bool = False
+    status_code: int = 0
+    analysis_seq: int | None = None
+    """The analysis that is the response, kept once only."""
+    metadata: bytes = b""
+    request: bytes = b""
+    response: bytes = b""
+    error: bytes = b""
+
+
+class OperationStore:
+    """Reads and writes operations; callers own the transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def insert(self, operation: StoredOperation) -> StoredOperation:
+        """Store an operation and return it with its seq."""
+        values = _values(operation)[1:]
+        cursor = self._db.execute(
+            f"insert into operations ({_COLUMNS.removeprefix('seq, ')})"
+            f" values ({', '.join('?' * len(values))})",
+            values,
+        )
+        return replace(operation, seq=int(cursor.lastrowid or 0))
+
+    def update(self, operation: StoredOperation) -> None:
+        """Keep the operation's state."""
+        self._db.execute(
+            "update operations set is_done = ?, status_code = ?, analysis_seq = ?, metadata = ?,"
+            " response = ?, error = ? where seq = ?",
+            (
+                operation.is_done,
+                operation.status_code,
+                operation.analysis_seq,
+                operation.metadata,
+                operation.response,
+                operation.error,
+                operation.seq,
+            ),
+        )
+
+    def analysis(self, seq: int) -> bytes:
+        """Return the serialized analysis that is an operation's response."""
+        row = self._db.execute("select body from analyses where seq = ?", (seq,)).fetchone()
+        return bytes(row[0])
+
+    def keep_analyses(self, condition: str, value: int) -> None:
+        """Give operations their own copy of analyses that are about to be deleted.
+
+        What an operation has answered once it answers for ever (assumed). `condition` is over `a`.
+        """
+        rows = self._db.execute(
+            "select o.seq, a.body from analyses a join operations o"
+            f" on o.operation_id = a.operation_id and o.analysis_seq = a.seq where {condition}",
+            (value,),
+        )
+        for seq, body in rows.fetchall():
+            response = protos.Any_(type_url=protos.ANALYSIS_TYPE_URL, value=body)
+            self._db.execute(
+                "update operations set response = ?, analysis_seq = null where seq = ?",
+                (response.SerializeToString(), seq),
+            )
+
+    def count_done(self, operation_id: str) -> None:
+        """Count one more item that the operation is done with, in the item's own transaction."""
+        self._db.execute(
+            "update operations set done_count = done_count + 1 where operation_id = ?",
+            (operation_id,),
+        )
+
+    def done_count(self, operation_id: str) -> int:
+        """Return how many items were done, by earlier processes too."""
+        row = self._db.execute(
+            "select done_count from operations where operation_id = ?", (operation_id,)
+        ).fetchone()
+        return int(row[0])
+
+    def find(self, parent_id: int, operation_id: str) -> StoredOperation | None:
+        """Return the operation, or None."""
+        found = self._select("where parent_id = ? and operation_id = ?", (parent_id, operation_id))
+        return found[0] if found else None
+
+    def open(self) -> list[StoredOperation]:
+        """Return the operations that aren't done, the next due first."""
+        return self._select("where is_done = 0 order by due_us, seq", ())
+
+    def page(
+        self, parent_id: int, where: str, parameters: tuple[Any, ...], limit: int, before: int
+    ) -> list[StoredOperation]:
+        """Return operations newest first (assumed), from behind seq `before`."""
+        return self._select(
+            f"where parent_id = ? and seq < ? and ({where}) order by seq desc limit ?",
+            (parent_id, before, *parameters, limit),
+        )
+
+    def _select(self, condition: str, parameters: tuple[Any, ...]) -> list[StoredOperation]:
+        rows = self._db.execute(
+            f"select {_COLUMNS} from operations {condition}",
+            parameters,
+        )
+        return [StoredOperation(*row) for row in rows]
+
+
+def _values(operation: StoredOperation) -> tuple[Any, ...]:
+    return tuple(getattr(operation, column.strip()) for column in _COLUMNS.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an operation ended: with a response, or with the analysis that is its response."""
+
+    response: protos.Pb | None = None
+    analysis_seq: int | None = None
+
+
+@dataclass(slots=True)
+class Running:
+    """An operation at work; `metadata` may be changed until it ends."""
+
+    kind: str
+    operation_id: str
+    parent: str
+    conversation_id: str
+    create_us: int
+    request: protos.Pb
+    metadata: protos.Pb
+    resumed: bool = False
+    prepared: object = None
+    """What `Kind.beforehand` returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of operation: its messages and its work."""
+
+    name: str
+    request: protos.Pb
+    metadata: protos.Pb
+    beforehand: Callable[[Running], Awaitable[object]] | None = None
+    """Work that may wait and stores nothing, for `at_once`; left out when nobody can wait."""
+    at_once: Callable[[Running], Outcome] | None = None
+    """Work that never waits: stored together with the operation's end."""
+    in_background: Callable[[Running], Awaitable[Outcome]] | None = None
+
+
+logger = logging.getLogger(__name__)
+
+
+class OperationWork:
+    """Does the work of operations; what it returns is for the caller to store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._kinds: dict[str, Kind] = {}
+
+    def register(self, kind: Kind) -> None:
+        """Make a kind of operation known."""
+        self._kinds[kind.name] = kind
+
+    def kind(self, name: str) -> Kind:
+        """Return a kind; raise FAILED_PRECONDITION for one that an earlier version has stored."""
+        if name not in self._kinds:
+            raise failed_precondition("Unknown operation kind.")
+        return self._kinds[name]
+
+    def running(
+        self,
+        operation: StoredOperation,
+        request: protos.Pb | None = None,
+        metadata: protos.Pb | None = None,
+        resumed: bool = False,
+    ) -> Running:
+        """Return the operation at work, its messages read unless they are given."""
+        kind = self.kind(operation.kind)
+        if metadata is None:
+            metadata = kind.metadata()
+            protos.Any_.FromString(operation.metadata).Unpack(metadata)
+        return Running(
+            operation.kind,
+            operation.operation_id,
+            self._context.database.parent(operation.parent_id),
+            operation.conversation_id,
+            operation.create_us,
+            kind.request.FromString(operation.request) if request is None else request,
+            metadata,
+            resumed,
+        )
+
+    def at_once(self, operation: StoredOperation, running: Running) -> StoredOperation:
+        """Do work that never waits, in the caller's transaction; return the ended operation.
+
+        An ApiError ends the operation; anything else is raised, so that the transaction is undone.
+        """
+        work = self.kind(operation.kind).at_once
+        assert work is not None  # noqa: S101 (only called for such kinds)
+        fault = self._context.switches.faults.draw("operation", operation.kind)
+        try:
+            if fault is not None and fault.when == "before":
+                raise fault.error()
+            outcome = work(running)
+            if fault is not None:
+                raise fault.error()
+        except ApiError as error:
+            return self.failed(operation, error, running.metadata)
+        return self._succeeded(operation, outcome, running.metadata)
+
+    async def in_background(self, operation: StoredOperation, running: Running) -> StoredOperation:
+        """Do work that may wait; return the ended operation, whatever the work raised."""
+        work = self.kind(operation.kind).in_background
+        assert work is not None  # noqa: S101 (only called for such kinds)
+        fault = self._context.switches.faults.draw("operation", operation.kind)
+        try:
+            if fault is not None and fault.when == "before":
+                raise fault.error()
+            outcome = await work(running)
+            if fault is not None:
+                raise fault.error()
+            return self._succeeded(operation, outcome, running.metadata)
+        except ApiError as error:
+            return self.failed(operation, error, running.metadata)
+        except Exception:  # noqa: BLE001 (logged by `broken`)
+            return self.broken(operation, running.metadata)
+
+    def failed(
+        self, operation: StoredOperation, error: ApiError, metadata: protos.Pb | None = None
+    ) -> StoredOperation:
+        """Return the operation ended by a refusal."""
+        ended = operation.metadata if metadata is None else self._end(metadata)
+        status = error.status().SerializeToString()
+        return replace(
+            operation, is_done=True, status_code=error.number, error=status, metadata=ended
+        )
+
+    def broken(
+        self, operation: StoredOperation, metadata: protos.Pb | None = None
+    ) -> StoredOperation:
+        """Return the operation ended by INTERNAL, and log the exception that is being handled."""
+        logger.exception("operation=%s kind=%s broke", operation.operation_id, operation.kind)
+        return self.failed(operation, internal(), metadata)
+
+    def _succeeded(
+        self, operation: StoredOperation, outcome: Outcome, metadata: protos.Pb
+    ) -> StoredOperation:
+        response = b""
+        if outcome.response is not None:
+            response = protos.packed(outcome.response).SerializeToString()
+        return replace(
+            operation,
+            is_done=True,
+            analysis_seq=outcome.analysis_seq,
+            response=response,
+            metadata=self._end(metadata),
+        )
+
+    def _end(self, metadata: protos.Pb) -> bytes:
+        metadata.end_time.CopyFrom(protos.timestamp(self._context.clock.now()))
+        serialized: bytes = protos.packed(metadata).SerializeToString()
+        return serialized
+
 
 _PATIENCE_SEC = 0.5
 """How long a reply waits for background work that has no latency."""
@@ -30,10 +313,10 @@ _AT_A_TIME = 4
 class OperationEngine:
     """Runs operations when they are due."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._store = OperationStore(core.database)
-        self._work = OperationWork(core)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = OperationStore(context.database)
+        self._work = OperationWork(context)
         self._due: list[tuple[int, int]] = []
         self._waiting: dict[int, StoredOperation] = {}
         self._working: dict[int, tuple[StoredOperation, Running | None, asyncio.Task[None]]] = {}
@@ -72,16 +355,16 @@ class OperationEngine:
         conversation_id: str = "",
     ) -> protos.Pb:
         """Store a new operation, do its work if it has no latency, and return it."""
-        now = self._core.clock.now()
+        now = self._context.clock.now()
         metadata.create_time.CopyFrom(protos.timestamp(now))
         operation = StoredOperation(
             seq=0,
-            parent_id=self._core.database.parent_id(parent),
-            operation_id=self._core.ids.resource(),
+            parent_id=self._context.database.parent_id(parent),
+            operation_id=self._context.ids.resource(),
             kind=kind,
             conversation_id=conversation_id,
             create_us=now,
-            due_us=now + self._core.switches.of_operation(kind),
+            due_us=now + self._context.switches.of_operation(kind),
             metadata=protos.packed(metadata).SerializeToString(),
             request=request.SerializeToString(),
         )
@@ -91,7 +374,7 @@ class OperationEngine:
             if known.beforehand is not None:
                 running.prepared = await known.beforehand(running)
             return self.reply(self._done_at_once(operation, running))
-        with self._core.database.transaction():
+        with self._context.database.transaction():
             operation = self._store.insert(operation)
         self._wait(operation)
         await self.settle(operation)
@@ -99,15 +382,15 @@ class OperationEngine:
 
     def check_bulk(self, parent: str, kind: str) -> None:
         """Raise RESOURCE_EXHAUSTED while another bulk operation of the kind runs in the region."""
-        parent_id = self._core.database.parent_id(parent)
+        parent_id = self._context.database.parent_id(parent)
         working = [operation for operation, _, _ in self._working.values()]
         under_way = [
             each.due_us
             for each in (*self._waiting.values(), *working)
             if (each.kind, each.parent_id) == (kind, parent_id)
         ]
-        left = min(under_way, default=0) - self._core.clock.now()
-        self._core.switches.quotas.check_bulk(kind, len(under_way), left)
+        left = min(under_way, default=0) - self._context.clock.now()
+        self._context.switches.quotas.check_bulk(kind, len(under_way), left)
 
     async def settle(self, operation: StoredOperation | None = None) -> None:
         """Begin what is due; wait half a second for one operation that works, or for all."""
@@ -128,14 +411,14 @@ class OperationEngine:
 
     def find(self, parent: str, operation_id: str) -> StoredOperation:
         """Return an operation, or raise NOT_FOUND."""
-        found = self._store.find(self._core.database.parent_id(parent), operation_id)
+        found = self._store.find(self._context.database.parent_id(parent), operation_id)
         if found is None:
             raise not_found(f"{parent}/operations/{operation_id}")
         return self._current(found)
 
     def reply(self, operation: StoredOperation) -> protos.Pb:
         """Return the operation as callers see it."""
-        parent = self._core.database.parent(operation.parent_id)
+        parent = self._context.database.parent(operation.parent_id)
         message = protos.Operation(
             name=f"{parent}/operations/{operation.operation_id}", done=operation.is_done
         )
@@ -144,7 +427,7 @@ class OperationEngine:
             message.error.ParseFromString(operation.error)
         elif operation.analysis_seq is not None:
             message.response.type_url = protos.ANALYSIS_TYPE_URL
-            message.response.value = self._core.analyses.body(operation.analysis_seq)
+            message.response.value = self._store.analysis(operation.analysis_seq)
         elif operation.is_done:
             message.response.ParseFromString(operation.response)
         return message
@@ -189,14 +472,14 @@ class OperationEngine:
         while True:
             self._changed.clear()
             if self._due:
-                await self._core.clock.sleep_until(self._due[0][0], self._changed)
+                await self._context.clock.sleep_until(self._due[0][0], self._changed)
             else:
                 await self._changed.wait()
             self._run_due()
 
     def _run_due(self) -> None:
         """Give everything that is due to a task of its own."""
-        now = self._core.clock.now()
+        now = self._context.clock.now()
         while self._due and self._due[0][0] <= now:
             _, seq = heapq.heappop(self._due)
             operation = self._waiting.pop(seq, None)
@@ -232,12 +515,12 @@ class OperationEngine:
         """Do the work and store it together with the operation's end, new operations too."""
         keep = self._store.update if operation.seq else self._store.insert
         try:
-            with self._core.database.transaction():
+            with self._context.database.transaction():
                 ended = self._work.at_once(operation, running)
                 stored = keep(ended) or ended
         except Exception:  # noqa: BLE001 (logged by `broken`)
             ended = self._work.broken(operation, running.metadata)
-            with self._core.database.transaction():
+            with self._context.database.transaction():
                 stored = keep(ended) or ended
         return stored
 
@@ -246,10 +529,73 @@ class OperationEngine:
         self._keep(operation)
 
     def _keep(self, operation: StoredOperation) -> None:
-        with self._core.database.transaction():
+        with self._context.database.transaction():
             self._store.update(operation)
         self._announce()
 
     def _announce(self) -> None:
         self.ended.set()
         self.ended = asyncio.Event()
+
+
+_DEFAULT_PAGE = 100
+_LARGEST_REPLY = 1000
+_LAST_SEQ = 2**62
+
+
+class OperationMethods:
+    """The methods, by their RPC names in snake case."""
+
+    def __init__(self, context: Context, engine: OperationEngine) -> None:
+        self._context = context
+        self._engine = engine
+        self._store = OperationStore(context.database)
+
+    async def get_operation(self, request: protos.Pb) -> protos.Pb:
+        """Return an operation with its metadata."""
+        parent, operation_id = self._context.names.child(request.name, "operations")
+        await self._engine.settle(self._engine.find(parent, operation_id))
+        return self._engine.reply(self._engine.find(parent, operation_id))
+
+    async def list_operations(self, request: protos.Pb) -> protos.Pb:
+        """Return a page of a location's operations, newest first (assumed)."""
+        await self._engine.settle()
+        parent = self._context.names.location(request.name.removesuffix("/operations"), "name")
+        query = (parent, request.filter, "operations")
+        position = decode_token(query, request.page_token, 1)
+        limit = page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
+        condition = compile_filter(request.filter, OPERATION_FIELDS)
+        before = position[0] if position else _LAST_SEQ
+        parent_id = self._context.database.parent_id(parent)
+        found = self._store.page(parent_id, condition.sql, condition.parameters, limit + 1, before)
+        reply = operations_pb2.ListOperationsResponse(
+            operations=[self._engine.reply(operation) for operation in found[:limit]]
+        )
+        if len(found) > limit:
+            reply.next_page_token = encode_token(query, (found[limit - 1].seq,))
+        return reply
+
+    async def cancel_operation(self, request: protos.Pb) -> protos.Pb:
+        """End an open operation with CANCELLED."""
+        parent, operation_id = self._context.names.child(request.name, "operations")
+        await self._engine.settle(self._engine.find(parent, operation_id))
+        self._engine.cancel(self._engine.find(parent, operation_id))
+        return protos.Empty()
+
+    async def wait_operation(self, request: protos.Pb) -> protos.Pb:
+        """Return the operation when it is done or the timeout is over, whichever is first."""
+        parent, operation_id = self._context.names.child(request.name, "operations")
+        limit = None
+        if request.HasField("timeout"):
+            limit = self._context.clock.now() + protos.duration_micros(request.timeout)
+        await self._engine.settle(self._engine.find(parent, operation_id))
+        while not (operation := self._engine.find(parent, operation_id)).is_done:
+            ended = self._engine.ended
+            if limit is None:
+                await ended.wait()
+                continue
+            if self._context.clock.now() >= limit:
+                break
+            await self._context.clock.sleep_until(limit, ended)
+            await asyncio.sleep(0)
+        return self._engine.reply(operation)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest.emulator.behaviour.durations import parse_duration
-from ingest.emulator.behaviour.known_names import check_name
-from ingest.emulator.behaviour.switches import ANALYSES
-from ingest.emulator.surface import METHOD_NAMES, OPERATION_KINDS
+from ingest.emulator.context import ANALYSES
+from ingest.emulator.faults import parse_duration
+from ingest.emulator.methods import METHOD_NAMES, OPERATION_KINDS, check_name
 from ingest.errors import InputError
 
 _LAST_PORT = 65_535

@@ -19,10 +19,9 @@ import pytest
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.emulator.options import EmulatorOptions
-from ingest.emulator.testing.object_server import ObjectServer
-from ingest.emulator.testing.thread import EmulatorThread
+from ingest.emulator.testing import EmulatorThread, ObjectServer
 
 PROJECT_NUMBER = "123456789012"
 

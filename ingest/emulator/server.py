@@ -1,4 +1,4 @@
-"""The gRPC server: every method of the table on one port."""
+"""The gRPC server: every method of the table on one port, with health and reflection."""
 
 from __future__ import annotations
 
@@ -7,40 +7,74 @@ import time
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from ingest.emulator import protos
 from ingest.emulator.analyses import AnalysisMethods
 from ingest.emulator.annotator_process import Annotators, LocalAnnotators
-from ingest.emulator.behaviour.faults import FaultPlan
-from ingest.emulator.behaviour.quotas import Quotas
-from ingest.emulator.behaviour.recording import Recorder, Replay
-from ingest.emulator.behaviour.switches import Switches
-from ingest.emulator.bulk_delete import BulkDeleteMethods
-from ingest.emulator.clock import Clock
-from ingest.emulator.controlling import CONTROL_SERVICE, ControlMethods
-from ingest.emulator.conversations import ConversationMethods
-from ingest.emulator.core import Core
-from ingest.emulator.exporting import ExportMethods
-from ingest.emulator.gcs import ObjectReader
-from ingest.emulator.ids import Ids
-from ingest.emulator.ingesting import IngestMethods
-from ingest.emulator.matchers import MatcherMethods
-from ingest.emulator.names import Names
-from ingest.emulator.operation_methods import OperationMethods
-from ingest.emulator.operations import OperationEngine
+from ingest.emulator.cloud_storage import ObjectReader
+from ingest.emulator.context import Clock, Context, Ids, Switches
+from ingest.emulator.control_server import CONTROL_SERVICE, ControlMethods
+from ingest.emulator.conversations import BulkDeleteMethods, ConversationMethods
+from ingest.emulator.database import Database
+from ingest.emulator.export import ExportMethods
+from ingest.emulator.faults import FaultPlan
+from ingest.emulator.ingestion import IngestMethods, UploadMethods
+from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage, Method
+from ingest.emulator.metrics import StatisticsMethods
+from ingest.emulator.operations import OperationEngine, OperationMethods
 from ingest.emulator.options import EmulatorOptions
-from ingest.emulator.reflecting import enable_reflection
-from ingest.emulator.serving import Gate, Handler, UnknownCalls, control_entries
-from ingest.emulator.settings_methods import SettingsMethods
-from ingest.emulator.statistics import StatisticsMethods
-from ingest.emulator.store.analyses import AnalysisStore
-from ingest.emulator.store.conversations import ConversationStore
-from ingest.emulator.store.database import Database
-from ingest.emulator.store.matchers import MatcherStore
-from ingest.emulator.surface import ALL_METHODS, Coverage
-from ingest.emulator.uploads import UploadMethods
+from ingest.emulator.phrase_matchers import MatcherMethods, MatcherStore
+from ingest.emulator.quotas import Quotas
+from ingest.emulator.request_fields import Names
+from ingest.emulator.rpc_pipeline import (
+    Handler,
+    Recorder,
+    Replay,
+    RpcPipeline,
+    UnknownCalls,
+    control_entries,
+)
+from ingest.emulator.settings import SettingsMethods
 from ingest.errors import InputError
+
+_SERVICES_FILE = "ingest/emulator/services.proto"
+_CONTROL_FILE = "ingest/emulator/control.proto"
+_STRUCT = "google.protobuf.Struct"
+
+
+def enable_reflection(server: Any, control_methods: list[str]) -> None:
+    """Serve descriptors of every service of the emulator."""
+    pool = descriptor_pool.Default()
+    _add(pool, _SERVICES_FILE, protos.SERVICE, list(INSIGHTS_METHODS))
+    control = [Method(CONTROL_SERVICE, name, _STRUCT, _STRUCT) for name in control_methods]
+    _add(pool, _CONTROL_FILE, CONTROL_SERVICE, control)
+    names = (
+        protos.SERVICE,
+        protos.OPERATIONS_SERVICE,
+        CONTROL_SERVICE,
+        "grpc.health.v1.Health",
+        reflection.SERVICE_NAME,
+    )
+    reflection.enable_server_reflection(names, server, pool)
+
+
+def _add(pool: Any, path: str, service: str, methods: list[Method]) -> None:
+    package, _, name = service.rpartition(".")
+    file = descriptor_pb2.FileDescriptorProto(name=path, package=package, syntax="proto3")
+    file.service.add(name=name)
+    messages = sorted({m.request for m in methods} | {m.response for m in methods})
+    file.dependency.extend(
+        sorted({pool.FindMessageTypeByName(message).file.name for message in messages})
+    )
+    for method in methods:
+        file.service[0].method.add(
+            name=method.name, input_type=f".{method.request}", output_type=f".{method.response}"
+        )
+    pool.Add(file)
+
 
 HOST = "127.0.0.1"
 _STOP_GRACE_SEC = 1.0
@@ -62,19 +96,17 @@ class Emulator:
         self._recorder = None if options.record is None else Recorder(options.record)
         self._replay = None if options.replay is None else Replay(options.replay)
         database = Database(options.data_dir / "insights.sqlite3")
-        self.core = Core(
+        self.context = Context(
             names=Names(options.project_number, options.project_id),
             clock=Clock(lambda: time.time_ns() // 1000),
             ids=Ids(_randomness(options, database)),
             database=database,
             objects=ObjectReader(options.gcs_endpoint),
-            conversations=ConversationStore(database),
-            analyses=AnalysisStore(database),
-            matchers=MatcherStore(database),
             switches=switches,
         )
-        self.operations = OperationEngine(self.core)
-        self.control = ControlMethods(self.core, self.operations)
+        self.operations = OperationEngine(self.context)
+        self._conversations = ConversationMethods(self.context)
+        self.control = ControlMethods(self.context, self.operations)
         self._server: Any = None
 
     async def start(self) -> None:
@@ -82,15 +114,17 @@ class Emulator:
         handlers = self.handlers()
         self.operations.open()
         self._server = grpc.aio.server(options=_CHANNEL_OPTIONS)
-        gate = Gate(self.core, self._recorder, self._replay)
+        pipeline = RpcPipeline(
+            self.context, self._conversations.forget_expired, self._recorder, self._replay
+        )
         for service in sorted({method.service for method in ALL_METHODS}):
             methods = [method for method in ALL_METHODS if method.service == service]
-            entries = {m.name: gate.entry(m, handlers.get(m.handler)) for m in methods}
+            entries = {m.name: pipeline.entry(m, handlers.get(m.handler)) for m in methods}
             self._serve(service, entries)
         self._serve(CONTROL_SERVICE, control_entries(self.control.handlers()))
         await self._serve_health()
         enable_reflection(self._server, list(self.control.handlers()))
-        self._server.add_generic_rpc_handlers((UnknownCalls(self.core),))
+        self._server.add_generic_rpc_handlers((UnknownCalls(self.context),))
         try:
             self.port = self._server.add_insecure_port(f"{HOST}:{self._options.port}")
         except RuntimeError as error:
@@ -106,25 +140,27 @@ class Emulator:
         if self._recorder is not None:
             self._recorder.close()
         self._annotators.close()
-        self.core.objects.close()
-        self.core.database.close()
+        self.context.objects.close()
+        self.context.database.close()
 
     def handlers(self) -> dict[str, Handler]:
         """Return the Python methods that answer, by RPC name in snake case."""
-        conversations = ConversationMethods(self.core)
+        conversations, matchers = self._conversations, MatcherStore(self.context.database)
         groups = (
             conversations,
-            AnalysisMethods(self.core, conversations, self.operations, self._annotators),
-            MatcherMethods(self.core),
-            OperationMethods(self.core, self.operations),
-            UploadMethods(self.core, conversations, self.operations),
-            BulkDeleteMethods(self.core, self.operations),
-            IngestMethods(self.core, conversations, self.operations),
-            ExportMethods(
-                self.core, conversations, self.operations, self._options.bigquery_endpoint
+            AnalysisMethods(
+                self.context, conversations, self.operations, self._annotators, matchers
             ),
-            SettingsMethods(self.core),
-            StatisticsMethods(self.core),
+            MatcherMethods(self.context, matchers),
+            OperationMethods(self.context, self.operations),
+            UploadMethods(self.context, conversations, self.operations),
+            BulkDeleteMethods(self.context, self.operations),
+            IngestMethods(self.context, conversations, self.operations),
+            ExportMethods(
+                self.context, conversations, self.operations, self._options.bigquery_endpoint
+            ),
+            SettingsMethods(self.context),
+            StatisticsMethods(self.context),
         )
         wanted = {m.handler for m in ALL_METHODS if m.coverage is not Coverage.UNIMPLEMENTED}
         return {name: getattr(g, name) for g in groups for name in dir(g) if name in wanted}

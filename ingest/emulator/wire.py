@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ingest.domain.remembered import Remembered
 from ingest.emulator import protos
 
 _LENGTH_DELIMITED = 2
@@ -44,7 +43,7 @@ def timestamp(micros: int) -> bytes:
 
 def words(text: str) -> bytes:
     """Return the serialized `words` of a segment: its text split at white space, no offsets."""
-    return b"".join(map(_WORDS.__getitem__, text.split()))
+    return b"".join(map(_word, text.split()))
 
 
 def repeated(message: protos.Pb, name: str, payloads: Iterable[bytes]) -> bytes:
@@ -59,8 +58,6 @@ def _tag(message: protos.Pb, name: str) -> bytes:
     return varint(number << 3 | _LENGTH_DELIMITED)
 
 
+@lru_cache(maxsize=20_000)
 def _word(word: str) -> bytes:
     return field(protos.Segment, "words", field(protos.Word, "word", word.encode()))
-
-
-_WORDS = Remembered(_word)

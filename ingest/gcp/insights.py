@@ -23,13 +23,7 @@ from ingest.gcp import insights_messages as messages
 from ingest.gcp.analysis_states import ci_analysis_state
 from ingest.gcp.remote_errors import translated
 from ingest.ports.inspect import CiAnalysisState
-from ingest.ports.move import (
-    CiConversation,
-    CiMatcher,
-    CiOperation,
-    Page,
-    QuotaGate,
-)
+from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, QuotaGate
 from ingest.settings import Settings
 
 _UPDATED_FIELDS = ("agent_id", "language_code", "labels", "quality_metadata", "start_time")

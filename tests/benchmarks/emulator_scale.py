@@ -22,11 +22,11 @@ from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
 from ingest.emulator import protos, wire
+from ingest.emulator.analyses import AnalysisStore, Matches, NewAnalysis
 from ingest.emulator.analysis.annotate import ActiveMatchers, annotate, effective_selector
 from ingest.emulator.analysis.turns import read_turns
-from ingest.emulator.store.analyses import AnalysisStore, Matches, NewAnalysis
-from ingest.emulator.store.conversations import ConversationStore
-from ingest.emulator.store.database import Database
+from ingest.emulator.conversations import ConversationStore
+from ingest.emulator.database import Database
 
 MAX_PAGE_MS = 200
 MAX_MEMORY_MB = 500

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.local.layout import Service
 from ingest.settings import Settings
 from tests.benchmarks.harness import Usage, run_command

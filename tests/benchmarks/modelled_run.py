@@ -14,10 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ingest.domain.outcome import ItemState
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.emulator.options import EmulatorOptions
-from ingest.emulator.testing.object_server import ObjectServer
-from ingest.emulator.testing.thread import EmulatorThread
+from ingest.emulator.testing import EmulatorThread, ObjectServer
 from tests.fakes.modelled_cloud import (
     NOT_AT_A_MINUTES_BEGINNING,
     Latencies,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from stack_fixture import Stack
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from tests.chaos.conftest import DoomedEnd, DoomedRuns, Scale
 from tests.chaos.evidence_on_stack import assert_whole, copy_dev_conversations, found_on
 from tests.chaos.fault_proxy import FaultProxy

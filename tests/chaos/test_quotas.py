@@ -14,7 +14,7 @@ import pytest
 from ingest.domain.outcome import ItemState
 from ingest.domain.quota import WINDOW_SEC
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from tests.chaos.conftest import Scale
 from tests.fakes.modelled_cloud import (
     MINUTE_SEC,

@@ -17,8 +17,8 @@ from typing import Any
 from ingest.domain.conversation import FileKind
 from ingest.domain.outcome import ItemState
 from ingest.domain.validation import Fault
-from ingest.emulator.control import Control
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.control_client import Control
+from ingest.emulator.testing import ObjectServer
 from ingest.flows.push import Mode, Push, PushOptions
 from ingest.flows.services import Admission
 from ingest.gcp.insights import GrpcInsightsApi

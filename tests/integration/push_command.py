@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import app
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.flows.attempts import items_of
 from ingest.gcp.bigquery import BigQueryRawSink
 from ingest.gcp.storage import GcsObjectStore
@@ -102,7 +102,7 @@ class Command:
         )
 
     def control(self) -> Control:
-        """Return the switches of the stack's CI emulator."""
+        """Return the switches of the stack's Insights emulator."""
         return Control(self.stack.endpoints["insights_endpoint"])
 
 

@@ -16,7 +16,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.local import stack as local_stack
 from ingest.local.first_steps import run_first_steps
 from ingest.local.layout import Layout, Service

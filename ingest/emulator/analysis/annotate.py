@@ -12,12 +12,16 @@ from typing import NamedTuple
 
 from ingest.domain.phrase_matching import CompiledMatcher
 from ingest.emulator import protos, wire
+from ingest.emulator.analysis.annotators import (
+    PhraseFinder,
+    Sentiment,
+    conversation_sentiment,
+    find_highlights,
+    turn_sentiment,
+)
 from ingest.emulator.analysis.entities import find_entities, salience
-from ingest.emulator.analysis.highlights import find_highlights
-from ingest.emulator.analysis.phrases import PhraseFinder
-from ingest.emulator.analysis.sentiment import Sentiment, conversation_sentiment, turn_sentiment
 from ingest.emulator.analysis.turns import Turn, annotation_at, whole
-from ingest.emulator.transcripts import CUSTOMER_CHANNEL
+from ingest.emulator.conversation_input import CUSTOMER_CHANNEL
 
 _DEFAULT_ANNOTATORS = (
     "run_interruption_annotator", "run_silence_annotator", "run_phrase_matcher_annotator",

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.emulator.analysis import gazetteer
-from ingest.emulator.analysis.tokens import NAME_START
-from ingest.emulator.analysis.turns import Span, Turn, chars
+from ingest.emulator.analysis import cues
+from ingest.emulator.analysis.turns import NAME_START, Span, Turn, chars
 
 PROPER = 1
 COMMON = 2
@@ -23,9 +22,9 @@ PERSON, LOCATION, ORGANIZATION = 1, 2, 3
 PHONE_NUMBER, ADDRESS, DATE, NUMBER, PRICE = 9, 10, 11, 12, 13
 """Numbers of Entity.Type."""
 
-_MONTH = f"(?:{'|'.join(gazetteer.MONTHS)})"
+_MONTH = f"(?:{'|'.join(cues.MONTHS)})"
 _YEAR = r"(?:,? \d{4}\b(?!-))?"
-_STREET = f"(?:{'|'.join(gazetteer.STREETS)})"
+_STREET = f"(?:{'|'.join(cues.STREETS)})"
 _WITH_DIGITS = re.compile(
     r"(?P<PRICE>A?\$ ?\d[\d,]*(?:\.\d{1,2})?\b|\d[\d,]*(?:\.\d{1,2})? (?:dollars|bucks|cents)\b)"
     r"|(?P<DATE>\d{4}-\d{2}-\d{2}\b|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b"
@@ -108,7 +107,7 @@ def mentions(turn: Turn, people: set[str]) -> Iterator[_Found]:
     text, end = turn.text, 0
     for candidate in NAME_START.finditer(text):
         word, start = candidate.group(), candidate.start()
-        if word in gazetteer.NO_NAMES or start < end:
+        if word in cues.NO_NAMES or start < end:
             continue
         if word[-1].isalpha():
             named = list(_with_capital(text, start, word, people))
@@ -128,17 +127,17 @@ def _with_digits(text: str, start: int) -> list[_Found]:
 
 def _with_capital(text: str, start: int, first: str, people: set[str]) -> Iterator[_Found]:
     """Yield what a capitalised word begins; most begin a sentence and nothing else."""
-    if first in gazetteer.TITLES:
+    if first in cues.TITLES:
         yield from _titled(text, start, people)
-    elif first in gazetteer.DAYS:
+    elif first in cues.DAYS:
         yield _Found(first, DATE, start, start + len(first))
-    elif first in gazetteer.MONTHS:
+    elif first in cues.MONTHS:
         match = _MONTH_DAY.match(text, start)
         if match is not None:
             yield _Found(match.group(), DATE, *match.span())
-        elif first not in gazetteer.AMBIGUOUS_MONTHS:
+        elif first not in cues.AMBIGUOUS_MONTHS:
             yield _Found(first, DATE, start, start + len(first))
-    elif first in gazetteer.ACRONYMS:
+    elif first in cues.ACRONYMS:
         yield _Found(first, ORGANIZATION, start, start + len(first))
     else:
         yield from _proper_name(text, start, people)
@@ -159,13 +158,13 @@ def _proper_name(text: str, start: int, people: set[str]) -> Iterator[_Found]:
     if run is None:
         return
     name = run.group()
-    for place in gazetteer.PLACES.get(name.split()[0], ()):
+    for place in cues.PLACES.get(name.split()[0], ()):
         if name.startswith(place):
             yield _Found(place, LOCATION, start, start + len(place))
             return
     words = name.split()
     for count in range(len(words), 1, -1):
-        if words[count - 1] in gazetteer.ORGANIZATION_ENDS:
+        if words[count - 1] in cues.ORGANIZATION_ENDS:
             name = " ".join(words[:count])
             yield _Found(name, ORGANIZATION, start, start + len(name))
             return
@@ -173,7 +172,7 @@ def _proper_name(text: str, start: int, people: set[str]) -> Iterator[_Found]:
     if person is None:
         return
     cued = _PERSON_CUE.search(text[max(0, start - _CUE_CHARS) : start]) is not None
-    if person.group() in people or (cued and words[0] not in gazetteer.NO_NAMES):
+    if person.group() in people or (cued and words[0] not in cues.NO_NAMES):
         people.add(person.group())
         yield _Found(person.group(), PERSON, *person.span())
     elif words[0] in people:

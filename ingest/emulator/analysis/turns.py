@@ -1,4 +1,4 @@
-"""A transcript as the annotators read it."""
+"""A transcript as the annotators read it: turns of tokens, each looked up once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,51 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ingest.domain.matchers import Role
+from ingest.domain.phrase_matching import words_of_token
 from ingest.emulator import protos, wire
-from ingest.emulator.analysis.tokens import TOKENS, Token
+from ingest.emulator.analysis import cues
+from ingest.emulator.analysis.cues import HIGHLIGHTS
+from ingest.emulator.analysis.lexicon import analyzer
+
+NAME_START = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[0-9$+]|[A-Z][A-Za-z&]+)")
+
+
+_KEYS = frozenset[str]().union(*(highlight.keys for highlight in HIGHLIGHTS))
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """One piece of text; it is itself its only equal, and is shared by all turns that say it."""
+
+    bare: str
+    lower: str
+    is_known: bool
+    """For the sentiment; see Word."""
+    phrase_words: tuple[str, ...] | None
+    """For phrases; see SegmentText.words."""
+    highlights: int
+    """One bit for each of HIGHLIGHTS, set when its cue may have such a word."""
+    may_name: bool
+    """For entities: whether a name, a date or a number may begin in it."""
+
+
+@lru_cache(maxsize=20_000)
+def token(text: str) -> Token:
+    """Return what is known about a piece of text; speech repeats itself."""
+    may_name = not all(word in cues.NO_NAMES for word in NAME_START.findall(text))
+    words = words_of_token(text)
+    return Token(*analyzer().word(text), words, _highlights(words), may_name)
+
+
+def _highlights(words: tuple[str, ...] | None) -> int:
+    if words is not None and _KEYS.isdisjoint(words):
+        return 0
+    return sum(
+        1 << number
+        for number, highlight in enumerate(HIGHLIGHTS)
+        if words is None or not highlight.keys.isdisjoint(words)
+    )
+
 
 _WORD = re.compile(r"\S+")
 
@@ -30,7 +73,7 @@ class Turn:
     """Where each word begins, looked up when first asked for."""
 
     def __post_init__(self) -> None:
-        self.tokens = [TOKENS[word] for word in self.text.split()]
+        self.tokens = [token(word) for word in self.text.split()]
 
     @property
     def is_customer(self) -> bool:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import ConversationId, Metadata, Speaker, Transcription, sha256_hex
+from ingest.domain.conversation import (
+    ConversationId,
+    Metadata,
+    Speaker,
+    Transcription,
+    sha256_hex,
+)
 from ingest.domain.insights_format import (
     MAX_LABEL_CHARS,
     CiSubmission,

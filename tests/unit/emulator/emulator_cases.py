@@ -9,11 +9,10 @@ from typing import Any
 
 from google.cloud import contact_center_insights_v1 as insights
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator, insights_client
-from ingest.emulator.testing.object_server import ObjectServer
-from ingest.emulator.testing.thread import EmulatorThread
+from ingest.emulator.testing import EmulatorThread, ObjectServer
 
 BUCKET = "test-bucket"
 TALK = [("AGENT", "Hello, can you confirm your date of birth?"), ("CUSTOMER", "I lost my job.")]

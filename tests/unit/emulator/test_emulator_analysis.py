@@ -10,11 +10,16 @@ from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensi
 from ingest.domain.matchers import Role
 from ingest.emulator import protos
 from ingest.emulator.analysis.annotate import ActiveMatchers, annotate, effective_selector
+from ingest.emulator.analysis.annotators import (
+    Sentiment,
+    as_text,
+    conversation_sentiment,
+    sentences,
+    summarize,
+    turn_sentiment,
+)
 from ingest.emulator.analysis.entities import find_entities, mentions, salience
-from ingest.emulator.analysis.highlights import sentences
 from ingest.emulator.analysis.lexicon import QuickAnalyzer
-from ingest.emulator.analysis.sentiment import Sentiment, conversation_sentiment, turn_sentiment
-from ingest.emulator.analysis.summary import as_text, summarize
 from ingest.emulator.analysis.turns import Turn, chars, whole
 
 SLOW, QUICK = SentimentIntensityAnalyzer(), QuickAnalyzer()

@@ -15,9 +15,9 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 from google.rpc import code_pb2, error_details_pb2
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from ingest.errors import InputError, RemoteError
 
 

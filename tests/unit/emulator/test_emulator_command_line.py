@@ -13,7 +13,7 @@ from ingest.emulator.__main__ import main
 from ingest.emulator.annotator_process import LocalAnnotators
 from ingest.emulator.options import EmulatorOptions, parse_options
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from ingest.errors import InputError, SettingsError
 
 NEEDED = ["--data-dir", "d", "--gcs-endpoint", "http://127.0.0.1:1"]
@@ -144,7 +144,8 @@ def test_a_folder_that_another_emulator_uses_is_two_clear_lines(
         code, said = error_of(monkeypatch, capsys, "--data-dir", str(tmp_path))
     assert (code, said) == (
         SettingsError.exit_code,
-        f"error: another CI emulator uses {tmp_path}\nhint:  end it, or give another --data-dir\n",
+        f"error: another Insights emulator uses {tmp_path}\n"
+        "hint:  end it, or give another --data-dir\n",
     )
     with own_emulator(tmp_path, ci_objects) as emulator:
         assert list(emulator.client.list_conversations(parent=emulator.parent)) == []

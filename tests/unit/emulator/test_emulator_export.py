@@ -16,10 +16,10 @@ from google.cloud import bigquery
 from google.cloud import contact_center_insights_v1 as insights
 from stack_fixture import Stack
 
-from ingest.emulator import exporting
-from ingest.emulator.export_loading import export_schema
+from ingest.emulator import export as export_module
+from ingest.emulator.export import export_schema
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 
 PROJECT = "local-project"
 DATASET = "native_export"
@@ -203,7 +203,7 @@ def test_a_bigquery_that_does_not_answer_is_unavailable(
 
 
 def test_the_columns_of_version_three_come_first_and_unchanged() -> None:
-    content = json.loads(Path(exporting.__file__).with_name("export_schema.json").read_text())
+    content = json.loads(Path(export_module.__file__).with_name("export_schema.json").read_text())
     names = [field["name"] for field in content]
     assert names[:3] == ["conversationName", "audioFileUri", "agentId"]
     assert len(names) == len(set(names)) == 36

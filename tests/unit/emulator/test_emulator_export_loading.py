@@ -16,9 +16,9 @@ import pytest
 from emulator_cases import create, own_emulator
 from google.api_core import exceptions
 
-from ingest.emulator.export_loading import TableLoader
-from ingest.emulator.problems import ApiError
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.errors import ApiError
+from ingest.emulator.export import TableLoader
+from ingest.emulator.testing import ObjectServer
 
 TABLE = {"tableReference": {"projectId": "p", "datasetId": "d", "tableId": "t"}}
 JOB = {

@@ -17,14 +17,13 @@ from google.api_core import exceptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.emulator import paging
-from ingest.emulator.filter_fields import CONVERSATION_FIELDS, OPERATION_FIELDS
-from ingest.emulator.filters import compile_filter
-from ingest.emulator.problems import ApiError
+from ingest.emulator.errors import ApiError
+from ingest.emulator.filters import CONVERSATION_FIELDS, OPERATION_FIELDS, compile_filter
+from ingest.emulator.methods import ALL_METHODS, Coverage
 from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator
-from ingest.emulator.serving import message_class
-from ingest.emulator.surface import ALL_METHODS, Coverage
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.request_fields import encode_token
+from ingest.emulator.rpc_pipeline import message_class
+from ingest.emulator.testing import ObjectServer
 
 
 def token(content: str) -> str:
@@ -182,7 +181,7 @@ def test_mutated_page_tokens_are_answered_or_refused(
 ) -> None:
     emulator, _ = fuzzed
     request = {"parent": PARENT, "page_size": 1}
-    true = paging.encode_token((PARENT, "", ""), ())
+    true = encode_token((PARENT, "", ""), ())
     fingerprint = json.loads(base64.urlsafe_b64decode(true + "=" * (-len(true) % 4)))[0]
     sys.set_int_max_str_digits(0)
     mutated = token(json.dumps([fingerprint, *position]))

@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 
 from ingest.emulator import protos
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from ingest.errors import InputError
 
 FAR = 2**62

@@ -18,7 +18,7 @@ from google.rpc import code_pb2, error_details_pb2
 
 from ingest.emulator.analyses import AnalysisMethods
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 
 
 def start(emulator: RunningEmulator, name: str) -> operations_pb2.Operation:
@@ -82,7 +82,7 @@ def test_an_operation_that_can_not_be_read_ends_internal(
     ci_emulator.control.freeze()
     started = start(ci_emulator, name)
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.emulator.operation_work.Running", None)
+        patch.setattr("ingest.emulator.operations.Running", None)
         ci_emulator.control.advance(5)
     assert get(ci_emulator, started.name).error.code == code_pb2.INTERNAL
 

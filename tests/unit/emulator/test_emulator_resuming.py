@@ -13,11 +13,11 @@ from google.cloud import contact_center_insights_v1 as insights
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2
 
-from ingest.emulator.bulk_delete import BulkDeleteMethods
-from ingest.emulator.ingesting import IngestMethods
+from ingest.emulator.conversations import BulkDeleteMethods
+from ingest.emulator.database import FORMAT, Database
+from ingest.emulator.ingestion import IngestMethods
 from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator
-from ingest.emulator.store.database import FORMAT, Database
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 
 PARENT = f"projects/{PROJECT_NUMBER}/locations/us-central1"
 

@@ -12,7 +12,7 @@ from google.cloud import contact_center_insights_v1 as insights
 from google.protobuf import field_mask_pb2
 
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 
 
 def ingest(emulator: RunningEmulator, **changes: Any) -> insights.IngestConversationsMetadata:
@@ -132,7 +132,7 @@ def test_a_list_of_objects_that_can_not_be_read_is_unavailable(
 def test_more_objects_than_one_import_may_hold_fail_the_operation(
     ci_emulator: RunningEmulator, ci_objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.emulator.ingesting.MAX_CONVERSATIONS", 1)
+    monkeypatch.setattr("ingest.emulator.ingestion.MAX_CONVERSATIONS", 1)
     for number in range(2):
         ci_objects.put_turns(BUCKET, f"calls/{number}.json", TALK)
     with pytest.raises(exceptions.FailedPrecondition):

@@ -17,10 +17,10 @@ from google.api_core import exceptions
 from google.cloud import contact_center_insights_v1 as insights
 from google.longrunning import operations_pb2
 
-from ingest.emulator.control import Control
+from ingest.emulator.control_client import Control
+from ingest.emulator.database import Database
 from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator, insights_client
-from ingest.emulator.store.database import Database
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from ingest.errors import SettingsError
 
 

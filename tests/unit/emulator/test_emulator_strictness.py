@@ -15,7 +15,7 @@ from ingest.domain.matchers import Role
 from ingest.emulator.analysis.entities import find_entities
 from ingest.emulator.analysis.turns import Turn
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 
 
 def found(emulator: RunningEmulator, text: str) -> list[str]:

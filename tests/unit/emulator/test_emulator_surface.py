@@ -15,9 +15,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from ingest.emulator import coverage_table
+from ingest.emulator import methods
+from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.surface import ALL_METHODS, INSIGHTS_METHODS, Coverage
 
 
 def test_the_table_has_every_method_of_the_official_client_with_its_messages() -> None:
@@ -35,8 +35,8 @@ def test_the_table_has_every_method_of_the_official_client_with_its_messages() -
 
 
 def test_the_readme_has_the_table_that_the_code_makes() -> None:
-    readme = coverage_table.README.read_text()
-    assert coverage_table.with_table(readme) == readme
+    readme = methods.README.read_text()
+    assert methods.with_table(readme) == readme
 
 
 @pytest.mark.parametrize("method", [m for m in ALL_METHODS if m.coverage is Coverage.UNIMPLEMENTED])

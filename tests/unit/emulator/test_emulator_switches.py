@@ -12,7 +12,7 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 
 from ingest.emulator.pytest_plugin import RunningEmulator
-from ingest.emulator.testing.object_server import ObjectServer
+from ingest.emulator.testing import ObjectServer
 from ingest.errors import InputError
 
 DELAY = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=30))
@@ -139,7 +139,7 @@ def test_an_unknown_method_is_named_and_counted(ci_emulator: RunningEmulator, na
                 call()
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert caught.value.details() == (
-                f"Method {name} is not implemented by the CI emulator."
+                f"Method {name} is not implemented by the Insights emulator."
             )
     assert ci_emulator.control.calls() == {name: {"UNIMPLEMENTED": 2}}
 

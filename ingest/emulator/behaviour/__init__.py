@@ -1,1 +1,0 @@
-"""How the emulator may be made to misbehave: faults, latencies, quotas; and what it counts."""

@@ -1,0 +1,123 @@
+"""The settings of a location: one resource, always there."""
+
+from __future__ import annotations
+
+import re
+
+from ingest.emulator import protos
+from ingest.emulator.context import Context
+from ingest.emulator.database import Database
+from ingest.emulator.errors import invalid
+from ingest.emulator.request_fields import check_selector, check_ttl
+
+_DEFAULT_LANGUAGE = "en-US"
+"""Settings.language_code of a fresh location (documented default)."""
+_UPDATABLE = (
+    "language_code", "conversation_ttl", "pubsub_notification_settings", "analysis_config",
+    "redaction_config", "speech_config",
+)  # fmt: skip
+_EVENTS = frozenset(
+    {"all-triggers", "create-analysis", "create-conversation", "export-insights-data"}
+    | {"ingest-conversations", "update-conversation", "upload-conversation"}
+)
+_SUFFIX = "/settings"
+_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
+_TEMPLATES = {
+    f"{kind}_template": re.compile(rf"projects/[^/]+/(?:locations/[^/]+/)?{kind}Templates/[^/]+")
+    for kind in ("deidentify", "inspect")
+}
+"""The documents show one with a location and one without; both take either (assumed)."""
+
+
+class SettingsStore:
+    """Reads and writes the settings of locations; callers own the transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def find(self, parent: str) -> protos.Pb:
+        """Return the location's settings; a fresh location has some (inferred), never NOT_FOUND."""
+        row = self._db.execute(
+            "select settings from parents where parent_id = ?", (self._db.parent_id(parent),)
+        ).fetchone()
+        if row[0] is not None:
+            return protos.Settings.FromString(row[0])
+        return protos.Settings(name=f"{parent}/settings", language_code=_DEFAULT_LANGUAGE)
+
+    def update(self, parent: str, settings: protos.Pb) -> None:
+        """Store the location's settings."""
+        self._db.execute(
+            "update parents set settings = ? where parent_id = ?",
+            (settings.SerializeToString(), self._db.parent_id(parent)),
+        )
+
+
+class SettingsMethods:
+    """The methods, by their RPC names in snake case."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = SettingsStore(context.database)
+
+    async def get_settings(self, request: protos.Pb) -> protos.Pb:
+        """Return the location's settings."""
+        return self._settings.find(self._location(request.name))
+
+    async def update_settings(self, request: protos.Pb) -> protos.Pb:
+        """Change what the mask names; the mask is required (documented).
+
+        Notifications are kept, never sent. A new TTL leaves existing conversations alone
+        (documented).
+        """
+        parent = self._location(request.settings.name)
+        mask = request.update_mask
+        if not mask.paths:
+            raise invalid("update_mask is required.")
+        for path in mask.paths:
+            if path != "*" and path.split(".")[0] not in _UPDATABLE:
+                raise invalid(
+                    f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
+                )
+        if "*" in mask.paths:
+            mask = protos.FieldMask(paths=_UPDATABLE)
+        if not mask.IsValidForDescriptor(protos.Settings.DESCRIPTOR):
+            raise invalid(f"Invalid update_mask '{','.join(mask.paths)}'.")
+        settings = self._settings.find(parent)
+        mask.MergeMessage(request.settings, settings, True, True)
+        settings.language_code = settings.language_code or _DEFAULT_LANGUAGE
+        _check(settings)
+        check_selector(self._context.names, settings.analysis_config.annotator_selector)
+        if settings.HasField("conversation_ttl"):
+            check_ttl(settings.conversation_ttl, self._context.clock.now(), "conversation_ttl")
+        now = protos.timestamp(self._context.clock.now())
+        if not settings.HasField("create_time"):
+            settings.create_time.CopyFrom(now)
+        settings.update_time.CopyFrom(now)
+        with self._context.database.transaction():
+            self._settings.update(parent, settings)
+        return settings
+
+    def _location(self, name: str) -> str:
+        if not name.endswith(_SUFFIX):
+            raise invalid(f"Invalid name '{name}': use projects/…/locations/…/settings.")
+        return self._context.names.location(name.removesuffix(_SUFFIX), "name")
+
+
+def _check(settings: protos.Pb) -> None:
+    unknown = sorted(set(settings.pubsub_notification_settings) - _EVENTS)
+    if unknown:
+        raise invalid(f"Invalid pubsub_notification_settings key '{unknown[0]}'.")
+    for topic in settings.pubsub_notification_settings.values():
+        if not _TOPIC.fullmatch(topic):
+            raise invalid(f"Invalid topic '{topic}': use projects/{{project}}/topics/{{topic}}.")
+    for field, pattern in _TEMPLATES.items():
+        template = getattr(settings.redaction_config, field)
+        if template and not pattern.fullmatch(template):
+            raise invalid(f"Invalid redaction_config.{field} '{template}'.")
+    config = settings.analysis_config
+    for name in (
+        "runtime_integration_analysis_percentage",
+        "upload_conversation_analysis_percentage",
+    ):
+        if not 0 <= getattr(config, name) <= 100:
+            raise invalid(f"Invalid analysis_config.{name}: use 0 to 100.")

@@ -1,1 +1,0 @@
-"""What the emulator remembers, in one SQLite file."""

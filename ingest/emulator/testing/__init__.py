@@ -1,1 +1,0 @@
-"""The emulator inside a test's own process, with a Cloud Storage that is a dictionary."""
