@@ -49,8 +49,8 @@ from ingest.flows.status import STATUSES, PipelineStatus
 from ingest.flows.transcript import Talk
 from ingest.flows.verify import PLACES
 from ingest.flows.why import Explanation
-from ingest.local.stack_status import StackStatus
-from ingest.local.state import StackState
+from ingest.local.processes import StackState
+from ingest.local.status import StackStatus
 from ingest.ports.inspect import TableDetails
 from ingest.schemas import output
 

@@ -11,10 +11,9 @@ import pytest
 
 from ingest.errors import InputError
 from ingest.local import stack as local_stack
-from ingest.local.first_steps import run_first_steps
-from ingest.local.layout import PORTS_PER_STACK, Layout, Service
-from ingest.local.ports import is_free
-from ingest.local.state import StackState
+from ingest.local.layout import PORTS_PER_STACK, Layout, Service, is_free
+from ingest.local.processes import StackState
+from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 
 _FIRST_PORT = 20_000

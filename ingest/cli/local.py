@@ -15,7 +15,7 @@ from ingest.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from ingest.local.layout import Layout, Service
-    from ingest.local.state import StackState
+    from ingest.local.processes import StackState
 
 app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and CI on this machine.")
 
@@ -40,13 +40,13 @@ def up(
 
     Example: ingest local up
     """
-    from ingest.local import first_steps, stack
+    from ingest.local import provisioning, stack
 
     layout = _layout(data_dir, port_base)
-    first_steps.import_clients()
+    provisioning.begin_to_import_clients()
     state = stack.up(layout, _services(only or _SERVICES), _say)
-    first_steps.run_first_steps(layout, state, _say)
-    first_steps.copy_profiles(Path.cwd(), _say)
+    provisioning.run_first_steps(layout, state, _say)
+    provisioning.copy_profiles(Path.cwd(), _say)
     _warn_of_another_project()
     typer.echo(_json(state) if as_json else endpoints_text(layout, state))
 
@@ -105,8 +105,8 @@ def logs(
 
     Example: ingest local logs bigquery
     """
-    from ingest.local.logs import follow as followed
-    from ingest.local.logs import last_lines
+    from ingest.local.status import follow as followed
+    from ingest.local.status import last_lines
 
     names = [*_SERVICES, "supervisor"]
     if service is not None and service not in names:
@@ -127,7 +127,7 @@ def logs(
 
 def _layout(data_dir: Path, port_base: int | None = None) -> Layout:
     from ingest.local.layout import DEFAULT_PORT_BASE, Layout
-    from ingest.local.state import read_state
+    from ingest.local.processes import read_state
 
     absolute = data_dir.resolve()
     left = read_state(Layout(absolute).state_file)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ingest.local.gcs_server import HOST, gcs_server_command
+from ingest.errors import InputError
+from ingest.local.gcs import HOST, gcs_server_command
+from ingest.local.processes import holder_of_port
 
 DEFAULT_PORT_BASE = 9040
 DEFAULT_DATA_DIR = Path(".local")
 PORTS_PER_STACK = 4
+_LAST_PORT = 65_535
 PROJECT_NUMBER = "123456789012"
 
 
@@ -86,7 +90,7 @@ class Layout:
             return gcs_server_command(self.ports["gcs"], self.service_dir(service))
         if service is Service.BIGQUERY:
             return [
-                *(sys.executable, "-m", "ingest.local.bigquery_server"),
+                *(sys.executable, "-m", "ingest.local.bigquery.server"),
                 *("--port", str(self.ports["bigquery"])),
                 *("--grpc-port", str(self.ports["bigquery_grpc"])),
                 *("--data-dir", str(self.service_dir(service))),
@@ -101,3 +105,33 @@ class Layout:
             *("--bigquery-endpoint", every["bigquery_endpoint"]),
             *("--project-number", PROJECT_NUMBER),
         ]
+
+
+def check_ports_free(layout: Layout, wanted: Iterable[Service]) -> None:
+    """Raise InputError when a port of the stack is out of range or another program's."""
+    base = layout.port_base
+    if not 1024 <= base <= _LAST_PORT - max(layout.ports.values()) + base:
+        raise InputError(
+            f"port base {base} is out of range",
+            "choose one from 1024 to 65532, for example `ingest local up --port-base 9140`",
+        )
+    for service in wanted:
+        for port in layout.ports_of(service):
+            if not is_free(port):
+                holder = holder_of_port(port)
+                raise InputError(
+                    f"port {port} ({service}) is in use" + (f" by {holder}" if holder else ""),
+                    "end that program, or choose other ports: "
+                    f"`ingest local up --port-base {base + 100}`",
+                )
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on the port of the loopback address now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

@@ -1,19 +1,23 @@
-"""A process is known by its pid and its start time together, so a recycled pid is never taken."""
+"""The stack's processes, and the files that name them: its plan (what is to run) and its state.
+
+A process is known by its pid and its start time together, so a recycled pid is never taken."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 _START_TOLERANCE_SEC = 2.0  # the kernel states start times against a boot time that may drift
 _PAUSE_SEC = 0.02
 _SUPERVISOR = "ingest.local.supervisor"
-_CHILDREN = ("ingest.local.bigquery_server", "ingest.emulator")
+_CHILDREN = ("ingest.local.bigquery", "ingest.emulator")
 _GCS_PROGRAM = "fake-gcs-server"
 
 
@@ -95,7 +99,9 @@ def _rank(command: Sequence[str], data_dir: Path) -> int | None:
     if _SUPERVISOR in command:
         return 0
     program = Path(command[0]).name
-    return 1 if program.startswith(_GCS_PROGRAM) or set(_CHILDREN) & set(command) else None
+    # By prefix: after an upgrade the modules of the processes that are left may have other names.
+    is_ours = any(part.startswith(_CHILDREN) for part in command)
+    return 1 if program.startswith(_GCS_PROGRAM) or is_ours else None
 
 
 def _find(identity: ProcessIdentity) -> psutil.Process | None:
@@ -110,3 +116,73 @@ def _find(identity: ProcessIdentity) -> psutil.Process | None:
 def _has_ended(process: psutil.Process) -> bool:
     # A killed process shows as a zombie while its other threads still hold its ports and files.
     return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+
+
+@dataclass(frozen=True)
+class Child:
+    """One service's process; exit_code is None while it runs, negative for a signal."""
+
+    command: list[str]
+    pid: int = 0
+    started_at: float = 0
+    exit_code: int | None = None
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The process, to look for it."""
+        return ProcessIdentity(self.pid, self.started_at)
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What the supervisor runs; pid and started_at are the supervisor's own."""
+
+    port_base: int
+    endpoints: dict[str, str]
+    ports: dict[str, int]
+    services: dict[str, Child]
+    pid: int = 0
+    started_at: float = 0
+    logs_dir: str = field(default="")
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The supervisor, to look for it."""
+        return ProcessIdentity(self.pid, self.started_at)
+
+    def with_child(self, name: str, child: Child) -> StackState:
+        """Return the state with one service's process replaced."""
+        return replace(self, services={**self.services, name: child})
+
+
+def write_state(path: Path, state: StackState) -> None:
+    """Replace the file in one step, so that no reader sees half of it."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def read_state(path: Path) -> StackState | None:
+    """Return the state, None when there is no readable one."""
+    try:
+        return _parsed(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def await_state(
+    path: Path, accept: Callable[[StackState], bool], deadline_sec: float = 10.0
+) -> StackState | None:
+    """Return the first state that is accepted, None when none is before the deadline."""
+    deadline = time.monotonic() + deadline_sec
+    while time.monotonic() < deadline:
+        state = read_state(path)
+        if state is not None and accept(state):
+            return state
+        time.sleep(_PAUSE_SEC)
+    return None
+
+
+def _parsed(raw: Mapping[str, Any]) -> StackState:
+    services = {name: Child(**child) for name, child in raw["services"].items()}
+    return StackState(**{**raw, "services": services})

@@ -17,18 +17,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ingest.errors import InputError, RemoteError
-from ingest.local.health import answers, wait_until_answering
-from ingest.local.layout import Layout, Service
-from ingest.local.ports import check_ports_free
+from ingest.local.layout import Layout, Service, check_ports_free
 from ingest.local.processes import (
+    Child,
     ProcessIdentity,
+    StackState,
+    await_state,
     end_processes,
     identity_of,
     is_alive,
     processes_of,
+    read_state,
+    write_state,
 )
-from ingest.local.state import Child, StackState, await_state, read_state, write_state
-from ingest.local.status import describe_exit, size_of
+from ingest.local.status import answers, describe_exit, size_of, wait_until_answering
 from ingest.local.supervisor import GRACE_SEC, tie_to_parent
 from ingest.settings import environment
 

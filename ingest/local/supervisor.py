@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ingest.local.processes import identity_of
-from ingest.local.state import Child, StackState, read_state, write_state
+from ingest.local.processes import Child, StackState, identity_of, read_state, write_state
 
 GRACE_SEC = 8.0
 _PR_SET_PDEATHSIG = 1

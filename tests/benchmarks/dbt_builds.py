@@ -255,7 +255,7 @@ def landed_state(folder: Path) -> str:
 @contextmanager
 def _emulator(folder: Path) -> Iterator[str]:
     port = free_port_base()
-    command = [sys.executable, "-m", "ingest.local.bigquery_server", "--port", str(port)]
+    command = [sys.executable, "-m", "ingest.local.bigquery.server", "--port", str(port)]
     command += ["--grpc-port", str(port + 1), "--data-dir", str(folder / "data")]
     command += ["--gcs-root", str(folder / "gcs")]
     with serving(command):

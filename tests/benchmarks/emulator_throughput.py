@@ -29,8 +29,8 @@ import urllib3
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
-from ingest.local.gcs_server import gcs_server_command
-from ingest.local.ports import is_free
+from ingest.local.gcs import gcs_server_command
+from ingest.local.layout import is_free
 
 TARGET_PER_SECOND = 300
 PARENT = "projects/local-project/locations/us-central1"

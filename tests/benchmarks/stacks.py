@@ -12,11 +12,9 @@ from pathlib import Path
 import psutil
 
 from ingest.local import stack as local_stack
-from ingest.local.first_steps import run_first_steps
-from ingest.local.layout import PORTS_PER_STACK, Layout, Service
-from ingest.local.ports import is_free
-from ingest.local.provisioning import provision
-from ingest.local.state import StackState
+from ingest.local.layout import PORTS_PER_STACK, Layout, Service, is_free
+from ingest.local.processes import StackState
+from ingest.local.provisioning import provision, run_first_steps
 from ingest.settings import Settings
 
 INGEST = str(Path(sys.executable).with_name("ingest"))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import urllib3
 
-from ingest.local.gcs_server import gcs_server_command
-from ingest.local.ports import is_free
+from ingest.local.gcs import gcs_server_command
+from ingest.local.layout import is_free
 from tests.benchmarks.harness import serving
 
 

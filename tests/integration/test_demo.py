@@ -18,8 +18,8 @@ from google.cloud import bigquery, storage
 
 from ingest.emulator.control_client import Control
 from ingest.local import stack as local_stack
-from ingest.local.first_steps import run_first_steps
 from ingest.local.layout import Layout, Service
+from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 from tests.warehouse.dbt_runs import DbtProject
 

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.stack
 COMPARE = """
 import json, sys
 from pathlib import Path
-from ingest.local.bigquery_server import configure
+from ingest.local.bigquery.server import configure
 configure(Path(sys.argv[1]), Path(sys.argv[1]) / "gcs")
-from ingest.local.bigquery_catalog_lookup import (
+from ingest.local.bigquery.catalog import (
     columns, with_lookup_of_hidden_column, with_lookup_of_one
 )
 from local_bigquery.catalog import tables

@@ -14,9 +14,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.chaos]
 PREPARE = """
 import sys
 from pathlib import Path
-from ingest.local.bigquery_server import configure
+from ingest.local.bigquery.server import configure
 configure(Path(sys.argv[1]), Path(sys.argv[1]) / "gcs")
-from ingest.local.bigquery_corrections import install
+from ingest.local.bigquery.corrections import install
 install()
 from local_bigquery.catalog import datasets, tables
 from local_bigquery.jobs import runner, store
@@ -55,7 +55,7 @@ RECOVER = (
     PREPARE
     + """
 import json
-from ingest.local.bigquery_interrupted_jobs import close_interrupted_jobs
+from ingest.local.bigquery.jobs import close_interrupted_jobs
 from local_bigquery.engine import database
 closed = close_interrupted_jobs()
 job = store.load("local-project", "batch-1").dump()

@@ -19,8 +19,16 @@ from stack_fixture import print_nothing
 from ingest.errors import InputError, RemoteError
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
-from ingest.local.processes import ProcessIdentity, is_alive, processes_of, still_alive
-from ingest.local.state import StackState, await_state, read_state, write_state
+from ingest.local.processes import (
+    ProcessIdentity,
+    StackState,
+    await_state,
+    is_alive,
+    processes_of,
+    read_state,
+    still_alive,
+    write_state,
+)
 from ingest.local.status import status
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from google.cloud import bigquery
 
-from ingest.local.ports import is_free
+from ingest.local.layout import is_free
 from tests.warehouse.raw_loading import client_for
 
 START_LIMIT_SEC = 60
@@ -39,7 +39,7 @@ def warehouse(
     """Yield a BigQuery emulator with data of its own."""
     folder = tmp_path_factory.mktemp("warehouse")
     base = next(base for base in stack_port_bases if is_free(base) and is_free(base + 1))
-    command = [sys.executable, "-m", "ingest.local.bigquery_server", "--port", str(base)]
+    command = [sys.executable, "-m", "ingest.local.bigquery.server", "--port", str(base)]
     command += ["--grpc-port", str(base + 1), "--data-dir", str(folder / "data")]
     command += ["--gcs-root", str(folder / "gcs")]
     with (folder / "server.log").open("w") as log:

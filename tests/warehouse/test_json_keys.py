@@ -10,7 +10,7 @@ import sqlglot
 from local_bigquery.sql.dialect import BigQueryDialect
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2
 
-from ingest.local.bigquery_json_keys import faster_json_keys, register
+from ingest.local.bigquery.statements import faster_json_keys, register
 from tests.warehouse.googlesql import GoogleSql
 
 SPECIAL = ("a.b", 'q"x', "b\\s", "n\nl", "\u0001", "a b", "a-b", "a:b", "[", "$", "é", "", "'")

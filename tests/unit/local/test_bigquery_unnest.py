@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local_bigquery.sql.dialect import BigQueryDialect, DuckDBDialect
 from local_bigquery.sql.rules.arrays import unnest_offsets
 
-from ingest.local.bigquery_unnest import elements_made_in_select, register
+from ingest.local.bigquery.unnest import elements_made_in_select, register
 
 SOURCE = "with t as (select id, words, landed from landed_rows)"
 WITH_OFFSET = (

@@ -10,7 +10,7 @@ from ingest.cli import app
 from ingest.cli.local import endpoints_text
 from ingest.errors import InputError
 from ingest.local.layout import Layout, Service
-from ingest.local.state import StackState, write_state
+from ingest.local.processes import StackState, write_state
 
 COMMANDS = ["up", "down", "status", "reset", "logs"]
 

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ingest.local.processes import end_processes, is_alive, still_alive
-from ingest.local.state import Child, StackState, await_state, write_state
+from ingest.local.processes import (
+    Child,
+    StackState,
+    await_state,
+    end_processes,
+    is_alive,
+    still_alive,
+    write_state,
+)
 
 WAITS = [sys.executable, "-c", "import signal; signal.pause()"]
 FAILS = [sys.executable, "-c", "print('cannot start'); raise SystemExit(3)"]

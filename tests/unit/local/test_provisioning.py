@@ -5,10 +5,15 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import SettingsError
-from ingest.local.first_steps import copy_profiles, local_settings
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import datasets, provision, raw_table_schemas
-from ingest.local.state import StackState, write_state
+from ingest.local.processes import StackState, write_state
+from ingest.local.provisioning import (
+    copy_profiles,
+    datasets,
+    local_settings,
+    provision,
+    raw_table_schemas,
+)
 from ingest.settings import Settings
 
 CLOUD = {"project_id": "acme", "bucket": "acme-cc", "location": "us-central1"}

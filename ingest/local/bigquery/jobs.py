@@ -1,12 +1,13 @@
-"""A job is whole or it didn't happen, also across a kill of the emulator.
+"""Jobs: ids, blame, and what becomes of a job that a kill cuts off.
 
-The emulator writes a load's rows and the job's end in two steps. A kill between them would leave
-landed rows under a job that failed, so each load names its job in the very commit of its rows,
-and at start the commits say how the open jobs ended.
-"""
+A job is whole or it didn't happen, also across a kill of the emulator. The emulator writes a load's
+rows and the job's end in two steps. A kill between them would leave landed rows under a job that
+failed, so each load names its job in the very commit of its rows, and at start the commits say how
+the open jobs ended."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -28,6 +29,45 @@ INTERRUPTED = {
 MOST_COMMITS = 10
 _COMMIT_AUTHOR = "load"
 _load_job: ContextVar[Any] = ContextVar("load_job", default=None)
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+_FAULTS_OF_QUERIES = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.PermissionException,
+)
+
+
+def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `from_duckdb` that blames a query only for what queries do wrong.
+
+    Any other error of the database, as a conflict of transactions or a full disk, BigQuery calls
+    backendError, which clients try again.
+    """
+
+    def corrected(error: Exception, *args: Any, **kwargs: Any) -> Any:
+        told = from_duckdb(error, *args, **kwargs)
+        if told.reason == "invalidQuery" and not isinstance(error, _FAULTS_OF_QUERIES):
+            return errors.BigQueryError("backendError", told.message)
+        return told
+
+    return corrected
+
+
+def with_checked_job_id(submit: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `submit` that refuses job ids outside BigQuery's alphabet and length."""
+
+    def corrected(project_id: str, job_id: str, *args: Any, **kwargs: Any) -> Any:
+        if not _JOB_ID.fullmatch(job_id):
+            raise errors.BigQueryError(
+                "invalid",
+                f'Invalid job ID "{job_id}". Job IDs must be alphanumeric (plus underscores and '
+                "dashes) and must be at most 1024 characters long.",
+            )
+        return submit(project_id, job_id, *args, **kwargs)
+
+    return corrected
 
 
 def with_job_in_commits(handle: Callable[..., Any]) -> Callable[..., Any]:

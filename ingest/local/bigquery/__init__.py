@@ -1,0 +1,1 @@
+"""The BigQuery emulator, corrected where it is kinder or stricter than BigQuery."""
