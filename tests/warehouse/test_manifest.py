@@ -17,7 +17,7 @@ from tests.warehouse.dbt_runs import ROOT, DbtProject
 
 SEEDS = ROOT / "seeds"
 MODELS = ROOT / "dbt_project" / "models"
-MAX_LINES = 90
+MAX_LINES = 150
 WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
 """CI gives an annotation no id, and equal ones may repeat."""
 _V1 = (MODELS / "marts/registry/conversation_registry_v1.sql").read_text("utf-8")
@@ -180,7 +180,7 @@ def test_json_is_opened_in_staging_only() -> None:
     assert opened == []
 
 
-def test_no_model_is_longer_than_ninety_lines() -> None:
+def test_no_model_is_too_long() -> None:
     long = [
         path.name
         for path in MODELS.rglob("*.sql")

@@ -8,33 +8,44 @@
         post_hook="{{ delete_forgotten() }}"
     )
 }}
-{# Files that one run landed change a conversation together; runs are ordered by GCS generation, never
-   by load time. After each run the two hashes are a version; content seen again is its old version. #}
+{# A delivery says what its folder holds from then on; what the folder lacks is what other folders delivered last, so
+   that halves may come apart. After each delivery the two hashes are a version; content seen again is its old version. #}
 with
 
 changed as (
     {{ changed_conversations([ref('int_conversation_files')], landed_from()) }}
 ),
 
-runs as (
-    select all_runs.*
-    from {{ ref('int_conversation_runs') }} as all_runs
+deliveries as (
+    select all_deliveries.*
+    from {{ ref('int_conversation_deliveries') }} as all_deliveries
     inner join changed
-        on all_runs.conversation_id = changed.conversation_id
+        on all_deliveries.conversation_id = changed.conversation_id
 ),
 
 states as (
     select
         conversation_id,
-        state_order,
+        delivery_number,
         batch_date,
         landed_at,
-        last_value(metadata_sha256 ignore nulls) over so_far as metadata_sha256,
-        last_value(transcript_sha256 ignore nulls) over so_far as transcript_sha256,
+        coalesce(
+            last_value(metadata_sha256 ignore nulls) over folder_so_far,
+            last_value(metadata_sha256 ignore nulls) over so_far
+        ) as metadata_sha256,
+        coalesce(
+            last_value(transcript_sha256 ignore nulls) over folder_so_far,
+            last_value(transcript_sha256 ignore nulls) over so_far
+        ) as transcript_sha256,
         min(landed_at) over from_here as known_at
-    from runs
+    from deliveries
     window
-        in_order as (partition by conversation_id order by state_order, run_id),
+        in_order as (partition by conversation_id order by delivery_number),
+        folder_so_far as (
+            partition by conversation_id, batch_date
+            order by delivery_number
+            rows between unbounded preceding and current row
+        ),
         so_far as (in_order rows between unbounded preceding and current row),
         from_here as (in_order rows between current row and unbounded following)
 ),
@@ -49,26 +60,26 @@ stays as (
         row_number() over in_order = 1
         or metadata_sha256 is distinct from lag(metadata_sha256) over in_order
         or transcript_sha256 is distinct from lag(transcript_sha256) over in_order
-    window in_order as (partition by conversation_id order by state_order)
+    window in_order as (partition by conversation_id order by delivery_number)
 ),
 
 versions as (
     select
         *,
         lead(known_at) over in_order as left_at,
-        lead(state_order) over in_order is null as is_last,
-        min(state_order) over same_version as first_order,
+        lead(delivery_number) over in_order is null as is_last,
+        min(delivery_number) over same_version as first_number,
         min(known_at) over same_version as first_seen_at
     from stays
     window
-        in_order as (partition by conversation_id order by state_order),
+        in_order as (partition by conversation_id order by delivery_number),
         same_version as (partition by conversation_version_id)
 ),
 
 latest_stays as (
     select *
     from versions
-    {{ latest_by('conversation_version_id', 'state_order desc') }}
+    {{ latest_by('conversation_version_id', 'delivery_number desc') }}
 ),
 
 numbered as (
@@ -77,7 +88,7 @@ numbered as (
         conversation_id,
         metadata_sha256,
         transcript_sha256,
-        row_number() over (partition by conversation_id order by first_order) as version_number,
+        row_number() over (partition by conversation_id order by first_number) as version_number,
         is_last as is_current,
         batch_date,
         first_seen_at,

@@ -1,0 +1,162 @@
+"""Versions are folded over deliveries: what one run landed of a conversation from one folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from tests.warehouse.conftest import Warehouse
+from tests.warehouse.dbt_runs import DbtProject
+from tests.warehouse.raw_loading import create_raw_tables, land
+from tests.warehouse.raw_rows import RawRows, Talk, file_row, talk
+
+pytestmark = pytest.mark.stack
+
+DATASET = "deliveries"
+FIRST = dt.datetime(2026, 2, 12, 9, tzinfo=dt.UTC)
+SECOND = FIRST + dt.timedelta(hours=1)
+MONDAY, TUESDAY, WEDNESDAY = "2026-02-09", "2026-02-10", "2026-02-11"
+TURNS = [("AGENT", "Hello."), ("CUSTOMER", "Hi.")]
+BOTH = ("metadata", "transcription")
+REGISTRY = f"""
+select
+    conversation_id, version_number, metadata_sha256, transcript_sha256, is_current,
+    cast(batch_date as string) as batch_date, status
+from {DATASET}.conversation_registry
+order by conversation_id, version_number
+"""
+COLUMNS = ("version_number", "metadata_sha256", "transcript_sha256", "is_current", "batch_date")
+
+
+def _said(conversation_id: str, date: str, words: str) -> Talk:
+    return talk(conversation_id, [*TURNS, ("AGENT", words)], batch_date=date, agent_notes=words)
+
+
+def _at(spoken: Talk, date: str) -> Talk:
+    return replace(spoken, batch_date=date)
+
+
+def _files(spoken: Talk, generation: int, run: str, landed: dt.datetime, *kinds: str) -> RawRows:
+    rows = [
+        file_row(spoken, kind, generation + place, run, landed)
+        for place, kind in enumerate(kinds or BOTH)
+    ]
+    return RawRows(conversation_files=rows)
+
+
+TWO_DATES = (_said("c-two-dates", MONDAY, "one"), _said("c-two-dates", TUESDAY, "two"))
+BACK = (_said("c-back", MONDAY, "one"), _said("c-back", TUESDAY, "two"))
+SAME = _said("c-same", MONDAY, "one")
+HALVES = _said("c-halves", MONDAY, "one")
+EDITED = (_said("c-edited", MONDAY, "one"), _said("c-edited", TUESDAY, "two"))
+CORRECTED = replace(EDITED[0], metadata=EDITED[0].metadata | {"call_outcome": "PROMISE_TO_PAY"})
+LATE = (_said("c-late", MONDAY, "one"), _said("c-late", TUESDAY, "two"))
+
+FIRST_ROWS = (
+    _files(TWO_DATES[0], 30, "r1", FIRST),
+    _files(TWO_DATES[1], 10, "r1", FIRST),
+    _files(BACK[0], 10, "r1", FIRST),
+    _files(BACK[1], 20, "r1", FIRST),
+    _files(_at(BACK[0], WEDNESDAY), 30, "r1", FIRST),
+    _files(SAME, 10, "r1", FIRST),
+    _files(_at(SAME, TUESDAY), 20, "r1", FIRST),
+    _files(HALVES, 10, "r1", FIRST, "metadata"),
+    _files(EDITED[0], 10, "r1", FIRST),
+    _files(EDITED[1], 20, "r1", FIRST),
+    _files(LATE[1], 20, "r1", FIRST),
+)
+SECOND_ROWS = (
+    _files(TWO_DATES[0], 30, "r2", SECOND),
+    _files(_at(HALVES, TUESDAY), 20, "r2", SECOND, "transcription"),
+    _files(CORRECTED, 30, "r2", SECOND, "metadata"),
+    _files(LATE[0], 10, "r1", SECOND),
+)
+"""Two folders of a run landed again, a half of another folder, an edit, and a late batch."""
+
+
+def _version(
+    number: int, metadata: Talk | None, words: Talk | None, date: str, *, current: bool = False
+) -> tuple[object, ...]:
+    return (
+        number,
+        metadata and metadata.metadata_sha256,
+        words and words.transcript_sha256,
+        current,
+        date,
+    )
+
+
+RIGHT_AT_FIRST = {
+    "c-back": [
+        _version(1, BACK[0], BACK[0], WEDNESDAY, current=True),
+        _version(2, BACK[1], BACK[1], TUESDAY),
+    ],
+    "c-edited": [
+        _version(1, EDITED[0], EDITED[0], MONDAY),
+        _version(2, EDITED[1], EDITED[1], TUESDAY, current=True),
+    ],
+    "c-halves": [_version(1, HALVES, None, MONDAY, current=True)],
+    "c-late": [_version(1, LATE[1], LATE[1], TUESDAY, current=True)],
+    "c-same": [_version(1, SAME, SAME, MONDAY, current=True)],
+    "c-two-dates": [
+        _version(1, TWO_DATES[0], TWO_DATES[0], MONDAY),
+        _version(2, TWO_DATES[1], TWO_DATES[1], TUESDAY, current=True),
+    ],
+}
+RIGHT_AT_LAST = RIGHT_AT_FIRST | {
+    "c-edited": [
+        _version(1, EDITED[0], EDITED[0], MONDAY),
+        _version(2, EDITED[1], EDITED[1], TUESDAY),
+        _version(3, CORRECTED, EDITED[0], MONDAY, current=True),
+    ],
+    "c-halves": [
+        _version(1, HALVES, None, MONDAY),
+        _version(2, HALVES, HALVES, TUESDAY, current=True),
+    ],
+    "c-late": [
+        _version(1, LATE[0], LATE[0], MONDAY),
+        _version(2, LATE[1], LATE[1], TUESDAY, current=True),
+    ],
+}
+
+
+def _told(warehouse: Warehouse) -> dict[str, list[tuple[object, ...]]]:
+    told: dict[str, list[tuple[object, ...]]] = {}
+    for row in warehouse.rows(REGISTRY):
+        told.setdefault(str(row["conversation_id"]), []).append(tuple(row[c] for c in COLUMNS))
+    return told
+
+
+def test_every_delivery_makes_its_version_in_the_order_of_dates_and_generations(
+    warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    create_raw_tables(warehouse.client)
+    project = DbtProject(
+        tmp_path_factory.mktemp(DATASET),
+        warehouse.endpoint,
+        DATASET,
+        variables={"incremental_overlap_hours": 0},
+        is_lean=True,
+    )
+    build = ("run", "--select", "+conversation_registry", "--exclude", "resource_type:test")
+
+    land(warehouse.client, _landed_together(FIRST_ROWS))
+    project.run(*build)
+    at_first = _told(warehouse)
+    land(warehouse.client, _landed_together(SECOND_ROWS))
+    project.run(*build)
+    at_last = _told(warehouse)
+    project.run(*build, "--full-refresh")
+
+    assert at_first == RIGHT_AT_FIRST
+    assert at_last == RIGHT_AT_LAST
+    assert _told(warehouse) == at_last
+
+
+def _landed_together(parts: tuple[RawRows, ...]) -> RawRows:
+    rows = RawRows()
+    for part in parts:
+        rows.extend(part)
+    return rows
