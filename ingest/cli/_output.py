@@ -9,6 +9,7 @@ import io
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +28,7 @@ from ingest.cli._console import (
 )
 from ingest.cli._context import say
 from ingest.domain.outcome import BatchReport, Failure, ItemState
-from ingest.domain.validation import Fault
+from ingest.domain.validation import Fault, Severity
 from ingest.errors import ExitCode, InputError
 from ingest.ports.inspect import Warehouse
 from ingest.settings import Settings, load_settings
@@ -162,7 +163,11 @@ def _csv_cell(value: Any) -> Any:
         return ""
     if isinstance(value, (dict, list, bool)):
         return json.dumps(value, default=plain, ensure_ascii=False)
-    return plain(value) if isinstance(value, (dt.date, dt.datetime)) else value
+    if isinstance(value, (dt.date, dt.datetime)):
+        return plain(value)
+    # A spreadsheet takes a text that begins so for a formula, and runs it.
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def _cell(value: Any) -> str:
@@ -198,17 +203,44 @@ class BatchResult:
     failures: tuple[Failure, ...]
 
 
-_FAULT_LINES = 200
+_FAULT_LINES = 100
+_SHOWN_POINTERS = 3
 _FAILURE_LINES = 50
 
 
 def show_faults(faults: Sequence[Fault]) -> None:
-    """Print one line a fault: severity, file, pointer, what is wrong, what to do."""
-    for fault in faults[:_FAULT_LINES]:
-        place = f"{fault.file}{'#' + fault.pointer if fault.pointer else ''}"
-        say(f"{fault.severity.value}: {printable(place)}: {fault.message} ({fault.hint})")
-    if len(faults) > _FAULT_LINES:
-        say(f"… and {len(faults) - _FAULT_LINES} more; --json lists all")
+    """Print one line a file and rule with the first places, then how often each rule is broken."""
+    groups: dict[tuple[str, str, Severity], list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.file, fault.rule, fault.severity), []).append(fault)
+    for group in list(groups.values())[:_FAULT_LINES]:
+        say(_fault_line(group))
+    if len(groups) > _FAULT_LINES:
+        say(f"… and {len(groups) - _FAULT_LINES} more; --json lists all")
+    if len(groups) > 1:
+        _say_rules(groups)
+
+
+def _fault_line(group: Sequence[Fault]) -> str:
+    first, pointers = group[0], [fault.pointer for fault in group if fault.pointer]
+    place = first.file + (f"#{pointers[0]}" if len(group) == 1 and pointers else "")
+    line = f"{first.severity.value}: {printable(place)}: {first.message}"
+    if len(group) > 1:
+        shown = ", ".join(pointers[:_SHOWN_POINTERS])
+        rest = f" and {len(group) - _SHOWN_POINTERS} more" if len(group) > _SHOWN_POINTERS else ""
+        line += f", {len(group)} times: {printable(shown)}{rest}"
+    return f"{line} ({first.hint})"
+
+
+def _say_rules(groups: Mapping[tuple[str, str, Severity], Sequence[Fault]]) -> None:
+    times, files = Counter[tuple[Severity, str]](), Counter[tuple[Severity, str]]()
+    for (_, rule, severity), group in groups.items():
+        times[severity, rule] += len(group)
+        files[severity, rule] += 1
+    for (severity, rule), count in times.most_common():
+        say(
+            f"{severity.value}s of rule {rule}: {count} in {counted(files[severity, rule], 'file')}"
+        )
 
 
 def show_failures(report: BatchReport) -> None:

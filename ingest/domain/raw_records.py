@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from ingest.domain.conversation import FileKind, canonical_json, sha256_hex
+from ingest.domain.conversation import (
+    CONVERSATION_ID_PATTERN,
+    FileKind,
+    canonical_json,
+    sha256_hex,
+)
 from ingest.domain.outcome import Outcome, Step
+from ingest.domain.validation import Fault, Severity
 
 CONVERSATION_FILES = "conversation_files"
 CI_CONVERSATIONS = "ci_conversations"
@@ -23,6 +29,8 @@ CONVERSATION_TRUTHS = "conversation_truths"
 """What dev data says is true of itself; only `ingest data land-truth` fills it."""
 ORIGIN_MARK = "from "
 """Begins the reason of an upload whose file came from a bucket, before its URI."""
+REFUSED_PREFIX = "refused-"
+"""Begins the id of a refused folder whose name is no conversation id."""
 MAX_MESSAGE_CHARS = 500
 RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
 
@@ -144,6 +152,40 @@ def event_row(event: StepEvent, run_id: str) -> RawRow:
             "ended_at": timestamp(event.ended_at),
         },
     )
+
+
+def refused_id(folder_name: str) -> str:
+    """Return the id under which a refused folder is counted: its name where that is an id.
+
+    Any other name may be a person's, so events hold a hash of it.
+    """
+    if CONVERSATION_ID_PATTERN.fullmatch(folder_name):
+        return folder_name
+    return f"{REFUSED_PREFIX}{sha256_hex(folder_name.encode(errors='replace'))[:16]}"
+
+
+def refusal(
+    folder_name: str, batch_date: dt.date, faults: Sequence[Fault], moment: dt.datetime
+) -> StepEvent:
+    """Return the event of a conversation that its faults keep out: rules and places, no content."""
+    errors = [fault for fault in faults if fault.severity is Severity.ERROR]
+    places = dict.fromkeys(_refused_place(fault, folder_name) for fault in errors)
+    return StepEvent(
+        conversation_id=refused_id(folder_name),
+        batch_date=batch_date,
+        step=Step.VALIDATE,
+        outcome=Outcome.FAILED,
+        started_at=moment,
+        ended_at=moment,
+        error_code=errors[0].rule,
+        error_message="; ".join(places),
+    )
+
+
+def _refused_place(fault: Fault, folder_name: str) -> str:
+    file = fault.file.rsplit("/", 1)[-1]
+    place = "folder" if file == folder_name else file
+    return f"{fault.rule} at {place}{'#' + fault.pointer if fault.pointer else ''}"
 
 
 def matcher_row(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -52,8 +55,23 @@ class Fault:
 
 
 def json_pointer(*keys: str | int) -> str:
-    """Return the RFC 6901 pointer of the value that these keys lead to."""
-    return "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in keys)
+    """Return the RFC 6901 pointer of the value that these keys lead to.
+
+    A key of the file that doesn't look like a field's name may be somebody's name or number, so it
+    is shown as `HIDDEN_KEY`.
+    """
+    return "".join(f"/{key if isinstance(key, int) else _shown_key(key)}" for key in keys)
+
+
+HIDDEN_KEY = "<key>"
+_FIELD_NAME = re.compile(r"[A-Za-z_$@][A-Za-z0-9_$@.:/~-]{0,62}")
+_MANY_DIGITS = re.compile(r"[0-9]{4}|@.*[.]|[0-9].*[0-9].*[0-9].*[0-9].*[0-9]")
+
+
+def _shown_key(key: str) -> str:
+    if not _FIELD_NAME.fullmatch(key) or _MANY_DIGITS.search(key):
+        return HIDDEN_KEY
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 DURATION_TOLERANCE_SEC = 1.0
@@ -264,17 +282,16 @@ def _end_faults(path: str, metadata: Metadata, transcription: Transcription) -> 
         )
 
 
-__all__ = [
-    "MAX_FILE_BYTES",
-    "Fault",
-    "Severity",
-    "check_conversation",
-    "has_errors",
-    "parse_file",
-]
-
-MAX_FILE_BYTES = 20_000_000
-"""A day of talk is under 2 MB; far more is a wrong file, and would be held in memory whole."""
+MAX_FILE_BYTES = 8_000_000
+"""BigQuery loads rows of at most 100 MB, and what Insights makes of a transcript is eight to ten
+times as big as the file: a bigger one would be analysed, billed, and never land. A day of talk is
+under 2 MB."""
+MAX_JSON_DEPTH = 500
+"""Levels that BigQuery's JSON type holds (its documentation, "JSON data type")."""
+_BOM = b"\xef\xbb\xbf"
+_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[0-9.][eE][+-]?[0-9]")
+_SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
+"""What BigQuery's JSON type holds exactly: INT64 and UINT64; the rest it rounds to FLOAT64."""
 
 _MODELS: dict[FileKind, type[Metadata] | type[Transcription]] = {
     FileKind.METADATA: Metadata,
@@ -304,15 +321,14 @@ def parse_file(
     if len(content) > max_bytes:
         message = f"the file has {len(content):,} bytes, the limit is {max_bytes:,}"
         return None, [Fault(path, "", "file_too_large", message, "split or remove the file")]
+    _, faults = decode_json(content, path)
+    if faults:
+        return None, faults
     try:
-        orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        return None, [_json_fault(content, error, path)]
-    try:
-        parsed = _MODELS[kind].model_validate_json(content, strict=True)
+        parsed = _MODELS[kind].model_validate_json(content.removeprefix(_BOM), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        return None, [_schema_fault(detail, path) for detail in details]
+        return None, [_schema_fault(detail, path) for detail in _causes(details)]
     faults = [*_version_faults(parsed, path), *_unknown_fields(parsed, path)]
     if isinstance(parsed, Transcription):
         faults.extend(_blank_turns(parsed, path))
@@ -326,35 +342,155 @@ def has_errors(faults: list[Fault], *, strict: bool = False) -> bool:
     return any(strict or fault.severity is Severity.ERROR for fault in faults)
 
 
-def _json_fault(content: bytes, error: orjson.JSONDecodeError, path: str) -> Fault:
-    if "UTF-8" in error.msg:
-        offset = _bad_byte(content)
-        place = "" if offset is None else f" at byte {offset}"
-        return Fault(
-            path,
-            "",
-            "not_utf8",
-            f"the file isn't plain UTF-8{place}",
-            "save it as UTF-8 without a byte order mark",
+def decode_json(content: bytes, path: str) -> tuple[Any, list[Fault]]:
+    """Return the JSON value of a file's bytes, or why BigQuery couldn't hold it exactly.
+
+    A byte order mark is fine. Refused are: what isn't UTF-8 or JSON, keys that come twice in one
+    object (only one would stay), numbers that BigQuery would round, half characters, and nesting
+    beyond its limit.
+    """
+    content = content.removeprefix(_BOM)
+    brackets = content.count(b"[") + content.count(b"{")
+    if brackets > MAX_JSON_DEPTH and _depth(content) > MAX_JSON_DEPTH:
+        return None, [_depth_fault(path)]
+    found: list[_Odd] = []
+    hooks: dict[str, Any] = {}
+    if _LONG_NUMBER.search(content):
+        hooks = {"parse_int": _integer, "parse_float": _decimal}
+    try:
+        if b"\\u" in content:
+            # The standard library's parser lets half a surrogate pair pass.
+            orjson.loads(content)
+        value = json.loads(
+            content.decode(),
+            object_pairs_hook=lambda pairs: _object(pairs, found),
+            parse_constant=_no_number,
+            **hooks,
         )
-    place = f"line {error.lineno}, column {error.colno}"
+    except ValueError:
+        return None, [_json_fault(content, path)]
+    faults = [] if not found and not hooks else list(_odd_values(value, (), path))
+    return (None if faults else value), faults
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)
+
+
+_TOO_WIDE = (
+    "BigQuery's JSON can't hold this number exactly and would round it",
+    "send it as a string, or with fewer digits",
+)
+
+
+class _Odd:
+    """Stands in a parsed value for a part that must be refused."""
+
+    def __init__(self, rule: str, value: Any = None) -> None:
+        self.rule = rule
+        self.value = value
+
+
+def _object(pairs: list[tuple[str, Any]], found: list[_Odd]) -> Any:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    seen = set[str]()
+    for key, each in pairs:
+        if key in seen:
+            found.append(odd := _Odd("duplicate_key", each))
+            value[key] = odd
+        seen.add(key)
+    return value
+
+
+def _integer(text: str) -> Any:
+    # Python refuses to read integers of more than 4,300 digits.
+    if len(text) <= 20 and _SMALLEST_INTEGER <= (number := int(text)) <= _LARGEST_INTEGER:
+        return number
+    return _Odd("number_too_wide")
+
+
+def _decimal(text: str) -> Any:
+    number = float(text)
+    return number if Decimal(text) == Decimal(repr(number)) else _Odd("number_too_wide")
+
+
+def _odd_values(value: Any, keys: tuple[str | int, ...], path: str) -> Iterator[Fault]:
+    if isinstance(value, _Odd):
+        yield _odd_fault(value, keys, path)
+        value = value.value
+    inner = enumerate(value) if isinstance(value, list) else ()
+    for key, each in value.items() if isinstance(value, dict) else inner:
+        if isinstance(each, (dict, list, _Odd)):
+            yield from _odd_values(each, (*keys, key), path)
+
+
+def _odd_fault(odd: _Odd, keys: tuple[str | int, ...], path: str) -> Fault:
+    if odd.rule == "duplicate_key":
+        message, hint = "the key comes twice in one object", "keep one of the two"
+    else:
+        message, hint = _TOO_WIDE
+    return Fault(path, json_pointer(*keys), odd.rule, message, hint)
+
+
+def _depth(content: bytes) -> int:
+    """Return how deep the JSON is nested; brackets in strings don't count."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(content):
+        if bracket in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif bracket in b"]}":
+            depth -= 1
+    return deepest
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
+
+
+def _depth_fault(path: str) -> Fault:
     return Fault(
         path,
         "",
-        "not_json",
-        f"the file isn't JSON: {error.msg} at {place}",
-        f"look at {place}; a file that was cut off ends too early",
+        "nested_too_deep",
+        f"the file is nested deeper than {MAX_JSON_DEPTH} levels, which BigQuery can't hold",
+        "check what wrote it; a conversation needs five levels",
     )
 
 
-def _bad_byte(content: bytes) -> int | None:
-    if content.startswith(b"\xef\xbb\xbf"):
-        return 0
+def _causes(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Leave out "at least 1 item" of a list whose items themselves are faulty."""
+    places = {detail["loc"][:size] for detail in details for size in range(len(detail["loc"]))}
+    for detail in details:
+        if detail["type"] != "too_short" or detail["loc"] not in places:
+            yield detail
+
+
+def _json_fault(content: bytes, path: str) -> Fault:
     try:
-        content.decode("utf-8")
+        text = content.decode()
     except UnicodeDecodeError as error:
-        return error.start
-    return None
+        message = f"the file isn't plain UTF-8 at byte {error.start}"
+        return Fault(path, "", "not_utf8", message, "save it as UTF-8")
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        reason, position = error.msg, error.pos
+        place = f"line {error.lineno}, column {error.colno}"
+    else:
+        # Only the standard library's parser refuses it: an integer of thousands of digits.
+        return Fault(path, "", "number_too_wide", *_TOO_WIDE)
+    hint = f"look at {place}; a file that was cut off ends too early"
+    if "surrogate" in reason:
+        message = f"an escape \\ud800 to \\udfff stands alone at {place}: half a character"
+        return Fault(path, "", "lone_surrogate", message, "write the pair, or the character itself")
+    if "infinity" in reason:
+        return Fault(path, "", "number_too_wide", f"{_TOO_WIDE[0]} ({place})", _TOO_WIDE[1])
+    if position < len(text) and ord(text[position]) < 0x20:
+        reason = "a raw control character stands in a string"
+        hint = f"look at {place}; write it as an escape, for example \\n or \\u0000"
+    return Fault(path, "", "not_json", f"the file isn't JSON: {reason} at {place}", hint)
 
 
 def _schema_fault(detail: ErrorDetails, path: str) -> Fault:
@@ -363,7 +499,8 @@ def _schema_fault(detail: ErrorDetails, path: str) -> Fault:
     rule, hint = _RULES.get(type_, ("wrong_type", "give the type that the schema names"))
     if type_.startswith(("datetime", "date_")):
         rule, hint = "bad_timestamp", _TIMESTAMP_HINT
-    message = "the field is missing" if type_ == "missing" else _lower_first(detail["msg"])
+    plain = {"missing": "the field is missing", "too_short": "the list is empty"}
+    message = plain.get(type_) or _lower_first(detail["msg"])
     return Fault(path, json_pointer(*keys), rule, message, hint)
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 
 from ingest.domain.conversation import Shard
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
-from ingest.domain.raw_records import RawRow
+from ingest.domain.raw_records import RawRow, StepEvent, event_row, refusal
+from ingest.domain.validation import has_errors
 from ingest.enums import Mode
 from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
@@ -69,6 +70,14 @@ class BatchLanding:
             self._take(result)
         except Exception as error:  # noqa: BLE001 - one conversation never ends the run
             self._lose(result, unexpected(error))
+
+    def add_events(self, events: Sequence[StepEvent], run_id: str) -> None:
+        """Land these events with what comes next; what can't be landed is a failed batch."""
+        for event in events:
+            self._landing.add([event_row(event, run_id)], lambda: None, self._lose_event)
+
+    def _lose_event(self, error: RemoteError) -> None:
+        self.report.fail_batches([Failure("", Step.LAND, error.code, error.message)])
 
     async def flush_when_full(self) -> None:
         """Land what was taken, once that is a batch."""
@@ -184,7 +193,14 @@ class Push:
         """Return the report once everything that could be done is landed."""
         options, report = self._options, self._batches.report
         progress = self._services.progress
-        selection = Selection(source, options.shard, report, progress, lambda: self._is_stopped)
+        selection = Selection(
+            source,
+            options.shard,
+            report,
+            progress,
+            lambda: self._is_stopped,
+            self._services.clock.now,
+        )
         count = await selection.validate()
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             progress.stage(stage.value, count)
@@ -192,6 +208,7 @@ class Push:
         report.fail_batches(recovered.failures)
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
+        self._take_refused(selection)
         context = await self._context(selection)
         try:
             await self._run_all(context, selection, is_bulk=self._is_bulk(count))
@@ -211,9 +228,14 @@ class Push:
                 await self._run_chunks(replace(context, in_bulk=submitted), items)
             else:
                 await self._run_chunks(context, items)
+            self._take_refused(selection)
             if self._is_stopped:
                 await self._drain()
+        self._take_refused(selection)
         await self._drain()
+
+    def _take_refused(self, selection: Selection) -> None:
+        self._batches.add_events(selection.take_refused(), self._options.run_id)
 
     async def _context(self, selection: Selection) -> RunContext:
         services = self._services
@@ -323,6 +345,10 @@ class Push:
                 told.set_attribute("run_id", self._options.run_id)
                 result = await ConversationRun(context, evidence, item).run()
                 told.set_attribute("state", result.state.value)
+            if result.state is ItemState.INVALID and has_errors(result.faults):
+                now = self._services.clock.now()
+                event = refusal(item.conversation_id, item.batch_date, result.faults, now)
+                result.rows.append(event_row(event, self._options.run_id))
             self._batches.take(result)
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
             await self._batches.flush_when_full()

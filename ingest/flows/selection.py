@@ -1,4 +1,8 @@
-"""Which conversations of a source one push takes: those of its shard that are valid, by date."""
+"""Which conversations of a source one push takes: those of its shard that are valid, by date.
+
+Every refused conversation is an event of step `validate`, so that status, errors and marts know
+of it until it is delivered right.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,16 @@ import datetime as dt
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from ingest.domain.conversation import Metadata, Shard, Transcription
+from ingest.domain.conversation import Metadata, Shard, Transcription, parse_batch_date
 from ingest.domain.outcome import ItemState, Step
-from ingest.domain.validation import Fault, check_conversation, has_errors, parse_file
+from ingest.domain.raw_records import StepEvent, refusal
+from ingest.domain.validation import (
+    Fault,
+    Severity,
+    check_conversation,
+    has_errors,
+    parse_file,
+)
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.services import Progress
@@ -51,7 +62,11 @@ class Selection:
         report: PushReport,
         progress: Progress,
         is_stopped: Callable[[], bool],
+        now: Callable[[], dt.datetime],
     ) -> None:
+        self._now = now
+        self._refused: list[StepEvent] = []
+        self._dates_by_id: dict[str, dt.date] = {}
         self._source = source
         self._shard = shard
         self._report = report
@@ -77,10 +92,14 @@ class Selection:
                 continue
             count += 1
             faults = await self._faults(entry)
+            faults += self._repeated(entry)
             self._report.faults += faults
             if has_errors(faults):
                 self._invalid.add(_key(entry))
                 self._report.count(ItemState.INVALID)
+                self._refused.append(
+                    refusal(entry.conversation_id, entry.batch_date, faults, self._now())
+                )
             self._progress.advance(Step.VALIDATE.value)
         self._progress.stage(Step.VALIDATE.value, count)
         return count - len(self._invalid)
@@ -107,6 +126,11 @@ class Selection:
         if held:
             yield held
 
+    def take_refused(self) -> list[StepEvent]:
+        """Return the events of what was refused since this was asked last."""
+        taken, self._refused = self._refused, []
+        return taken
+
     def is_judged(self, item: SourceConversation, contents: Contents) -> bool:
         """Say whether `validate` has found these very files to be valid."""
         return _fingerprint(item, contents) in self._judged
@@ -125,10 +149,35 @@ class Selection:
             self._judged.add(_fingerprint(entry, contents))
         return faults
 
+    def _repeated(self, entry: SourceConversation) -> list[Fault]:
+        first = self._dates_by_id.setdefault(entry.conversation_id, entry.batch_date)
+        if first == entry.batch_date:
+            return []
+        return [delivered_twice(entry, first)]
+
     def _refuse(self, fault: Fault) -> None:
-        if self._shard.index == 0:
-            self._report.faults.append(fault)
-            self._report.count(ItemState.INVALID)
+        if self._shard.index != 0:
+            return
+        self._report.faults.append(fault)
+        if fault.severity is Severity.WARNING:
+            return
+        self._report.count(ItemState.INVALID)
+        date, _, name = fault.file.partition("/")
+        batch_date = parse_batch_date(date)
+        if batch_date is not None and name:
+            self._refused.append(refusal(name, batch_date, [fault], self._now()))
+
+
+def delivered_twice(entry: SourceConversation, first: dt.date) -> Fault:
+    """Return the warning that a source holds two deliveries of one conversation."""
+    return Fault(
+        f"{entry.batch_date}/{entry.conversation_id}",
+        "",
+        "delivered_twice",
+        f"the same conversation id is in {first} too; both are kept as versions by their dates",
+        "fine for a correction; give another conversation an id of its own",
+        Severity.WARNING,
+    )
 
 
 def _fingerprint(item: SourceConversation, contents: Contents) -> int:

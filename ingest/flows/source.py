@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from ingest.domain.conversation import (
@@ -23,12 +23,17 @@ from ingest.domain.conversation import (
     parse_batch_date,
     source_object,
 )
-from ingest.domain.validation import MAX_FILE_BYTES, Fault
+from ingest.domain.validation import MAX_FILE_BYTES, Fault, Severity
 from ingest.errors import InputError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.ports.move import ObjectStore, StoredObject
 
-_NEARLY_A_DATE = re.compile(r"\d{4}[-_.]?\d{1,2}[-_.]?\d{1,2}")
+_AUDIO = frozenset({".wav", ".mp3", ".m4a", ".ogg", ".opus", ".flac", ".aac", ".wma", ".mp4"})
+_TRANSCRIPTS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".vtt", ".srt", ".txt", ".xml"})
+_OWN_FOLDERS = frozenset({"ci-transcripts", "_landing", "_leases", "_ready"})
+"""What the pipeline itself keeps at the root of its bucket."""
+_BESIDE = frozenset({"metadata.json", "transcription.json", "expected.json", "mapping.yaml"})
+"""Files that are read, or are known to belong there."""
 _SHOWN_CHARS = 200
 Contents = dict[FileKind, bytes]
 
@@ -100,7 +105,13 @@ class LocalConversation:
                 faults.append(too_large(place_of(self, kind), content))
             else:
                 contents[kind] = content
-        return contents, faults
+        return contents, [*faults, *self._not_read()]
+
+    def _not_read(self) -> Iterator[Fault]:
+        place = f"{self.batch_date}/{self.conversation_id}"
+        for entry in sorted(self.folder.iterdir()):
+            if entry.name not in _BESIDE and not _is_hidden(entry.name):
+                yield not_read(f"{place}/{entry.name}")
 
 
 @dataclass(frozen=True)
@@ -116,9 +127,10 @@ class LocalSource:
                 f"{_shown(str(self.root))} isn't a folder",
                 "name a date folder or a folder of date folders",
             )
-        if not any(self._dates()):
+        dates, faults = self._dates()
+        if not dates and not any(has_date(PurePath(fault.file).name) for fault in faults):
             raise InputError(
-                f"{self.root} is no date folder and holds none",
+                f"{_shown(str(self.root))} is no date folder and holds none",
                 "name it like 2025-12-28: <date>/<conversation_id>/metadata.json",
             )
 
@@ -134,11 +146,13 @@ class LocalSource:
         found, faults = [], []
         for entry in sorted(root.iterdir()):
             date = parse_batch_date(entry.name)
-            if date is None or not entry.is_dir():
-                if looks_like_a_date(entry.name):
+            if not entry.is_dir():
+                if date is not None or not (_is_hidden(entry.name) or entry.name in _BESIDE):
+                    faults.append(not_read(entry.name))
+            elif date is None:
+                if not _is_hidden(entry.name):
                     faults.append(bad_date(entry.name))
-                continue
-            if _is_within(entry, root):
+            elif _is_within(entry, root):
                 found.append((date, entry))
             else:
                 faults.append(_link_out(entry.name))
@@ -166,16 +180,21 @@ def _entry(
 ) -> Iterator[SourceConversation | Fault]:
     name, path = entry.name, folder / entry.name
     place = f"{date}/{name}"
-    is_hidden = name.startswith(".") and not name.startswith("..")
-    if is_hidden or not entry.is_dir():
-        if entry.is_symlink() or not is_hidden:
-            yield no_conversation(place)
+    if not entry.is_dir():
+        if entry.is_symlink() or not _is_hidden(name):
+            yield not_read(place)
+    elif _is_hidden(name):
+        return
     elif not CONVERSATION_ID_PATTERN.fullmatch(name):
         yield bad_id(place)
     elif entry.is_symlink() and not _is_within(path, folder):
         yield _link_out(place)
     else:
         yield LocalConversation(date, name, path)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and not name.startswith("..")
 
 
 def _shown(name: str) -> str:
@@ -223,30 +242,50 @@ def _link_out(place: str) -> Fault:
     )
 
 
-def no_conversation(place: str) -> Fault:
-    """Return the fault of an entry that is no conversation."""
+def not_read(place: str) -> Fault:
+    """Return the warning about a file that is no part of a conversation, and its way in."""
+    suffix = PurePath(place).suffix.lower()
+    if suffix in _AUDIO:
+        hint = "audio isn't read: transcribe it, then turn that into transcription.json"
+    elif suffix in _TRANSCRIPTS:
+        hint = "turn it into transcription.json by `ingest data convert`"
+    else:
+        hint = "move it elsewhere if it should not be here"
     return Fault(
         place,
         "",
-        "not_a_conversation",
-        "a date folder holds conversation folders only",
-        "remove it, or move it into its conversation's folder",
+        "not_read",
+        "only metadata.json and transcription.json of conversation folders are read",
+        hint,
+        Severity.WARNING,
     )
 
 
-def looks_like_a_date(name: str) -> bool:
-    """Return whether a name was surely meant as a date."""
-    return _NEARLY_A_DATE.fullmatch(name) is not None
+_A_DATE = re.compile(
+    r"\d{4}[-_.]?\d{1,2}[-_.]?\d{1,2}"
+    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_. ]?\d",
+    re.IGNORECASE,
+)
+
+
+def has_date(name: str) -> bool:
+    """Return whether a folder's name was surely meant as a date."""
+    return _A_DATE.search(name) is not None
 
 
 def bad_date(place: str) -> Fault:
-    """Return the fault of an entry that is meant as a date folder and is none."""
+    """Return the fault of a folder that is no date folder: an error where a date was surely meant.
+
+    Nothing in it is read.
+    """
+    is_meant = has_date(PurePath(place).name)
     return Fault(
         place,
         "",
-        "bad_date_folder",
-        "the name is meant as a date, but it is no date folder; what is in it isn't pushed",
-        "name the folder by a real date, like 2025-12-28",
+        "bad_date_folder" if is_meant else "not_read",
+        "the folder's name is no date; what is in it isn't read",
+        "name the folder by its date alone, like 2025-12-28, or move it elsewhere",
+        Severity.ERROR if is_meant else Severity.WARNING,
     )
 
 
@@ -293,6 +332,8 @@ def too_large(place: str, size: int) -> Fault:
     )
 
 
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+"""Cloud Storage's rule for names of buckets, dots included."""
 _KIND_BY_NAME = {f"{kind.value}.json": kind for kind in FileKind}
 
 
@@ -350,7 +391,7 @@ class BucketSource:
         """Yield every conversation in order, and a fault for each object that is no file of one."""
         base, fixed_date = self._base()
         current: BucketConversation | None = None
-        is_empty, nearly_a_date = True, ""
+        is_empty, named = True, ""
         prefix = self._listed_prefix()
         async for stored in every_item(
             self.attempts, lambda token: self.store.list(prefix, page_token=token)
@@ -360,22 +401,28 @@ class BucketSource:
                 date = parse_batch_date(parts[0])
                 parts = parts[1:]
             if date is None:
-                folder = stored.name.removeprefix(base).split("/")[0]
-                if folder != nearly_a_date and looks_like_a_date(folder):
-                    nearly_a_date, is_empty = folder, False
-                    yield bad_date(folder)
+                entry, _, inner = stored.name.removeprefix(base).partition("/")
+                is_own = self.is_own_bucket and not base and entry in _OWN_FOLDERS
+                if entry != named and not is_own and not _is_hidden(entry):
+                    named, is_empty = entry, is_empty and not has_date(entry)
+                    yield bad_date(entry) if inner else not_read(entry)
                 continue
             is_empty = False
             fault = _object_fault(date, parts)
             if fault is not None:
-                yield fault
+                if fault.file != named:
+                    yield fault
+                named = fault.file
                 continue
             if current is None or (current.batch_date, current.conversation_id) != (date, parts[0]):
                 if current is not None:
                     yield current
                 current = BucketConversation(date, parts[0], self.store, {}, self.is_own_bucket)
-            if len(parts) == 2 and parts[1] in _KIND_BY_NAME:
-                current.objects[_KIND_BY_NAME[parts[1]]] = stored
+            name = "/".join(parts[1:])
+            if name in _KIND_BY_NAME:
+                current.objects[_KIND_BY_NAME[name]] = stored
+            elif name not in _BESIDE and not _is_hidden(name):
+                yield not_read(f"{date}/{parts[0]}/{name}")
         if current is not None:
             yield current
         if is_empty:
@@ -395,15 +442,18 @@ class BucketSource:
 def parse_gs_uri(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of `gs://bucket/prefix`; raise InputError for anything else."""
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    if not uri.startswith("gs://") or not bucket:
-        raise InputError(f"{uri!r} is no bucket address", "write gs://bucket/prefix")
+    if not uri.startswith("gs://") or not _BUCKET_NAME.fullmatch(bucket) or ".." in bucket:
+        raise InputError(
+            f"{_shown(uri)!r} is no bucket address",
+            "write gs://bucket/prefix; a bucket's name has 3 to 222 of a-z, 0-9, -, _ and .",
+        )
     return bucket, prefix.strip("/")
 
 
 def _object_fault(date: dt.date, parts: list[str]) -> Fault | None:
     place = f"{date}/{'/'.join(parts)}"
     if len(parts) < 2 or not parts[0]:
-        return no_conversation(place)
+        return not_read(place)
     if not CONVERSATION_ID_PATTERN.fullmatch(parts[0]):
-        return bad_id(place)
+        return bad_id(f"{date}/{parts[0]}")
     return None

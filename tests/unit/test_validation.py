@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from ingest.domain.validation import (
     Fault,
     Severity,
     check_conversation,
+    decode_json,
     has_errors,
     parse_file,
 )
@@ -90,7 +92,14 @@ def test_a_good_pair_has_no_faults() -> None:
     ("content", "rule", "place"),
     [
         (b'{"a": "\xff"}', "not_utf8", "byte 7"),
-        (b"\xef\xbb\xbf{}", "not_utf8", "byte 0"),
+        (b'{"a": "x\ny"}', "not_json", "a raw control character stands in a string"),
+        (b'"\\ud800"', "lone_surrogate", "line 1, column 2"),
+        (b'{"a": 18446744073709551616}', "number_too_wide", "can't hold this number exactly"),
+        (b'{"a": 0.12345678901234567890}', "number_too_wide", "can't hold this number exactly"),
+        (b'{"a": 1e400}', "number_too_wide", "can't hold this number exactly"),
+        (b"[" * 501 + b"]" * 501, "nested_too_deep", "deeper than 500 levels"),
+        (b"[" * 5000, "nested_too_deep", "deeper than 500 levels"),
+        (b'{"a": {"b": 1, "b": 2}}', "duplicate_key", "the key comes twice"),
         (b'{"a": 1,\n "b"', "not_json", "line 2, column 5"),
         (b'{"a": NaN}', "not_json", "line 1, column 7"),
         (b"", "not_json", "line 1, column 1"),
@@ -324,3 +333,56 @@ def test_a_file_cut_anywhere_is_no_json(at: int, data: st.DataObject) -> None:
 
     assert model is None
     assert [fault.rule for fault in faults] == ["not_json"]
+
+
+def test_a_byte_order_mark_is_read_over() -> None:
+    content = orjson.dumps(metadata_fields())
+
+    model, _ = parse_file(FileKind.METADATA, b"\xef\xbb\xbf" + content, "m.json")
+
+    assert model == parse_file(FileKind.METADATA, content, "m.json")[0]
+    assert model is not None
+
+
+def test_a_key_that_may_be_a_person_is_hidden() -> None:
+    _, faults = parsed(
+        FileKind.METADATA,
+        metadata_fields(**{"+61 412 345 678": 1, "jo@example.com": 1, "Ann Lee": 1, "crm_id": 1}),
+    )
+
+    assert sorted(fault.pointer for fault in faults if fault.rule == "unknown_field") == [
+        "/<key>",
+        "/<key>",
+        "/<key>",
+        "/crm_id",
+    ]
+
+
+def test_a_list_of_faulty_items_is_not_called_empty() -> None:
+    talk = transcription_fields({"turn_index": 0, "speaker": "AGENT", "text": "hello"})
+
+    _, faults = parsed(FileKind.TRANSCRIPTION, talk)
+
+    assert rules_of(faults) == [("/turns/0/start_offset_sec", "missing_field", "error")]
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_what_bigquery_holds_exactly_is_read_as_it_is(value: object) -> None:
+    assert decode_json(json.dumps(value).encode(), "m.json") == (value, [])
+    assert decode_json(json.dumps(value, ensure_ascii=False).encode(), "m.json") == (value, [])
+
+
+@given(st.integers(2**64) | st.integers(max_value=-(2**63) - 1))
+def test_an_integer_that_would_be_rounded_is_refused_where_it_stands(number: int) -> None:
+    _, faults = decode_json(json.dumps({"a": [0, {"b": number}]}).encode(), "m.json")
+
+    assert rules_of(faults) == [("/a/1/b", "number_too_wide", "error")]

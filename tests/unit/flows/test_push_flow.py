@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ingest.domain.conversation import Shard
 from ingest.domain.outcome import Failure, ItemState, Step
 from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.conversation_run import PushReport
 from ingest.flows.pull import PullSelection
 from ingest.flows.source import BucketSource, LocalSource
 from tests.fakes.folders import (
@@ -306,7 +308,7 @@ def test_a_forgotten_conversation_stays_forgotten(tmp_path: Path) -> None:
 def test_four_shards_do_what_one_run_does(tmp_path: Path) -> None:
     alone, shared = World(), World()
     write_many(tmp_path, 40)
-    (tmp_path / DATE / "notes.txt").write_text("not a conversation")
+    (tmp_path / DATE / "Not An Id").mkdir()
 
     asyncio.run(alone.push(tmp_path))
     reports = [asyncio.run(shared.push(tmp_path, shard=Shard(i, 4))) for i in range(4)]
@@ -316,6 +318,67 @@ def test_four_shards_do_what_one_run_does(tmp_path: Path) -> None:
     assert sum(report.states[ItemState.DONE] for report in reports) == 40
     assert [report.states[ItemState.INVALID] for report in reports] == [1, 0, 0, 0]
     assert min(report.states[ItemState.DONE] for report in reports) > 0
+
+
+def test_refused_conversations_are_events_without_content_or_names(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 1)
+    bad = conversation_id(77)
+    write(tmp_path, bad, transcription=b'{"turns": [')
+    (tmp_path / DATE / "John Smith").mkdir()
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert dict(report.states) == {ItemState.DONE: 1, ItemState.INVALID: 2}
+    day = dt.date.fromisoformat(DATE)
+    keys = ("conversation_id", "batch_date", "step", "outcome", "error_code", "error_message")
+    refused = [e for e in world.sink.rows["pipeline_events"] if e["step"] == "validate"]
+    assert sorted(tuple(e[key] for key in keys) for e in refused) == [
+        (bad, day, "validate", "failed", "not_json", "not_json at transcription.json"),
+        (
+            "refused-ef61a579c907bbed",
+            day,
+            "validate",
+            "failed",
+            "bad_conversation_id",
+            "bad_conversation_id at folder",
+        ),
+    ]
+
+
+def test_a_conversation_of_a_bucket_that_is_refused_is_an_event(tmp_path: Path) -> None:
+    world = World()
+
+    async def push() -> PushReport:
+        await world.store.put(
+            f"in/{DATE}/{ID}/metadata.json",
+            b'{"a": 1, "a": 2}',
+            content_type="application/json",
+            content_sha256=None,
+            if_generation_match=0,
+        )
+        source = BucketSource(world.store, "in", world.attempts(), is_own_bucket=True)
+        return await world.new_push().run(source)
+
+    report = asyncio.run(push())
+
+    assert dict(report.states) == {ItemState.INVALID: 1}
+    assert [
+        (e["conversation_id"], e["step"], e["error_code"], e["error_message"])
+        for e in world.sink.rows["pipeline_events"]
+    ] == [(ID, "validate", "duplicate_key", "duplicate_key at metadata.json#/a")]
+
+
+def test_two_deliveries_of_one_id_are_named(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    write(tmp_path, ID, date=LATER_DATE)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert [(f.file, f.rule, f.severity) for f in report.faults if f.rule == "delivered_twice"] == [
+        (f"{LATER_DATE}/{ID}", "delivered_twice", "warning")
+    ]
 
 
 def test_a_failed_conversation_is_recorded_and_the_batch_goes_on(tmp_path: Path) -> None:

@@ -38,28 +38,68 @@ def test_a_source_is_walked_by_date_and_id_and_every_stray_entry_is_told(tmp_pat
     (tmp_path / "archive").mkdir()
 
     assert walked(tmp_path) == [
+        ("archive", "not_read"),
         (f"{DATE}/..evil", "bad_conversation_id"),
         *ids,
         (f"{DATE}/Not An Id", "bad_conversation_id"),
-        (f"{DATE}/notes.txt", "not_a_conversation"),
+        (f"{DATE}/notes.txt", "not_read"),
         ID,
     ]
 
 
-def test_a_folder_that_is_nearly_a_date_is_told_beside_good_ones(tmp_path: Path) -> None:
+def test_every_entry_that_is_no_date_folder_is_named_once(tmp_path: Path) -> None:
     write(tmp_path, ID)
-    for name in ("2025-13-01", "20251229", "2025_12_30", "2025-1-2", "2025-12-28.bak", "archive"):
+    meant = ("2025-13-01", "20251229", "2025_12_30", "2025-1-2", "2025-12-28.bak", "Dec-2025")
+    for name in (*meant, "2025-12-29 ", "2025-12-31_late", "20260101T00", "archive", ".cache"):
         (tmp_path / name).mkdir()
     (tmp_path / "2025-12-31").write_text("x")
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "mapping.yaml").write_text("x")
 
     assert walked(tmp_path) == [
         ("2025-1-2", "bad_date_folder"),
-        ("2025-12-31", "bad_date_folder"),
+        ("2025-12-28.bak", "bad_date_folder"),
+        ("2025-12-29 ", "bad_date_folder"),
+        ("2025-12-31", "not_read"),
+        ("2025-12-31_late", "bad_date_folder"),
         ("2025-13-01", "bad_date_folder"),
         ("20251229", "bad_date_folder"),
         ("2025_12_30", "bad_date_folder"),
+        ("20260101T00", "bad_date_folder"),
+        ("Dec-2025", "bad_date_folder"),
+        ("README.md", "not_read"),
+        ("archive", "not_read"),
         ID,
     ]
+
+
+def test_only_an_entry_that_was_meant_as_a_date_fails_the_push(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "archive").mkdir()
+
+    assert asyncio.run(world.push(tmp_path)).exit_code == 0
+    (tmp_path / "2025-12-29 ").mkdir()
+    assert asyncio.run(world.push(tmp_path)).exit_code == 1
+
+
+def test_a_file_beside_the_json_is_pointed_at_its_way_in(tmp_path: Path) -> None:
+    folder = write(tmp_path, ID)
+    for name in ("call.WAV", "transcription.csv", "notes.md", "expected.json", ".DS_Store"):
+        (folder / name).write_text("x")
+
+    async def hints() -> dict[str, str]:
+        (item,) = [found async for found in LocalSource(tmp_path).walk()]
+        assert not isinstance(item, Fault)
+        _, faults = await item.read()
+        return {fault.file.rsplit("/", 1)[-1]: fault.hint for fault in faults}
+
+    assert asyncio.run(hints()) == {
+        "call.WAV": "audio isn't read: transcribe it, then turn that into transcription.json",
+        "notes.md": "move it elsewhere if it should not be here",
+        "transcription.csv": "turn it into transcription.json by `ingest data convert`",
+    }
 
 
 def test_in_a_bucket_nothing_is_passed_over_silently(tmp_path: Path) -> None:
@@ -96,7 +136,10 @@ def test_in_a_bucket_nothing_is_passed_over_silently(tmp_path: Path) -> None:
         ("2025-13-01", "bad_date_folder"),
         ("20251229", "bad_date_folder"),
         (f"{DATE}/{misnamed}", "missing_file"),
+        (f"{DATE}/{misnamed}/Metadata.JSON", "not_read"),
         (f"{DATE}/{nested}", "missing_file"),
+        (f"{DATE}/{nested}/files/metadata.json", "not_read"),
+        ("readme.txt", "not_read"),
     ]
     assert +report.states == {ItemState.DONE: 1, ItemState.INVALID: 4}
 
@@ -175,8 +218,8 @@ def test_a_file_of_50_mb_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_bucket_address_is_taken_apart() -> None:
-    assert parse_gs_uri("gs://b/2026-01-05/") == ("b", "2026-01-05")
-    assert parse_gs_uri("gs://b") == ("b", "")
-    for wrong in ("gs://", "s3://b/x", "b/x"):
+    assert parse_gs_uri("gs://calls/2026-01-05/") == ("calls", "2026-01-05")
+    assert parse_gs_uri("gs://acme.example.com") == ("acme.example.com", "")
+    for wrong in ("gs://", "s3://calls/x", "calls/x", "gs://../etc", "gs://BAD_bucket!/x"):
         with pytest.raises(InputError):
             parse_gs_uri(wrong)
