@@ -36,10 +36,10 @@ from ingest.settings import Settings, load_settings
 
 def opened() -> tuple[Settings, Warehouse]:
     """Return the effective settings and the warehouse they name; nothing is called yet."""
-    from ingest.gcp.bigquery_rest import RestWarehouse
+    from ingest.gcp.bigquery import BigQueryWarehouse
 
     settings = load_settings()
-    return settings, RestWarehouse(settings)
+    return settings, BigQueryWarehouse(settings)
 
 
 def now() -> dt.datetime:

@@ -82,7 +82,7 @@ def _run(file: str, work: _Work) -> Sequence[SettingChange]:
 async def _with_api(
     settings: Settings, wanted: InsightsSettings, work: _Work
 ) -> Sequence[SettingChange]:
-    from ingest.gcp.insights_settings import GrpcInsightsSettings
+    from ingest.gcp.insights import GrpcInsightsSettings
 
     attempts = Attempts(SystemClock(), settings.step_budget_sec, random.Random())
     api = GrpcInsightsSettings(settings)

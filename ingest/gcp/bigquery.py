@@ -1,30 +1,78 @@
-"""The raw tables, through google-cloud-bigquery: load jobs with ids of ours, and SELECTs."""
+"""BigQuery, through google-cloud-bigquery: the raw tables for flows, both datasets for people."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from google.api_core import exceptions as api
 from google.api_core.client_options import ClientOptions
-from google.api_core.future.polling import DEFAULT_POLLING, PollingFuture
 from google.auth.credentials import AnonymousCredentials
 
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import RemoteError
-from ingest.gcp.bigquery_import import bigquery
-from ingest.gcp.remote_errors import translated
+from ingest.gcp.credentials import default_credentials, is_emulator
+from ingest.gcp.errors import odd_answer, reading
 from ingest.ports.move import LoadResult
 from ingest.settings import Settings
+from ingest.ports.inspect import (
+    ANY_PARTITION,
+    Column,
+    Estimate,
+    QueryResult,
+    TableDetails,
+    TableSummary,
+)
 
+_OPTIONAL = (
+    "db_dtypes",
+    "google.cloud.bigquery_storage",
+    "google.cloud.bigquery_storage_v1",
+    "numpy",
+    "pandas",
+    "pandas_gbq",
+    "pyarrow",
+    "tqdm",
+)
+
+
+@contextmanager
+def _absent(names: tuple[str, ...]) -> Iterator[None]:
+    """Let imports of these modules fail, but of those that are loaded already.
+
+    dbt's adapter installs data-frame libraries beside the client, which takes each for an optional
+    extra but loads all that are there: half of a command's start, and 80 MB. Rows are read one by
+    one here, so nothing needs them.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    modules: dict[str, Any] = sys.modules
+    modules.update(dict.fromkeys(hidden))  # None is how Python marks what can't be imported
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+with _absent(_OPTIONAL):
+    from google.cloud import bigquery
+
+__all__ = ["BigQueryRawSink", "BigQueryWarehouse", "bigquery", "bigquery_client"]
+
+_SERVICE = "BigQuery"
 _THREADS = 4
 _CHECK_TIMEOUT_SEC = 8.0
-_POLLING = DEFAULT_POLLING.with_delay(initial=0.1, maximum=5.0, multiplier=1.5)
+_LONGEST_QUERY_SEC = 600.0
+_FIRST_POLL_SEC, _LONGEST_POLL_SEC = 0.1, 5.0
 """A load of a batch takes seconds, of which the client's own first pause would add up to one."""
 _TYPES: dict[type, str] = {
     str: "STRING",
@@ -34,10 +82,25 @@ _TYPES: dict[type, str] = {
     dt.date: "DATE",
     dt.datetime: "TIMESTAMP",
 }
+_JOB_STATES = frozenset({"PENDING", "RUNNING", "DONE"})
+
+
+def bigquery_client(settings: Settings) -> bigquery.Client:
+    """Return a client of the project, or of the emulator without credentials."""
+    endpoint = settings.bigquery_endpoint
+    is_emulated = is_emulator(endpoint)
+    return bigquery.Client(
+        project=settings.project_id,
+        credentials=AnonymousCredentials()
+        if is_emulated
+        else default_credentials(_SERVICE, bigquery.Client.SCOPE),
+        location=None if is_emulated else settings.location,
+        client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
+    )
 
 
 class BigQueryRawSink:
-    """The raw dataset of BigQuery or of its emulator."""
+    """The raw dataset: load jobs with ids of ours, SELECTs, and erasure."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -79,27 +142,9 @@ class BigQueryRawSink:
         """Delete the rows of one conversation but for its tombstones; return how many."""
         return await self._call(self._erase, table, conversation_id)
 
-    def _erase(self, table: str, conversation_id: str) -> int:
-        config = bigquery.QueryJobConfig(
-            query_parameters=[_parameter("conversation_id", conversation_id)]
-        )
-        # A tombstone that went, even for a moment, would let a push bring the conversation back.
-        tombstones_stay = f" and step != '{Step.FORGET}'" if table == PIPELINE_EVENTS else ""
-        job = self._client.query(
-            f"delete from {self.table(table)} "
-            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
-            f"{tombstones_stay}",
-            job_config=config,
-            timeout=self._timeout,
-            retry=None,
-            job_retry=None,
-        )
-        job.result(timeout=self._settings.step_budget_sec, retry=None)
-        return int(job.num_dml_affected_rows or 0)
-
-    def _get_table(self, name: str) -> bigquery.Table:
+    def _get_table(self, name: str) -> None:
         timeout = min(self._timeout, _CHECK_TIMEOUT_SEC)
-        return self._client.get_table(self._table_id(name), timeout=timeout, retry=None)
+        self._client.get_table(self._table_id(name), timeout=timeout, retry=None)
 
     def _load(self, table: str, uri: str, job_id: str) -> LoadResult:
         config = bigquery.LoadJobConfig(
@@ -120,54 +165,211 @@ class BigQueryRawSink:
         except api.Conflict:
             job = self._client.get_job(job_id, timeout=self._timeout, retry=None)
             failed = "JOB_FAILED_BEFORE" if job.state == "DONE" else failed
-        try:
-            _await(job, self._settings.step_budget_sec)
-        except api.GoogleAPICallError as error:
-            if job.done(reload=False) and job.error_result:
-                # Its message may quote a row.
-                reason = str(job.error_result.get("reason", "unknown"))
-                raise RemoteError(
-                    f"BigQuery: load job {job_id} into {table} failed ({reason})",
-                    f"look at it with `bq show -j {job_id}`, then run the same command again",
-                    code=failed,
-                ) from error
-            raise
+        self._await(job)
+        if job.error_result:
+            # Its message may quote a row.
+            reason = str(job.error_result.get("reason", "unknown"))
+            raise RemoteError(
+                f"BigQuery: load job {job_id} into {table} failed ({reason})",
+                f"look at it with `bq show -j {job_id}`, then run the same command again",
+                code=failed,
+            )
         return LoadResult(job_id, int(job.output_rows or 0))
+
+    def _await(self, job: bigquery.LoadJob) -> None:
+        """Return once the job has ended, well or not; raise TimeoutError when it doesn't."""
+        deadline = time.monotonic() + self._settings.step_budget_sec
+        pause = _FIRST_POLL_SEC
+        while not job.done(timeout=self._timeout, retry=None):
+            if job.state not in _JOB_STATES:
+                raise odd_answer(_SERVICE)
+            if time.monotonic() + pause > deadline:
+                raise TimeoutError
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL_SEC)
 
     def _query(
         self, sql: str, parameters: Mapping[str, Any], max_rows: int | None
     ) -> list[dict[str, Any]]:
-        config = bigquery.QueryJobConfig(
-            query_parameters=[_parameter(name, value) for name, value in parameters.items()]
-        )
-        rows = self._client.query_and_wait(
+        found = _run(
+            self._client,
             sql,
-            job_config=config,
-            api_timeout=self._timeout,
-            wait_timeout=self._settings.step_budget_sec,
-            retry=None,
-            job_retry=None,
-            max_results=max_rows,
+            parameters,
+            timeout=self._timeout,
+            wait=self._settings.step_budget_sec,
+            max_rows=max_rows,
         )
-        return [dict(row.items()) for row in rows]
+        return _all_rows(found, max_rows, dict)
+
+    def _erase(self, table: str, conversation_id: str) -> int:
+        # A tombstone that went, even for a moment, would let a push bring the conversation back.
+        tombstones_stay = f" and step != '{Step.FORGET}'" if table == PIPELINE_EVENTS else ""
+        done = _run(
+            self._client,
+            f"delete from {self.table(table)} "
+            f"where {ANY_PARTITION} and conversation_id = @conversation_id{tombstones_stay}",
+            {"conversation_id": conversation_id},
+            timeout=self._timeout,
+            wait=self._settings.step_budget_sec,
+        )
+        if done.num_dml_affected_rows is None:
+            raise odd_answer(_SERVICE)
+        return int(done.num_dml_affected_rows)
 
     def _table_id(self, name: str) -> str:
         return f"{self._settings.project_id}.{self._settings.raw_dataset}.{name}"
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        bound = functools.partial(_translated, function, *arguments)
+        bound = functools.partial(_read, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._executor, bound)
 
 
-def _translated(function: Callable[..., Any], *arguments: Any) -> Any:
-    with translated("BigQuery"):
+def _read(function: Callable[..., Any], *arguments: Any) -> Any:
+    with reading(_SERVICE):
         return function(*arguments)
 
 
-def _await(job: bigquery.LoadJob, timeout_sec: float) -> None:
-    """Return once the job has ended well; raise its error, or TimeoutError."""
-    # The job's own `result` takes no polling, unlike the one that it builds upon.
-    PollingFuture.result(job, timeout_sec, bigquery.DEFAULT_RETRY, _POLLING)
+class BigQueryWarehouse:
+    """Both datasets, for people to read; errors show all that BigQuery says of a statement."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._limits: dict[str, Any] = {"timeout": settings.rpc_timeout_sec, "retry": None}
+
+    @functools.cached_property
+    def _client(self) -> bigquery.Client:
+        return bigquery_client(self._settings)
+
+    @property
+    def raw_dataset(self) -> str:
+        """Name of the dataset of raw tables."""
+        return self._settings.raw_dataset
+
+    @property
+    def marts_dataset(self) -> str:
+        """Name of the dataset of marts."""
+        return self._settings.marts_dataset
+
+    def raw(self, table: str) -> str:
+        """Return the full, quoted name of a raw table."""
+        return self.full_name(self._settings.raw_dataset, table)
+
+    def mart(self, table: str) -> str:
+        """Return the full, quoted name of a mart."""
+        return self.full_name(self._settings.marts_dataset, table)
+
+    def full_name(self, dataset: str, table: str) -> str:
+        """Return the full, quoted name of a table of any dataset of the project."""
+        return f"`{self._settings.project_id}.{dataset}.{table}`"
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        max_rows: int | None = None,
+        max_bytes: int | None = None,
+    ) -> QueryResult:
+        """Return the rows of one statement with named parameters."""
+        client = self._client
+        with reading(_SERVICE, in_full=True):
+            found = _run(
+                client,
+                sql,
+                parameters,
+                timeout=self._settings.rpc_timeout_sec,
+                wait=_LONGEST_QUERY_SEC,
+                max_rows=max_rows,
+                max_bytes=max_bytes,
+            )
+            rows = _all_rows(
+                found, max_rows, functools.partial(_printable, _printers(found.schema))
+            )
+            return QueryResult(
+                columns=tuple(_column(field) for field in found.schema),
+                rows=tuple(rows),
+                total_count=int(found.total_rows or 0),
+                processed_bytes=int(found.total_bytes_processed or 0),
+            )
+
+    def estimate(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Estimate:
+        """Return what the statement is and would read, without running it."""
+        config = bigquery.QueryJobConfig(dry_run=True, query_parameters=_parameters(parameters))
+        client = self._client
+        with reading(_SERVICE, in_full=True):
+            job = client.query(sql, job_config=config, job_retry=None, **self._limits)
+            if job.total_bytes_processed is None:
+                raise odd_answer(_SERVICE)
+            return Estimate(job.statement_type or "UNKNOWN", int(job.total_bytes_processed))
+
+    def tables(self, dataset: str) -> Sequence[TableSummary]:
+        """Return the dataset's tables and views by name; none when there is no such dataset."""
+        reference = bigquery.DatasetReference(self._settings.project_id, dataset)
+        client = self._client
+        found: list[TableSummary] = []
+        with reading(_SERVICE, in_full=True):
+            try:
+                for page in client.list_tables(reference, page_size=1000, **self._limits).pages:
+                    if page.raw_page.get("kind") != "bigquery#tableList":
+                        raise odd_answer(_SERVICE)
+                    found += [
+                        TableSummary(dataset, item.table_id, item.table_type) for item in page
+                    ]
+            except api.NotFound:
+                return []
+        return sorted(found, key=lambda table: table.name)
+
+    def table(self, dataset: str, name: str) -> TableDetails | None:
+        """Return one table, or None."""
+        reference = bigquery.DatasetReference(self._settings.project_id, dataset).table(name)
+        client = self._client
+        with reading(_SERVICE, in_full=True):
+            try:
+                return _table_details(client.get_table(reference, **self._limits))
+            except api.NotFound:
+                return None
+
+
+def _run(
+    client: bigquery.Client,
+    sql: str,
+    parameters: Mapping[str, Any] | None,
+    *,
+    timeout: float,
+    wait: float,
+    max_rows: int | None = None,
+    max_bytes: int | None = None,
+) -> Any:
+    """Return the client's iterator over the rows of one statement that has ended well."""
+    config = bigquery.QueryJobConfig(query_parameters=_parameters(parameters))
+    if max_bytes is not None:
+        config.maximum_bytes_billed = max_bytes
+    found = client.query_and_wait(
+        sql,
+        job_config=config,
+        api_timeout=timeout,
+        wait_timeout=wait,
+        retry=None,
+        job_retry=None,
+        max_results=max_rows,
+    )
+    if found.job_id is None and found.query_id is None:
+        raise odd_answer(_SERVICE)
+    return found
+
+
+def _all_rows[Item](found: Any, max_rows: int | None, make: Callable[[Any], Item]) -> list[Item]:
+    """Return each row as made of its items; raise RemoteError when some didn't come."""
+    rows = [make(row.items()) for row in found]
+    total = int(found.total_rows or 0)
+    if len(rows) != (total if max_rows is None else min(total, max_rows)):
+        raise odd_answer(_SERVICE, f"{len(rows)} rows came of {total}")
+    return rows
+
+
+def _parameters(values: Mapping[str, Any] | None) -> list[Any]:
+    """Return named query parameters; a list is an array of strings."""
+    return [_parameter(name, value) for name, value in (values or {}).items()]
 
 
 def _parameter(name: str, value: Any) -> Any:
@@ -176,12 +378,78 @@ def _parameter(name: str, value: Any) -> Any:
     return bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value)
 
 
-def bigquery_client(settings: Settings) -> bigquery.Client:
-    if settings.bigquery_endpoint is None:
-        with translated("BigQuery"):
-            return bigquery.Client(project=settings.project_id, location=settings.location)
-    return bigquery.Client(
-        project=settings.project_id,
-        credentials=AnonymousCredentials(),
-        client_options=ClientOptions(api_endpoint=settings.bigquery_endpoint),
+def _column(field: bigquery.SchemaField) -> Column:
+    """Return a field of a schema; the type carries its inner fields."""
+    type_ = field.field_type
+    if field.fields:
+        inner = ", ".join(f"{part.name} {_column(part).type}" for part in field.fields)
+        type_ = f"STRUCT<{inner}>"
+    return Column(field.name, type_, field.mode or "NULLABLE", field.description or "")
+
+
+def _table_details(table: bigquery.Table) -> TableDetails:
+    partitioning = table.time_partitioning
+    is_table = table.table_type == "TABLE"
+    return TableDetails(
+        dataset=table.dataset_id,
+        name=table.table_id,
+        type=table.table_type or "TABLE",
+        columns=tuple(_column(field) for field in table.schema),
+        row_count=int(table.num_rows or 0) if is_table else None,
+        size_bytes=int(table.num_bytes or 0) if is_table else None,
+        partitioned_by=partitioning.field if partitioning else None,
+        requires_partition_filter=bool(table.require_partition_filter),
+        clustered_by=tuple(table.clustering_fields or ()),
+        modified_at=table.modified,
+        description=table.description or "",
     )
+
+
+def _printers(fields: Iterable[bigquery.SchemaField]) -> dict[str, Callable[[Any], Any]]:
+    """Return by column what makes its values such that JSON and tables can print them."""
+    made = {field.name: _printer(field) for field in fields}
+    return {name: printer for name, printer in made.items() if printer is not None}
+
+
+def _printer(field: bigquery.SchemaField) -> Callable[[Any], Any] | None:
+    if field.fields:
+        inner = _printers(field.fields)
+        one = (lambda record: _printable(inner, record.items())) if inner else None
+    else:
+        one = _PRINTERS.get(field.field_type)
+    if one is None or field.mode != "REPEATED":
+        return one
+    return lambda values: [None if value is None else one(value) for value in values]
+
+
+def _printable(printers: Mapping[str, Callable[[Any], Any]], items: Any) -> dict[str, Any]:
+    if not printers:
+        return dict(items)
+    return {
+        name: printers[name](value) if value is not None and name in printers else value
+        for name, value in items
+    }
+
+
+def _interval(value: Any) -> str:
+    """Return an interval as BigQuery writes it: Y-M D H:M:S."""
+    seconds = f"{value.seconds}.{value.microseconds:06}" if value.microseconds else value.seconds
+    return f"{value.years}-{value.months} {value.days} {value.hours}:{value.minutes}:{seconds}"
+
+
+def _range(value: Mapping[str, Any]) -> str:
+    """Return a range as BigQuery writes it: [start, end)."""
+    start, end = (
+        "UNBOUNDED" if bound is None else bound.isoformat()
+        for bound in (value["start"], value["end"])
+    )
+    return f"[{start}, {end})"
+
+
+_PRINTERS: Mapping[str, Callable[[Any], Any]] = {
+    "BYTES": lambda value: base64.b64encode(value).decode(),
+    "DATETIME": dt.datetime.isoformat,
+    "TIME": dt.time.isoformat,
+    "INTERVAL": _interval,
+    "RANGE": _range,
+}

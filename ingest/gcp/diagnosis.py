@@ -10,12 +10,16 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import Forbidden
+import requests
+from google.api_core.exceptions import Forbidden, from_http_response
+from google.auth.credentials import Credentials
+from google.auth.transport.requests import AuthorizedSession
 
 from ingest.errors import IngestError
 from ingest.gcp.bigquery import bigquery_client
-from ingest.gcp.remote_errors import translated
-from ingest.gcp.storage import storage_client
+from ingest.gcp.credentials import default_credentials, renewed_owner
+from ingest.gcp.errors import odd_answer, reading
+from ingest.gcp.storage import pages_of, storage_client
 from ingest.settings import Settings
 
 RawSchemas = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -26,6 +30,7 @@ APIS = (
 )
 AGENT_ROLES = frozenset({"roles/storage.objectViewer", "roles/storage.objectUser"})
 LARGEST_SKEW_SEC = 60
+_CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _APPLY = "run `terraform apply` in terraform/environments/<env>"
 _UP = "run `ingest local up`"
 
@@ -74,7 +79,7 @@ class Diagnosis:
 
     def _guarded(self, name: str, check: Callable[[], Check | str]) -> Check:
         try:
-            with translated(name):
+            with reading(name):
                 found = check()
         except IngestError as error:
             return Check(name, Verdict.FAILED, error.message, error.hint or self._cure)
@@ -83,37 +88,37 @@ class Diagnosis:
     def _credentials(self) -> Check | str:
         if self._settings.is_local:
             return _not_applicable("credentials", "the emulators ask for none")
-        import google.auth
-
-        credentials, _ = google.auth.default()
-        return getattr(credentials, "service_account_email", None) or "of a user account"
+        return renewed_owner(self._google_credentials())
 
     def _api(self, api: str) -> Check | str:
         name = f"API {api}"
         if self._settings.is_local:
             return _not_applicable(name, "emulated")
         url = "https://serviceusage.googleapis.com/v1/projects"
-        reply = self._session().get(
+        reply = AuthorizedSession(self._google_credentials()).get(
             f"{url}/{self._settings.project_id}/services/{api}",
             timeout=self._settings.rpc_timeout_sec,
         )
         if reply.status_code == 403:
             return _not_applicable(name, "may not be looked at with these credentials")
-        state = reply.json().get("state", "unknown")
+        if not reply.ok:
+            raise from_http_response(reply)
+        answer = reply.json()
+        if not isinstance(answer, dict) or "state" not in answer:
+            raise odd_answer(name)
+        state = answer["state"]
         if state == "ENABLED":
             return "enabled"
         return Check(name, Verdict.FAILED, f"state {state}", "run `terraform apply` in bootstrap")
 
     def _bucket(self) -> str:
         client = storage_client(self._settings)
-        bucket = client.bucket(self._settings.bucket)
-        list(client.list_blobs(bucket, max_results=1, timeout=5, retry=None))
+        next(pages_of(client, self._settings.bucket, page_size=1, timeout=5, retry=None), None)
         return "answers"
 
     def _clock(self) -> Check | str:
-        session = storage_client(self._settings)._http
         base = self._settings.gcs_endpoint or "https://storage.googleapis.com"
-        date = session.get(f"{base}/storage/v1/b", timeout=5).headers.get("Date")
+        date = requests.get(f"{base}/storage/v1/b", timeout=5).headers.get("Date")
         if date is None:
             return _not_applicable("clock", "the service states no time")
         skew = abs((parsedate_to_datetime(date) - self._now()).total_seconds())
@@ -140,7 +145,8 @@ class Diagnosis:
         name = "CI agent's access"
         if self._settings.is_local:
             return _not_applicable(name, "the emulators have no IAM")
-        bucket = storage_client(self._settings).bucket(self._settings.bucket)
+        client = storage_client(self._settings)
+        bucket = client.bucket(self._settings.bucket)
         try:
             policy = bucket.get_iam_policy(requested_policy_version=3, timeout=5)
         except Forbidden:
@@ -153,14 +159,8 @@ class Diagnosis:
             name, "no grant on the bucket itself; Terraform grants it on ci-transcripts/ only"
         )
 
-    def _session(self) -> Any:
-        import google.auth
-        from google.auth.transport.requests import AuthorizedSession
-
-        credentials, _ = google.auth.default(
-            scopes=["https://www.googleapis.com/auth/cloud-platform"]
-        )
-        return AuthorizedSession(credentials)
+    def _google_credentials(self) -> Credentials:
+        return default_credentials("credentials", [_CLOUD_SCOPE])
 
 
 def _not_applicable(name: str, why: str) -> Check:

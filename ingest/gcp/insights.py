@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -20,8 +22,7 @@ from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
-from ingest.gcp.analysis_states import ci_analysis_state
-from ingest.gcp.remote_errors import translated
+from ingest.gcp.errors import translated
 from ingest.ports.inspect import CiAnalysisState
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, QuotaGate
 from ingest.settings import Settings
@@ -108,7 +109,7 @@ class GrpcInsightsApi:
             view=insights.ConversationView.FULL,
         )
         pager = await self._call(self._client.list_conversations, request)
-        reply = insights.ListConversationsResponse.pb(pager._response)
+        reply = insights.ListConversationsResponse.pb(await _first_page(pager))
         found = [messages.ci_conversation_of(held) for held in reply.conversations]
         return Page(found, reply.next_page_token)
 
@@ -121,7 +122,7 @@ class GrpcInsightsApi:
             view=insights.ConversationView.BASIC,
         )
         pager = await self._call(self._client.list_conversations, request)
-        reply = insights.ListConversationsResponse.pb(pager._response)
+        reply = insights.ListConversationsResponse.pb(await _first_page(pager))
         ids = [held.name.rsplit("/", 1)[-1] for held in reply.conversations]
         return Page(ids, reply.next_page_token)
 
@@ -134,8 +135,8 @@ class GrpcInsightsApi:
                 parent=self._name(conversation_id), page_token=token
             )
             pager = await self._call(self._client.list_analyses, request)
-            page = insights.ListAnalysesResponse.pb(pager._response)
-            found += [ci_analysis_state(analysis) for analysis in page.analyses]
+            page = insights.ListAnalysesResponse.pb(await _first_page(pager))
+            found += [messages.ci_analysis_state(analysis) for analysis in page.analyses]
             token = page.next_page_token
             if not token:
                 return sorted(found, key=lambda state: state.created_at, reverse=True)
@@ -195,7 +196,7 @@ class GrpcInsightsApi:
                 parent=self._parent, page_size=self.list_page_size, page_token=token
             )
             pager = await self._call(self._client.list_phrase_matchers, request)
-            page = pager._response
+            page = await _first_page(pager)
             found += [messages.ci_matcher(matcher) for matcher in page.phrase_matchers]
             token = page.next_page_token
             if not token:
@@ -238,6 +239,41 @@ class GrpcInsightsApi:
             if self._admission is not None and error.code == "RESOURCE_EXHAUSTED":
                 self._admission.exhausted(method.__name__, error.retry_after_sec)
             raise
+
+
+class GrpcInsightsSettings:
+    """The settings object of the project's location, or of the emulator. No call is retried."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.rpc_timeout_sec
+        self._name = f"projects/{settings.project_id}/locations/{settings.location}/settings"
+        self._client = insights_client(settings)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._client.transport.close()
+
+    async def get_settings(self) -> Mapping[str, Any]:
+        """Return them as REST JSON."""
+        request = insights.GetSettingsRequest(name=self._name)
+        with translated("CI"):
+            reply = await self._client.get_settings(request, timeout=self._timeout, retry=None)
+        return messages.rest_json(insights.Settings.pb(reply))
+
+    async def update_settings(self, rest: Mapping[str, Any], fields: Sequence[str]) -> None:
+        """Set these fields to what the REST JSON says; one that it doesn't name is cleared."""
+        settings = insights.Settings.from_json(json.dumps({**rest, "name": self._name}))
+        request = insights.UpdateSettingsRequest(
+            settings=settings, update_mask=field_mask_pb2.FieldMask(paths=list(fields))
+        )
+        with translated("CI"):
+            await self._client.update_settings(request, timeout=self._timeout, retry=None)
+
+
+async def _first_page(pager: Any) -> Any:
+    """Return the response that a pager begins with; those after it aren't asked for."""
+    async with contextlib.aclosing(pager.pages) as pages:
+        return await anext(pages)
 
 
 async def _started(reply: AsyncOperation) -> CiOperation:

@@ -6,28 +6,55 @@ import asyncio
 import base64
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import google_crc32c
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import NotFound
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import storage
-from requests import Session
 
-from ingest.errors import RemoteError
-from ingest.gcp.remote_errors import translated
-from ingest.gcp.small_uploads import DirectAdapter, RefusedCredentialsError, SmallUploads
+from ingest.errors import InputError, RemoteError
+from ingest.gcp.credentials import default_credentials, is_emulator
+from ingest.gcp.errors import odd_answer, reading
 from ingest.ports.inspect import ObjectGeneration
 from ingest.ports.move import Page, StoredObject
 from ingest.settings import Settings
 
+_SERVICE = "GCS"
 _CHECK_TIMEOUT_SEC = 8.0
 """Shorter than what a person waits for; a thread that hangs longer would hold up the end."""
-_SMALL_BYTES = 1_000_000
-"""Up to here an object goes in one request; a larger one may take the client's resumable way."""
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
+"""https://cloud.google.com/storage/docs/buckets#naming; the client checks the ends alone."""
+
+
+def storage_credentials(settings: Settings) -> Credentials:
+    """Return Application Default Credentials, or anonymous ones for the emulator."""
+    if is_emulator(settings.gcs_endpoint):
+        return AnonymousCredentials()
+    return default_credentials(_SERVICE, storage.Client.SCOPE)
+
+
+def storage_client(settings: Settings, credentials: Credentials | None = None) -> storage.Client:
+    """Return a client of the project, or of the emulator."""
+    endpoint = settings.gcs_endpoint
+    return storage.Client(
+        project=settings.project_id,
+        credentials=credentials or storage_credentials(settings),
+        client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
+    )
+
+
+def pages_of(client: storage.Client, bucket: str, **options: Any) -> Iterator[Any]:
+    """Yield the pages of a listing; raise RemoteError for one that isn't Cloud Storage's."""
+    for page in client.list_blobs(bucket, **options).pages:
+        if page.raw_page.get("kind") != "storage#objects":
+            raise odd_answer(_SERVICE)
+        yield page
 
 
 class GcsObjectStore:
@@ -36,32 +63,52 @@ class GcsObjectStore:
     list_page_size = 1000
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout = settings.rpc_timeout_sec
+        """Raise InputError for what can't be a bucket's name; nothing is called yet."""
+        if not _BUCKET_NAME.fullmatch(settings.bucket):
+            raise InputError(
+                f"{settings.bucket!r} can't be the name of a bucket",
+                "3 to 222 lower-case letters, digits, `-`, `_` and `.`, at both ends no sign",
+            )
+        self._settings = settings
+        self._limits: dict[str, Any] = {"timeout": settings.rpc_timeout_sec, "retry": None}
         self._executor = ThreadPoolExecutor(settings.upload_threads, "gcs")
-        self._client = storage_client(settings)
-        self._bucket = self._client.bucket(settings.bucket)
-        self._small_uploads = SmallUploads(self._client, settings.bucket)
+        self._credentials = storage_credentials(settings)
+        self._of_thread = threading.local()
+        self._clients: list[storage.Client] = []
 
     @property
     def bucket(self) -> str:
         """Name of the bucket."""
-        return str(self._bucket.name)
+        return self._settings.bucket
 
     def close(self) -> None:
         """End the threads and connections."""
         self._executor.shutdown(wait=True, cancel_futures=True)
-        self._client.close()
+        for client in self._clients:
+            client.close()
+
+    def _client(self) -> storage.Client:
+        """Return the client of this thread.
+
+        Each thread has its own, since a client keeps ten connections and no more. All have the
+        same credentials, so a token is fetched once.
+        """
+        if not hasattr(self._of_thread, "client"):
+            self._of_thread.client = storage_client(self._settings, self._credentials)
+            self._clients.append(self._of_thread.client)
+        client: storage.Client = self._of_thread.client
+        return client
+
+    def _blob(self, name: str, generation: int | None = None) -> storage.Blob:
+        return self._client().bucket(self.bucket).blob(name, generation=generation)
 
     async def check(self) -> None:
         """Raise RemoteError unless the bucket answers."""
-        await self._call(
-            self._client.list_blobs,
-            self._bucket,
-            max_results=1,
-            timeout=min(self._timeout, _CHECK_TIMEOUT_SEC),
-            retry=None,
-            consume=True,
-        )
+        await self._call(self._check)
+
+    def _check(self) -> None:
+        timeout = min(self._settings.rpc_timeout_sec, _CHECK_TIMEOUT_SEC)
+        next(self._pages(page_size=1, timeout=timeout), None)
 
     async def put(
         self,
@@ -73,67 +120,50 @@ class GcsObjectStore:
         if_generation_match: int,
     ) -> StoredObject:
         """Write the object if its generation still is the one given, and check its CRC32C."""
-        return await self._call(
+        stored: StoredObject = await self._call(
             self._put, name, content, content_type, content_sha256, if_generation_match
         )
-
-    def _put(
-        self, name: str, content: bytes, content_type: str, sha256: str, generation: int
-    ) -> StoredObject:
         sent = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
-        stored = self._written(name, content, content_type, sha256, generation, sent)
         if stored.crc32c != sent:
             raise RemoteError(
-                f"GCS: object {name}: the bucket holds CRC32C {stored.crc32c}, sent was {sent}",
+                f"GCS: {name} has CRC32C {stored.crc32c}, sent was {sent}",
                 "run the same command again",
                 code="DATA_LOSS",
             )
         return stored
 
-    def _written(
-        self,
-        name: str,
-        content: bytes,
-        content_type: str,
-        sha256: str,
-        generation: int,
-        crc32c: str,
+    def _put(
+        self, name: str, content: bytes, content_type: str, sha256: str, generation: int
     ) -> StoredObject:
-        metadata = {"content_sha256": sha256}
-        if len(content) <= _SMALL_BYTES:
-            with contextlib.suppress(RefusedCredentialsError):
-                resource = self._small_uploads.put(
-                    name,
-                    content,
-                    content_type=content_type,
-                    metadata=metadata,
-                    crc32c=crc32c,
-                    generation=generation,
-                    timeout_sec=self._timeout,
-                )
-                return _of_resource(resource)
-        blob = self._bucket.blob(name)
-        blob.metadata = metadata
+        blob = self._blob(name)
+        blob.metadata = {"content_sha256": sha256}
         blob.upload_from_string(
             content,
             content_type=content_type,
             if_generation_match=generation,
-            timeout=self._timeout,
-            retry=None,
             checksum="crc32c",
+            **self._limits,
         )
         return _stored(blob)
 
     async def stat(self, name: str) -> StoredObject | None:
         """Return the live object, or None."""
-        blob = await self._call(self._bucket.get_blob, name, timeout=self._timeout, retry=None)
+        return await self._call(self._stat, name)
+
+    def _stat(self, name: str) -> StoredObject | None:
+        blob = self._client().bucket(self.bucket).get_blob(name, **self._limits)
         return None if blob is None else _stored(blob)
 
     async def read(self, name: str) -> bytes:
         """Return the live object's bytes."""
-        content: bytes = await self._call(
-            self._bucket.blob(name).download_as_bytes, timeout=self._timeout, retry=None
-        )
+        content: bytes = await self._call(self._read, name)
+        return content
+
+    def _read(self, name: str) -> bytes:
+        blob = self._blob(name)
+        content: bytes = blob.download_as_bytes(**self._limits)
+        if blob.generation is None:
+            raise odd_answer(_SERVICE, "what came back isn't an object of the bucket")
         return content
 
     async def list(
@@ -143,60 +173,46 @@ class GcsObjectStore:
         return await self._call(self._list, prefix, start, end, page_token)
 
     def _list(self, prefix: str, start: str, end: str, page_token: str) -> Page[StoredObject]:
-        listing = self._client.list_blobs(
-            self._bucket,
+        for page in self._pages(
             prefix=prefix,
             start_offset=start or None,
             end_offset=end or None,
             page_size=self.list_page_size,
             page_token=page_token or None,
-            timeout=self._timeout,
-            retry=None,
-        )
-        blobs = next(listing.pages, ())
-        return Page([_stored(blob) for blob in blobs], listing.next_page_token or "")
+        ):
+            token = page.raw_page.get("nextPageToken", "")
+            return Page([_stored(blob) for blob in page], token)
+        return Page([])
 
     async def generations(self, prefix: str) -> Sequence[ObjectGeneration]:
         """Return every generation under the prefix, live and noncurrent, by name and age."""
-        blobs = await self._call(
-            self._client.list_blobs,
-            self._bucket,
-            prefix=prefix,
-            versions=True,
-            timeout=self._timeout,
-            retry=None,
-            consume=True,
-        )
+        return await self._call(self._generations, prefix)
+
+    def _generations(self, prefix: str) -> Sequence[ObjectGeneration]:
         found = [
-            ObjectGeneration(_stored(blob), blob.updated, not blob.time_deleted) for blob in blobs
+            ObjectGeneration(_stored(blob), blob.updated, not blob.time_deleted)
+            for page in self._pages(prefix=prefix, versions=True)
+            for blob in page
         ]
         return sorted(found, key=lambda held: (held.stored.name, held.stored.generation))
 
     async def delete(self, name: str, generation: int) -> None:
         """Delete that generation for good (versioning keeps no copy); no error when it's gone."""
-        blob = self._bucket.blob(name, generation=generation)
-        try:
-            await self._call(blob.delete, timeout=self._timeout, retry=None)
-        except RemoteError as error:
-            if error.code != "NOT_FOUND":
-                raise
+        await self._call(self._delete, name, generation)
+
+    def _delete(self, name: str, generation: int) -> None:
+        with contextlib.suppress(NotFound):
+            self._blob(name, generation).delete(**self._limits)
 
     async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
         """Return the names that follow the prefix up to a slash, slash included."""
         return await self._call(self._folders, prefix, with_old)
 
     def _folders(self, prefix: str, with_old: bool) -> Sequence[str]:
-        found = self._client.list_blobs(
-            self._bucket,
-            prefix=prefix,
-            delimiter="/",
-            versions=with_old or None,
-            timeout=self._timeout,
-            retry=None,
-        )
-        for _ in found.pages:
-            pass
-        return sorted(name.removeprefix(prefix) for name in found.prefixes)
+        found: set[str] = set()
+        for page in self._pages(prefix=prefix, delimiter="/", versions=with_old or None):
+            found.update(page.raw_page.get("prefixes", ()))
+        return sorted(name.removeprefix(prefix) for name in found)
 
     async def count_generations(self, prefix: str) -> int:
         """Return how many generations, live and old, lie under the prefix."""
@@ -207,30 +223,27 @@ class GcsObjectStore:
         return await self._call(self._delete_all_generations, prefix)
 
     def _delete_all_generations(self, prefix: str) -> int:
-        blobs = list(
-            self._client.list_blobs(
-                self._bucket, prefix=prefix, versions=True, timeout=self._timeout, retry=None
-            )
-        )
-        for blob in blobs:
-            with contextlib.suppress(NotFound):
-                blob.delete(timeout=self._timeout, retry=None)
-        return len(blobs)
+        held = self._generations(prefix)
+        for one in held:
+            self._delete(one.stored.name, one.stored.generation)
+        return len(held)
 
-    async def _call(
-        self, function: Callable[..., Any], *arguments: Any, consume: bool = False, **named: Any
-    ) -> Any:
-        bound = functools.partial(_translated, function, consume, *arguments, **named)
+    def _pages(self, **options: Any) -> Iterator[Any]:
+        return pages_of(self._client(), self.bucket, **{**self._limits, **options})
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        bound = functools.partial(_reading, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._executor, bound)
 
 
-def _translated(function: Callable[..., Any], consume: bool, *arguments: Any, **named: Any) -> Any:
-    with translated("GCS"):
-        result = function(*arguments, **named)
-        return list(result) if consume else result
+def _reading(function: Callable[..., Any], *arguments: Any) -> Any:
+    with reading(_SERVICE):
+        return function(*arguments)
 
 
-def _stored(blob: Any) -> StoredObject:
+def _stored(blob: storage.Blob) -> StoredObject:
+    if blob.generation is None:
+        raise odd_answer(_SERVICE)
     return StoredObject(
         name=blob.name,
         generation=int(blob.generation),
@@ -238,43 +251,3 @@ def _stored(blob: Any) -> StoredObject:
         size_bytes=int(blob.size or 0),
         content_sha256=(blob.metadata or {}).get("content_sha256"),
     )
-
-
-def _of_resource(resource: Mapping[str, Any]) -> StoredObject:
-    return StoredObject(
-        name=resource["name"],
-        generation=int(resource["generation"]),
-        crc32c=resource.get("crc32c", ""),
-        size_bytes=int(resource["size"]),
-        content_sha256=resource.get("metadata", {}).get("content_sha256"),
-    )
-
-
-def storage_client(settings: Settings) -> Any:
-    if settings.gcs_endpoint is None:
-        with translated("GCS"):
-            client = storage.Client(project=settings.project_id)
-    else:
-        client = storage.Client(
-            project=settings.project_id,
-            credentials=AnonymousCredentials(),
-            client_options=ClientOptions(api_endpoint=settings.gcs_endpoint),
-        )
-    pool = DirectAdapter(
-        pool_connections=settings.upload_threads, pool_maxsize=settings.upload_threads
-    )
-    client._http.mount("http://", pool)
-    client._http.mount("https://", pool)
-    _read_environment_once(client._http, client._connection.API_BASE_URL)
-    return client
-
-
-def _read_environment_once(session: Session, url: str) -> None:
-    """Take proxies and certificates from the environment now instead of at every request.
-
-    Also keeps requests from looking for a `.netrc`, whose password it would send in the place of
-    the token.
-    """
-    found = session.merge_environment_settings(url, {}, False, None, None)
-    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
-    session.trust_env = False

@@ -55,7 +55,7 @@ def provision(settings: Settings) -> Provisioned:
         raise SettingsError(
             "only the local stack is provisioned from here", "in the cloud run `terraform apply`"
         )
-    from ingest.gcp.remote_errors import translated
+    from ingest.gcp.errors import translated
 
     outcomes: list[tuple[str, str]] = []
     with translated("GCS"):
@@ -73,7 +73,7 @@ def import_clients() -> None:
     """Import the clients that `provision` uses; later imports of them cost nothing."""
     import google.cloud.storage  # noqa: F401
 
-    import ingest.gcp.bigquery_import  # noqa: F401
+    import ingest.gcp.bigquery  # noqa: F401
 
 
 def raw_table_schemas() -> dict[str, list[Mapping[str, Any]]]:
@@ -120,7 +120,7 @@ def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
     from google.api_core.exceptions import NotFound
     from google.auth.credentials import AnonymousCredentials
 
-    from ingest.gcp.bigquery_import import bigquery
+    from ingest.gcp.bigquery import bigquery
 
     client = bigquery.Client(
         project=settings.project_id,
@@ -152,7 +152,7 @@ def declared_table(
     settings: Settings, name: str, schema: Sequence[Mapping[str, Any]]
 ) -> bigquery.Table:
     """Return a raw table with its schema, partitions and clusters, as it's to be made."""
-    from ingest.gcp.bigquery_import import bigquery
+    from ingest.gcp.bigquery import bigquery
 
     fields = [bigquery.SchemaField.from_api_repr(dict(field)) for field in schema]
     table = bigquery.Table(f"{settings.project_id}.{settings.raw_dataset}.{name}", schema=fields)

@@ -11,7 +11,7 @@ import orjson
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
-from ingest.gcp.payload import conversation_json
+from ingest.gcp.insights_messages import conversation_json
 from tests.benchmarks.emulator_throughput import (
     PARENT,
     drive,

@@ -27,8 +27,7 @@ from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
-from ingest.gcp.bigquery import BigQueryRawSink, bigquery_client
-from ingest.gcp.bigquery_import import bigquery
+from ingest.gcp.bigquery import BigQueryRawSink, bigquery, bigquery_client
 from ingest.gcp.storage import GcsObjectStore, storage_client
 from ingest.local.provisioning import declared_table, raw_table_schemas
 from ingest.settings import Settings, load_settings

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.gcp.payload import UNKNOWN_FIELDS, conversation_json, rest_json
+from ingest.gcp.insights_messages import UNKNOWN_FIELDS, conversation_json, rest_json
 
 CONVERSATION = insights.Conversation.pb()
 OPTIONS = settings(max_examples=40, deadline=None)
