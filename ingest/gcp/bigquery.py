@@ -15,15 +15,13 @@ from typing import Any
 
 from google.api_core import exceptions as api
 from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
 
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.gcp.credentials import default_credentials, is_emulator
 from ingest.gcp.errors import odd_answer, reading
-from ingest.ports.move import LoadResult
-from ingest.settings import Settings
 from ingest.ports.inspect import (
     ANY_PARTITION,
     Column,
@@ -32,6 +30,8 @@ from ingest.ports.inspect import (
     TableDetails,
     TableSummary,
 )
+from ingest.ports.move import LoadResult
+from ingest.settings import Settings
 
 _OPTIONAL = (
     "db_dtypes",
@@ -85,16 +85,20 @@ _TYPES: dict[type, str] = {
 _JOB_STATES = frozenset({"PENDING", "RUNNING", "DONE"})
 
 
-def bigquery_client(settings: Settings) -> bigquery.Client:
-    """Return a client of the project, or of the emulator without credentials."""
+def bigquery_credentials(settings: Settings) -> Credentials:
+    """Return Application Default Credentials, or anonymous ones for the emulator."""
+    if is_emulator(settings.bigquery_endpoint):
+        return AnonymousCredentials()
+    return default_credentials(_SERVICE, bigquery.Client.SCOPE)
+
+
+def bigquery_client(settings: Settings, credentials: Credentials | None = None) -> bigquery.Client:
+    """Return a client of the project, or of the emulator."""
     endpoint = settings.bigquery_endpoint
-    is_emulated = is_emulator(endpoint)
     return bigquery.Client(
         project=settings.project_id,
-        credentials=AnonymousCredentials()
-        if is_emulated
-        else default_credentials(_SERVICE, bigquery.Client.SCOPE),
-        location=None if is_emulated else settings.location,
+        credentials=credentials or bigquery_credentials(settings),
+        location=None if is_emulator(endpoint) else settings.location,
         client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
     )
 
@@ -102,11 +106,11 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
 class BigQueryRawSink:
     """The raw dataset: load jobs with ids of ours, SELECTs, and erasure."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials | None = None) -> None:
         self._settings = settings
         self._timeout = settings.rpc_timeout_sec
         self._executor = ThreadPoolExecutor(_THREADS, "bigquery")
-        self._client = bigquery_client(settings)
+        self._client = bigquery_client(settings, credentials)
 
     def close(self) -> None:
         """End the threads and connections."""
@@ -232,13 +236,14 @@ def _read(function: Callable[..., Any], *arguments: Any) -> Any:
 class BigQueryWarehouse:
     """Both datasets, for people to read; errors show all that BigQuery says of a statement."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials | None = None) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._limits: dict[str, Any] = {"timeout": settings.rpc_timeout_sec, "retry": None}
 
     @functools.cached_property
     def _client(self) -> bigquery.Client:
-        return bigquery_client(self._settings)
+        return bigquery_client(self._settings, self._credentials)
 
     @property
     def raw_dataset(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import http.client
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import requests
 import urllib3
@@ -81,6 +83,7 @@ _LONGEST_TEXT = 500
 _FAILED_CREDENTIALS = "Getting metadata from plugin failed with error: "
 """What gRPC says, as UNAVAILABLE, when the credentials of a channel give no token."""
 _NETWORK_TROUBLE = re.compile("ConnectionPool|Connection (aborted|refused|reset)|timed out")
+_FIRST_OF_TUPLE = re.compile(r"""^\((['"])(.*?)\1, .*""", re.DOTALL)
 _MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
@@ -120,7 +123,8 @@ def reading(service: str, *, in_full: bool = False) -> Iterator[None]:
         try:
             yield
         except _MISREAD as error:
-            if isinstance(error, requests.RequestException) or not _is_raised_by_client(error):
+            is_translated = isinstance(error, (requests.RequestException, auth.GoogleAuthError))
+            if is_translated or not _is_raised_by_client(error):
                 raise
             raise odd_answer(service) from error
 
@@ -184,7 +188,7 @@ def _from_credentials(service: str, error: auth.GoogleAuthError) -> IngestError:
 def _from_api(service: str, error: api.GoogleAPICallError, *, in_full: bool) -> IngestError:
     message = str(error.message)
     if message.startswith(_FAILED_CREDENTIALS):
-        why = message.removeprefix(_FAILED_CREDENTIALS)
+        why = _FIRST_OF_TUPLE.sub(r"\2", message.removeprefix(_FAILED_CREDENTIALS))
         is_network = _NETWORK_TROUBLE.search(why) is not None
         cause = auth.TransportError(why) if is_network else auth.RefreshError(why)
         return _from_credentials(service, cause)
@@ -206,16 +210,25 @@ def _from_api(service: str, error: api.GoogleAPICallError, *, in_full: bool) -> 
     )
 
 
+def _said(error: api.GoogleAPICallError) -> list[Mapping[str, Any]]:
+    """Return what an HTTP error's body lists; that of an upload is in the response alone."""
+    listed = error.errors
+    if not listed and isinstance(error.response, requests.Response):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            listed = error.response.json()["error"]["errors"]
+    return [item for item in listed or () if isinstance(item, dict)]
+
+
 def _reasons(error: api.GoogleAPICallError) -> list[str]:
-    found = [str(item.get("reason", "")) for item in error.errors or () if isinstance(item, dict)]
+    found = [str(item.get("reason", "")) for item in _said(error)]
     return [reason for reason in [*found, error.reason or ""] if _NAME.fullmatch(reason)]
 
 
 def _service_text(error: api.GoogleAPICallError) -> str:
     """Return what the service says, in one line."""
-    said = [str(item["message"]) for item in error.errors or () if "message" in item]
-    if said:
-        return _one_line(said[0])
+    for item in _said(error):
+        if item.get("message"):
+            return _one_line(str(item["message"]))
     body = getattr(error.response, "text", None)
     if isinstance(body, str) and body.lstrip().startswith("<"):
         return f"HTTP status {error.code} with a page in place of a reason"

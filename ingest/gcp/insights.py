@@ -39,13 +39,18 @@ class GrpcInsightsApi:
 
     list_page_size = 100
 
-    def __init__(self, settings: Settings, admission: QuotaGate | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        admission: QuotaGate | None = None,
+        client: insights.ContactCenterInsightsAsyncClient | None = None,
+    ) -> None:
         """`admission` holds calls back for the quota and learns of refusals."""
         self._settings = settings
         self._timeout = settings.rpc_timeout_sec
         self._admission = admission
         self._parent = f"projects/{settings.project_id}/locations/{settings.location}"
-        self._client = insights_client(settings)
+        self._client = client or insights_client(settings)
 
     async def close(self) -> None:
         """Close the channel."""

@@ -62,7 +62,7 @@ class GcsObjectStore:
 
     list_page_size = 1000
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials | None = None) -> None:
         """Raise InputError for what can't be a bucket's name; nothing is called yet."""
         if not _BUCKET_NAME.fullmatch(settings.bucket):
             raise InputError(
@@ -72,7 +72,7 @@ class GcsObjectStore:
         self._settings = settings
         self._limits: dict[str, Any] = {"timeout": settings.rpc_timeout_sec, "retry": None}
         self._executor = ThreadPoolExecutor(settings.upload_threads, "gcs")
-        self._credentials = storage_credentials(settings)
+        self._credentials = credentials or storage_credentials(settings)
         self._of_thread = threading.local()
         self._clients: list[storage.Client] = []
 

@@ -1,4 +1,4 @@
-"""Unit tests touch no network; those of the local stack's own processes listen on loopback."""
+"""Unit tests touch no network; those of servers and of clients use loopback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
-_WITH_OWN_SERVERS = {"local", "emulator"}
+_WITH_OWN_SERVERS = {"local", "emulator", "gcp"}
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2
 
 from ingest.errors import IngestError, RemoteError, SettingsError
 from ingest.flows.attempts import TRANSIENT
-from ingest.gcp.remote_errors import translated
+from ingest.gcp.errors import translated
 
 INFRASTRUCTURE_CODES = {
     "UNAVAILABLE",
