@@ -1,5 +1,5 @@
-"""Old generations through the real adapter: the bucket's emulator keeps none, so a stand-in for
-the transport answers as Cloud Storage documents it for a bucket with versioning."""
+"""Old generations through the real adapter: the bucket's emulator keeps none, so a service
+on loopback answers as Cloud Storage documents it for a bucket with versioning."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 import pytest
-import requests
-from requests.adapters import BaseAdapter
+from answering_server import Request, reply, serving
 
 from ingest.gcp.storage import GcsObjectStore
 from tests.fakes.world import fake_settings
@@ -20,30 +19,20 @@ BUCKET = "local-project-cc-dev"
 OBJECTS = f"/storage/v1/b/{BUCKET}/o"
 
 
-class VersionedBucket(BaseAdapter):
+class VersionedBucket:
     """Lists and deletes generations; `held` is (name, generation, whether it is live)."""
 
     def __init__(self, *held: tuple[str, int, bool], page_size: int = 2) -> None:
-        super().__init__()
         self.held = list(held)
         self._page_size = page_size
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        url = urlsplit(str(request.url))
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        response = requests.Response()
-        response.request, response.status_code = request, 200
-        if request.method == "GET" and url.path == OBJECTS:
-            response._content = json.dumps(self._listed(query)).encode()
-        elif request.method == "DELETE":
-            response.status_code = self._deleted(unquote(url.path), query)
-            response._content = b""
-        else:
-            raise AssertionError(f"{request.method} {request.url}")
-        return response
-
-    def close(self) -> None:
-        pass
+    def answer(self, request: Request) -> bytes:
+        """Return what Cloud Storage answers."""
+        if request.method == "GET" and request.path == OBJECTS:
+            return reply(json.dumps(self._listed(request.query)).encode())
+        if request.method == "DELETE":
+            return reply(b"", self._deleted(unquote(request.path), request.query))
+        raise AssertionError(f"{request.method} {request.target}")
 
     def _listed(self, query: dict[str, str]) -> dict[str, Any]:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
@@ -55,7 +44,10 @@ class VersionedBucket(BaseAdapter):
         if delimiter:
             rests = [one[0].removeprefix(prefix) for one in found]
             folders = sorted({rest.split(delimiter)[0] for rest in rests if delimiter in rest})
-            return {"prefixes": [f"{prefix}{folder}{delimiter}" for folder in folders]}
+            return {
+                "kind": "storage#objects",
+                "prefixes": [f"{prefix}{folder}{delimiter}" for folder in folders],
+            }
         first = int(query.get("pageToken", 0))
         page = found[first : first + self._page_size]
         more = {"nextPageToken": str(first + self._page_size)}
@@ -68,7 +60,11 @@ class VersionedBucket(BaseAdapter):
             }
             for name, generation, is_live in page
         ]
-        return {"items": items, **(more if len(found) > first + self._page_size else {})}
+        return {
+            "kind": "storage#objects",
+            "items": items,
+            **(more if len(found) > first + self._page_size else {}),
+        }
 
     def _deleted(self, path: str, query: dict[str, str]) -> int:
         name, generation = path.removeprefix(f"{OBJECTS}/"), query.get("generation")
@@ -97,10 +93,10 @@ def bucket() -> VersionedBucket:
 
 @pytest.fixture
 def store(bucket: VersionedBucket) -> Iterator[GcsObjectStore]:
-    made = GcsObjectStore(fake_settings(gcs_endpoint="http://bucket.invalid", bucket=BUCKET))
-    made._client._http.mount("http://", bucket)
-    yield made
-    made.close()
+    with serving(bucket.answer) as service:
+        made = GcsObjectStore(fake_settings(gcs_endpoint=service.address, bucket=BUCKET))
+        yield made
+        made.close()
 
 
 def test_every_generation_is_counted_and_deleted_and_no_other_conversations(
