@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from enum import IntEnum
 from pathlib import PurePath
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -85,3 +87,28 @@ def unexpected(error: Exception) -> RemoteError:
         "report this with kind and place; the other conversations went on",
         code="INTERNAL",
     )
+
+
+EXTRAS: Final = {"ingest.emulator": "emulator", "ingest.local": "local"}
+"""Packages of ours whose third-party packages come with an extra of pyproject.toml."""
+
+
+class MissingExtraError(SettingsError):
+    """A third-party package isn't installed that an extra of this project brings."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        hint = f"install it with the extra `{extra}`: pip install 'conversation-coach[{extra}]'"
+        if extra == "local" and sys.version_info[:2] != (3, 13):
+            hint += ", on Python 3.13: the BigQuery emulator has no release for another"
+        super().__init__(what, hint)
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return the error that names the extra to install; None if no extra brings the module."""
+    frames = (frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__))
+    ours = [name for name in (*frames, str(error.name)) if name.startswith("ingest.")]
+    folder = ".".join(ours[-1].split(".")[:2]) if ours else ""
+    if folder not in EXTRAS:
+        return None
+    what = f"this needs the package {error.name}, which isn't installed"
+    return MissingExtraError(what, EXTRAS[folder])

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from ingest.errors import ExitCode, IngestError
+from ingest.errors import ExitCode, IngestError, missing_extra
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNSAFE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -403,9 +403,18 @@ class ErrorGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except IngestError as error:
-            typer.echo(f"error: {safe(error.message)}", err=True)
-            if error.hint:
-                typer.echo(f"hint:  {safe(error.hint)}", err=True)
-            raise typer.Exit(int(error.exit_code)) from error
+            raise _shown(error) from error
+        except ModuleNotFoundError as error:
+            if (missing := missing_extra(error)) is None:
+                raise
+            raise _shown(missing) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(int(ExitCode.INTERRUPTED)) from error
+
+
+def _shown(error: IngestError) -> typer.Exit:
+    """Print the error and its hint; return the exit to raise."""
+    typer.echo(f"error: {safe(error.message)}", err=True)
+    if error.hint:
+        typer.echo(f"hint:  {safe(error.hint)}", err=True)
+    return typer.Exit(int(error.exit_code))

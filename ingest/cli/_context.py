@@ -21,7 +21,7 @@ from typing import Any
 from ingest.domain.conversation import ConversationId, Shard
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.enums import LogFormat
-from ingest.errors import AccessError, RemoteError, SettingsError
+from ingest.errors import AccessError, MissingExtraError, RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
 from ingest.flows.listing import MOST_LISTED, FoundInCi, find_in_ci, full_id
@@ -94,10 +94,8 @@ def tracing() -> Iterator[None]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise SettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set but the exporter isn't installed",
-            "pip install 'conversation-coach[tracing]', or unset it",
-        ) from error
+        what = "OTEL_EXPORTER_OTLP_ENDPOINT is set but the exporter isn't installed"
+        raise MissingExtraError(what, "tracing") from error
     provider = TracerProvider(resource=Resource.create({"service.name": "ingest"}))
     exporter = OTLPSpanExporter(endpoint=endpoint, insecure=endpoint.startswith("http://"))
     provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -65,9 +65,7 @@ def execute(*, as_json: bool) -> ExitCode:
     """Print settings with their origin, versions and checks; return the exit code."""
     settings = load_settings()
     origins = setting_origins(settings)
-    versions = {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in _PACKAGES
-    }
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
     diagnosis = Diagnosis(
         settings, {name: raw_schema(name) for name in RAW_TABLES}, SystemClock().now
     )
@@ -85,6 +83,13 @@ def execute(*, as_json: bool) -> ExitCode:
         _print(checks)
     failed = any(check.verdict is Verdict.FAILED for check in checks)
     return ExitCode.SETTINGS if failed else ExitCode.OK
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # the sidecar runs without dbt
 
 
 def _ci(settings: Settings) -> Check:

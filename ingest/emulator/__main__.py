@@ -8,10 +8,17 @@ import signal
 import sys
 from contextlib import closing
 
-from ingest.emulator.annotator_process import AnnotatorProcess, Annotators
-from ingest.emulator.options import EmulatorOptions, parse_options
-from ingest.emulator.server import Emulator
-from ingest.errors import IngestError
+from ingest.errors import IngestError, missing_extra
+
+try:
+    from ingest.emulator.annotator_process import AnnotatorProcess, Annotators
+    from ingest.emulator.options import EmulatorOptions, parse_options
+    from ingest.emulator.server import Emulator
+except ModuleNotFoundError as absent:
+    if (missing := missing_extra(absent)) is None:
+        raise
+    sys.stderr.write(f"error: {missing.message}\nhint:  {missing.hint}\n")
+    sys.exit(int(missing.exit_code))
 
 _GC_THRESHOLD = 50_000
 

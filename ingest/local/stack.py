@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 
-from ingest.errors import InputError, RemoteError
+from ingest.errors import InputError, MissingExtraError, RemoteError
 from ingest.local.layout import Layout, Service, check_ports_free
 from ingest.local.processes import (
     Child,
@@ -120,6 +121,9 @@ def locked(layout: Layout, say: Say) -> Iterator[None]:
 def _start(
     layout: Layout, wanted: Sequence[Service], say: Say, ends_with_caller: bool
 ) -> StackState:
+    if Service.BIGQUERY in wanted and find_spec("local_bigquery") is None:
+        what = "the BigQuery emulator needs local-bigquery, which isn't installed"
+        raise MissingExtraError(what, "local")
     check_ports_free(layout, wanted)
     for folder in (layout.logs_dir, *(layout.service_dir(service) for service in wanted)):
         folder.mkdir(parents=True, exist_ok=True)

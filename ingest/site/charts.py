@@ -11,18 +11,15 @@ from html import escape
 from types import ModuleType
 from typing import Any
 
-from ingest.errors import SettingsError
+from ingest.errors import MissingExtraError
 
 
 def svg_matplotlib() -> ModuleType:
-    """Return the module `matplotlib`, or raise SettingsError where it isn't installed."""
+    """Return the module `matplotlib`, or raise MissingExtraError where it isn't installed."""
     try:
         import matplotlib as mpl
     except ImportError as error:
-        raise SettingsError(
-            "plots need matplotlib, which isn't installed",
-            "install it with the extra `data`: pip install -c constraints.txt -e '.[data]'",
-        ) from error
+        raise MissingExtraError("plots need matplotlib, which isn't installed", "data") from error
     mpl.use("svg")
     return mpl
 

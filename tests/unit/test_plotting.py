@@ -6,19 +6,19 @@ import sys
 
 import pytest
 
-from ingest.errors import SettingsError
+from ingest.errors import MissingExtraError
 from ingest.site.charts import svg_matplotlib
 
 
 def test_a_missing_matplotlib_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(MissingExtraError) as raised:
         svg_matplotlib()
 
     assert raised.value.message == "plots need matplotlib, which isn't installed"
     assert raised.value.hint == (
-        "install it with the extra `data`: pip install -c constraints.txt -e '.[data]'"
+        "install it with the extra `data`: pip install 'conversation-coach[data]'"
     )
 
 
