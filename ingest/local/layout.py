@@ -88,6 +88,7 @@ class Layout:
         """Return the command line that runs one service."""
         if service is Service.GCS:
             return gcs_server_command(self.ports["gcs"], self.service_dir(service))
+        every = self.endpoints(Service)
         if service is Service.BIGQUERY:
             return [
                 *(sys.executable, "-m", "ingest.local.bigquery.server"),
@@ -95,8 +96,8 @@ class Layout:
                 *("--grpc-port", str(self.ports["bigquery_grpc"])),
                 *("--data-dir", str(self.service_dir(service))),
                 *("--gcs-root", str(self.service_dir(Service.GCS))),
+                *("--gcs-endpoint", every["gcs_endpoint"]),
             ]
-        every = self.endpoints(Service)
         return [
             *(sys.executable, "-m", "ingest.emulator"),
             *("--port", str(self.ports["ci"])),

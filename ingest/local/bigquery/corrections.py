@@ -12,23 +12,30 @@ from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
-from local_bigquery.jobs import load, query, runner
+from local_bigquery.jobs import extract, load, query, runner
 from local_bigquery.sql import script
 from local_bigquery.sql.rules import NODE_RULES, STATEMENT_RULES, ddl, partitions
 
-from ingest.local.bigquery import jobs, loads, statements, unnest
+from ingest.local.bigquery import files, jobs, loads, statements
 from ingest.local.bigquery.catalog import columns, with_lookup_of_hidden_column, with_lookup_of_one
-from ingest.local.bigquery.partition_order import with_partitions_in_order
 
 
-def install() -> None:
-    """Every job that the emulator runs from now on follows the corrected rules."""
+def install(gcs_endpoint: str | None = None) -> None:
+    """Every job that the emulator runs from now on follows the corrected rules.
+
+    Extracts are uploaded to the Cloud Storage emulator at `gcs_endpoint`.
+    """
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
     errors.from_duckdb = query.from_duckdb = jobs.with_own_troubles(errors.from_duckdb)
     database.objects = with_lookup_of_one(database.objects)
     tables.columns = tabledata.columns = columns
     partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
-    script.parse = query.parse = statements.with_recursion_at_the_top(script.parse)
+    script.parse = query.parse = files.with_known_statements(
+        statements.with_recursion_at_the_top(script.parse)
+    )
+    STATEMENT_RULES.insert(0, files.check_tables)
+    database.attach = files.with_checked_project_id(database.attach)
+    extract.written = files.uploaded_to(gcs_endpoint)
     query.execute = statements.with_destination_of_ctas(query.execute)
     jobs_api.results = statements.without_rows_of_ctas(jobs_api.results)
     runner.submit = jobs.with_checked_job_id(runner.submit)
@@ -39,8 +46,6 @@ def install() -> None:
     handlers["load"] = loads.with_decompressed_sources(
         loads.refuse_what_bigquery_refuses(handlers["load"])
     )
-    ddl.split = with_partitions_in_order(ddl.split)
+    ddl.normalise = files.with_checked_tables(ddl.normalise)
     NODE_RULES.append(statements.faster_json_keys)
-    STATEMENT_RULES.insert(0, unnest.elements_made_in_select)
-    for module in (statements, unnest):
-        module.register(database.connection())
+    statements.register(database.connection())

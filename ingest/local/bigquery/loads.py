@@ -28,8 +28,11 @@ from local_bigquery.jobs import storage
 from local_bigquery.jobs.storage import literal
 from local_bigquery.models import JobConfigurationLoad, TableFieldSchema
 
+from ingest.local.bigquery.files import check_source
+
 JSON_LINES = "NEWLINE_DELIMITED_JSON"
 Load = Callable[[duckdb.DuckDBPyConnection, JobConfigurationLoad, str | None], Any]
+
 Fields = Sequence[TableFieldSchema]
 _plain: ContextVar[Mapping[str, str] | None] = ContextVar("plain_sources", default=None)
 
@@ -173,6 +176,7 @@ def _mismatch(label: str, fault: str) -> BigQueryError:
 def paths(cursor: duckdb.DuckDBPyConnection, uri: str) -> list[str]:
     """Return the files of a source URI, as the emulator's own `paths`: decompressed, where the
     job has done that."""
+    check_source(uri)
     plain = _plain.get() or {}
     return [plain.get(path, path) for path in storage.paths(cursor, uri)]
 
@@ -185,7 +189,7 @@ def with_decompressed_sources(load: Load) -> Load:
     ) -> Any:
         if upload or config.sourceFormat != JSON_LINES or config.hivePartitioningOptions:
             return load(cursor, config, upload)
-        sources = [path for uri in config.sourceUris or [] for path in storage.paths(cursor, uri)]
+        sources = [path for uri in config.sourceUris or [] for path in paths(cursor, uri)]
         with _decompressed(sources):
             statistics = load(cursor, config, upload)
         size = sum(Path(path).stat().st_size for path in sources)

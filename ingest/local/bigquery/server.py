@@ -10,6 +10,8 @@ import argparse
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -32,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ingest.local.bigquery.corrections import install
     from ingest.local.bigquery.jobs import close_interrupted_jobs
 
-    install()
-    spill_into(options.data_dir / "spilled")
+    install(options.gcs_endpoint)
+    keep_within(options.data_dir, options.gcs_root)
     closed = close_interrupted_jobs()
     if closed:
         logging.getLogger(__name__).warning("event=interrupted_jobs_closed count=%d", closed)
@@ -57,6 +59,7 @@ def configure(data_dir: Path, gcs_root: Path, project_id: str = LOCAL_PROJECT_ID
     settings.gcs_local_root = gcs_root.resolve()
     settings.storage_emulator_host = None
     settings.default_project_id = project_id
+    settings.postgres_connection_id = ""  # EXTERNAL_QUERY finds no connection
 
 
 def provide_extensions(home: Path) -> Path:
@@ -92,11 +95,24 @@ def _link(source: Path, folder: Path) -> None:
     link.symlink_to(source)
 
 
-def spill_into(folder: Path) -> None:
-    """Let queries that outgrow the memory write there instead of into the working directory."""
+def keep_within(data_dir: Path, gcs_root: Path) -> None:
+    """Let no statement open anything but the emulator's data and the buckets.
+
+    Queries that outgrow the memory write under the data, too, as do loads and extracts.
+    """
     from local_bigquery.engine import database
 
-    database.execute("set temp_directory = $1", [str(folder.resolve())])
+    from ingest.local.bigquery.files import confine
+
+    scratch = data_dir.resolve() / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    tempfile.tempdir = str(scratch)
+    connection = database.connection()
+    connection.execute("SET temp_directory = $1", [str(scratch / "spilled")])
+    for name in EXTENSIONS:
+        connection.load_extension(name)
+    confine(connection, data_dir, gcs_root)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -105,6 +121,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--grpc-port", type=int, required=True, help="Storage API port")
     parser.add_argument("--data-dir", type=Path, required=True, help="tables, jobs and home")
     parser.add_argument("--gcs-root", type=Path, required=True, help="folder of the buckets")
+    parser.add_argument("--gcs-endpoint", help="Cloud Storage emulator that extracts go to")
     parser.add_argument("--project", default=LOCAL_PROJECT_ID, help="default project id")
     return parser.parse_args(arguments)
 
