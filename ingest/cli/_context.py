@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest.domain.conversation import ConversationId, Shard
+from ingest.domain.conversation import Shard
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.enums import LogFormat
 from ingest.errors import AccessError, MissingExtraError, RemoteError
@@ -236,13 +236,13 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 def resolved_id(
     settings: Settings, warehouse: Warehouse, given: str, source: str | None = None
-) -> ConversationId:
+) -> str:
     """Return the whole id; CI is asked only for what raw tables and files don't know.
 
     Raises InputError as `full_id` does, RemoteError when CI has to be asked and doesn't answer.
     """
 
-    def ask_ci(beginning: ConversationId) -> FoundInCi:
+    def ask_ci(beginning: str) -> FoundInCi:
         found = asyncio.run(_found(settings, beginning))
         if found.ids and not found.is_all:
             say(f"{beginning} was looked for among the {MOST_LISTED:,} newest conversations of CI")
@@ -251,7 +251,7 @@ def resolved_id(
     return full_id(warehouse, given, ask_ci, None if source is None else Path(source))
 
 
-async def _found(settings: Settings, beginning: ConversationId) -> FoundInCi:
+async def _found(settings: Settings, beginning: str) -> FoundInCi:
     from ingest.gcp.insights import GrpcInsightsApi
 
     insights = GrpcInsightsApi(settings)

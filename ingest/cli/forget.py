@@ -11,7 +11,7 @@ import typer
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json
-from ingest.domain.conversation import ConversationId, checked_id
+from ingest.domain.conversation import checked_id
 from ingest.errors import ExitCode, InputError
 from ingest.flows.forget import Forget, Forgotten, Traces
 from ingest.flows.services import Silent
@@ -74,14 +74,14 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
     return ExitCode.SOME_FAILED if forgotten.failures else ExitCode.OK
 
 
-async def _traces(settings: Settings, conversation_id: ConversationId) -> Traces:
+async def _traces(settings: Settings, conversation_id: str) -> Traces:
     async with open_services(settings, Silent()) as real:
         attempts, landing = landing_of(real, settings, new_run_id())
         flow = Forget(real, attempts, landing, "")
         return await flow.traces(conversation_id, await flow.prefixes(conversation_id))
 
 
-async def _forget(settings: Settings, conversation_id: ConversationId) -> Forgotten:
+async def _forget(settings: Settings, conversation_id: str) -> Forgotten:
     run_id = new_run_id()
     async with open_services(settings, Silent()) as real:
         attempts, landing = landing_of(real, settings, run_id)

@@ -14,14 +14,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ingest.errors import InputError
-
-ConversationId = NewType("ConversationId", str)
 
 SCHEMA_VERSION = "1.0"
 CONVERSATION_ID_PATTERN = re.compile(r"[a-z0-9-]{4,64}")
@@ -172,24 +170,22 @@ def parse_batch_date(name: str) -> dt.date | None:
         return None
 
 
-def checked_id(value: str) -> ConversationId:
+def checked_id(value: str) -> str:
     """Return `value` as an id that is safe in object names and SQL, or raise InputError."""
     if not CONVERSATION_ID_PATTERN.fullmatch(value):
         raise InputError(
             f"{value!r} is not a conversation id",
             "use 4 to 64 lower-case letters, digits or hyphens",
         )
-    return ConversationId(value)
+    return value
 
 
-def source_object(batch_date: dt.date, conversation_id: ConversationId, kind: FileKind) -> str:
+def source_object(batch_date: dt.date, conversation_id: str, kind: FileKind) -> str:
     """Return the object name of a source file."""
     return f"{batch_date.isoformat()}/{checked_id(conversation_id)}/{kind.value}.json"
 
 
-def ci_transcript_object(
-    batch_date: dt.date, conversation_id: ConversationId, content_sha256: str
-) -> str:
+def ci_transcript_object(batch_date: dt.date, conversation_id: str, content_sha256: str) -> str:
     """Return the object name of the CI transcript with this content."""
     return (
         f"{CI_TRANSCRIPTS_PREFIX}{batch_date.isoformat()}/"

@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.domain.conversation import (
-    ConversationId,
     Metadata,
     Speaker,
     Transcription,
@@ -53,7 +52,7 @@ aren't used."""
 class ConversationVersion:
     """The content of one conversation: both files and the hashes that name the version."""
 
-    conversation_id: ConversationId
+    conversation_id: str
     batch_date: dt.date
     metadata: Metadata
     transcription: Transcription
@@ -65,7 +64,7 @@ class ConversationVersion:
 class CiSubmission:
     """What CreateConversation gets."""
 
-    conversation_id: ConversationId
+    conversation_id: str
     transcript_object: str
     transcript_content: bytes
     transcript_sha256: str

@@ -14,7 +14,6 @@ from functools import partial
 import orjson
 
 from ingest.domain.conversation import (
-    ConversationId,
     FileKind,
     Metadata,
     Transcription,
@@ -136,7 +135,7 @@ class ConversationFiles:
         if not isinstance(metadata, Metadata) or not isinstance(transcription, Transcription):
             raise TypeError("a version needs both files")
         return ConversationVersion(
-            conversation_id=ConversationId(self._source.conversation_id),
+            conversation_id=self._source.conversation_id,
             batch_date=batch_date,
             metadata=metadata,
             transcription=transcription,
@@ -216,9 +215,7 @@ class ConversationFiles:
         return f"{chosen.batch_date}/{self._source.conversation_id}/{kind.value}.json"
 
     def _object_name(self, kind: FileKind) -> str:
-        return source_object(
-            self._source.batch_date, ConversationId(self._source.conversation_id), kind
-        )
+        return source_object(self._source.batch_date, self._source.conversation_id, kind)
 
     def _uri(self, name: str) -> str:
         return f"gs://{self._store.bucket}/{name}"

@@ -23,7 +23,6 @@ from ingest.domain.conversation import (
     LANDING_FAILED_PREFIX,
     LANDING_PREFIX,
     PULL_WATERMARK_OBJECT,
-    ConversationId,
     parse_batch_date,
 )
 from ingest.domain.outcome import Failure, Outcome, Step
@@ -88,7 +87,7 @@ class Forget:
         self._failed_batches = FailedBatches(services.store, attempts)
         self._run_id = run_id
 
-    async def run(self, conversation_id: ConversationId) -> Forgotten:
+    async def run(self, conversation_id: str) -> Forgotten:
         """Erase the conversation, count what is left, and leave the tombstone when that is none.
 
         Raises InputError for an id of which nothing is found and that was never forgotten.
@@ -125,7 +124,7 @@ class Forget:
             await self._land(conversation_id, Outcome.SUCCEEDED, started_at)
         return Forgotten(conversation_id, before, after, not_erased, recovered.failures)
 
-    async def traces(self, conversation_id: ConversationId, prefixes: list[str]) -> Traces:
+    async def traces(self, conversation_id: str, prefixes: list[str]) -> Traces:
         """Return what is there now; intents and tombstones don't count."""
         objects = 0
         for prefix in prefixes:
@@ -139,7 +138,7 @@ class Forget:
             rows += await self._row_count(table, conversation_id)
         return Traces(objects, 0 if held.value is None else 1, rows)
 
-    async def prefixes(self, conversation_id: ConversationId, base: str = "") -> list[str]:
+    async def prefixes(self, conversation_id: str, base: str = "") -> list[str]:
         """Return every folder of the bucket that may hold objects of the conversation, or old
         generations of them: whatever lies above its date folder, such as where it came from."""
         list_ = partial(self._services.store.folders, base, with_old=True)
@@ -152,7 +151,7 @@ class Forget:
                 prefixes += await self.prefixes(conversation_id, inner)
         return prefixes
 
-    async def _told(self, conversation_id: ConversationId) -> set[Outcome]:
+    async def _told(self, conversation_id: str) -> set[Outcome]:
         """Return the outcomes of the forgets that were landed: an intent, a tombstone."""
         rows = await self._query(
             f"""
@@ -165,7 +164,7 @@ class Forget:
         )
         return {Outcome(row["outcome"]) for row in rows}
 
-    async def _not_erased(self, conversation_id: ConversationId) -> tuple[str, ...]:
+    async def _not_erased(self, conversation_id: str) -> tuple[str, ...]:
         rows = await self._query(
             f"""
             select distinct reason
@@ -179,13 +178,11 @@ class Forget:
         found = (row["reason"].removeprefix(ORIGIN_MARK) for row in rows)
         return tuple(sorted(uri for uri in found if not uri.startswith(own)))
 
-    async def _query(
-        self, sql: str, conversation_id: ConversationId
-    ) -> Sequence[Mapping[str, Any]]:
+    async def _query(self, sql: str, conversation_id: str) -> Sequence[Mapping[str, Any]]:
         parameters = {"conversation_id": str(conversation_id)}
         return (await self._attempts.run(lambda: self._services.sink.query(sql, parameters))).value
 
-    async def _erase_rows(self, table: str, conversation_id: ConversationId) -> None:
+    async def _erase_rows(self, table: str, conversation_id: str) -> None:
         try:
             erase = partial(self._services.sink.erase, table, conversation_id)
             count = (await self._attempts.run(erase)).value
@@ -200,7 +197,7 @@ class Forget:
             action, self._run_id, conversation_id=conversation_id, resource=resource, count=count
         )
 
-    async def _row_count(self, table: str, conversation_id: ConversationId) -> int:
+    async def _row_count(self, table: str, conversation_id: str) -> int:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""
         sql = (
             f"select count(*) as row_count from {self._services.sink.table(table)} "
@@ -215,9 +212,7 @@ class Forget:
             return 0
         return int(rows[0]["row_count"])
 
-    async def _land(
-        self, conversation_id: ConversationId, outcome: Outcome, started_at: dt.datetime
-    ) -> None:
+    async def _land(self, conversation_id: str, outcome: Outcome, started_at: dt.datetime) -> None:
         lost: list[RemoteError] = []
         event = StepEvent(
             conversation_id=conversation_id,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.domain.conversation import ConversationId, checked_id
+from ingest.domain.conversation import checked_id
 from ingest.errors import InputError
 from ingest.flows.attempts import admitted, items_of
 from ingest.flows.show import REGISTRY
@@ -49,9 +49,9 @@ async def find_in_ci(ci: CiReader, beginning: str) -> FoundInCi:
 def full_id(
     warehouse: Warehouse,
     given: str,
-    ask_ci: Callable[[ConversationId], FoundInCi],
+    ask_ci: Callable[[str], FoundInCi],
     source: Path | None = None,
-) -> ConversationId:
+) -> str:
     """Return the one id that begins as given; a whole id is returned as it is.
 
     Looked for in the raw tables, where an erased conversation still has its tombstone, and among
@@ -85,7 +85,7 @@ def full_id(
     return checked
 
 
-def _only(beginning: ConversationId, ids: Iterable[str]) -> ConversationId:
+def _only(beginning: str, ids: Iterable[str]) -> str:
     several = sorted(ids)
     if beginning in several:
         return beginning

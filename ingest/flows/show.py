@@ -15,7 +15,6 @@ import orjson
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
 from ingest.domain.conversation import (
     CI_TRANSCRIPTS_PREFIX,
-    ConversationId,
     FileKind,
     Metadata,
     Transcription,
@@ -396,9 +395,7 @@ class TraceReader:
             payload=payload,
         )
 
-    async def _read_objects(
-        self, place: tuple[ConversationId, set[dt.date]]
-    ) -> list[ObjectGeneration]:
+    async def _read_objects(self, place: tuple[str, set[dt.date]]) -> list[ObjectGeneration]:
         if self._bucket is None:
             return []
         conversation_id, dates = place

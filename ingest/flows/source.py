@@ -18,7 +18,6 @@ from typing import Protocol
 
 from ingest.domain.conversation import (
     CONVERSATION_ID_PATTERN,
-    ConversationId,
     FileKind,
     parse_batch_date,
     source_object,
@@ -352,7 +351,7 @@ class BucketConversation:
         """The objects themselves, when they lie where an upload would put them."""
         if not self.is_own_bucket:
             return {}
-        conversation_id = ConversationId(self.conversation_id)
+        conversation_id = self.conversation_id
         return {
             kind: stored
             for kind, stored in self.objects.items()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest.domain.conversation import ConversationId, Shard
+from ingest.domain.conversation import Shard
 from ingest.domain.outcome import Step
 from ingest.enums import Mode
 from ingest.flows.attempts import Attempts
@@ -157,7 +157,7 @@ class World:
         self.clock.advance(1)
         landing = self.landing()
         flow = Forget(self.outside(), self.attempts(), landing, f"run-{self.run_count}")
-        return await flow.run(ConversationId(conversation_id))
+        return await flow.run(conversation_id)
 
     def effects(self) -> dict[str, Any]:
         """Return everything that a push leaves behind, to be compared as a whole."""

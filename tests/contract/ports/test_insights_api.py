@@ -8,7 +8,7 @@ import pytest
 from conftest_ports import Ports
 
 from ingest.domain.annotators import Selector
-from ingest.domain.conversation import ConversationId, Metadata, Transcription
+from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
 from ingest.domain.matchers import (
     MatcherDefinition,
@@ -30,7 +30,7 @@ def submission(ports: Ports, name: str = "a", *texts: str, **changes: Any) -> Ci
     id_ = f"{ports.prefix}-{name}"
     made = ci_submission(
         ConversationVersion(
-            ConversationId(id_),
+            id_,
             dt.date(2026, 1, 5),
             Metadata.model_validate(metadata(id_, labels={"case": ports.prefix}, **changes)),
             Transcription.model_validate(transcription(id_, *texts)),

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ingest.domain.conversation import (
     CONVERSATION_ID_PATTERN,
-    ConversationId,
     FileKind,
     canonical_json,
     checked_id,
@@ -74,13 +73,11 @@ def test_the_hash_is_sha256_of_the_bytes() -> None:
 
 @given(st.dates(), IDS, st.sampled_from(FileKind))
 def test_an_object_name_says_date_id_and_kind(date: dt.date, id_: str, kind: FileKind) -> None:
-    name = source_object(date, ConversationId(id_), kind)
+    name = source_object(date, id_, kind)
 
     folder, found_id, file = name.split("/")
     assert (parse_batch_date(folder), found_id, file) == (date, id_, f"{kind.value}.json")
-    assert ci_transcript_object(date, ConversationId(id_), "ab") == (
-        f"ci-transcripts/{folder}/{id_}/ab.json"
-    )
+    assert ci_transcript_object(date, id_, "ab") == (f"ci-transcripts/{folder}/{id_}/ab.json")
 
 
 def test_a_landing_batch_is_named_by_table_and_content() -> None:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.domain.conversation import (
-    ConversationId,
     Metadata,
     Speaker,
     Transcription,
@@ -42,7 +41,7 @@ TURNS = st.lists(
 
 def version(**changes: Any) -> ConversationVersion:
     return ConversationVersion(
-        conversation_id=ConversationId(ID),
+        conversation_id=ID,
         batch_date=DAY,
         metadata=Metadata.model_validate(metadata(ID, **changes)),
         transcription=Transcription.model_validate(transcription(ID)),

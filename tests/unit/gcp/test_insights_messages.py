@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
 
 from ingest.domain.annotators import Selector
-from ingest.domain.conversation import ConversationId, Metadata, Transcription
+from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
 from ingest.domain.matchers import MatcherDefinition, content_sha256, version_tag
 from ingest.flows.matchers import read_definitions
@@ -26,7 +26,7 @@ SEEDS = Path(__file__).parents[3] / "seeds"
 def submission() -> CiSubmission:
     return ci_submission(
         ConversationVersion(
-            ConversationId(ID),
+            ID,
             dt.date(2026, 1, 5),
             Metadata.model_validate(metadata(ID)),
             Transcription.model_validate(transcription(ID)),
