@@ -13,13 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from ingest.domain.conversation import Metadata, Shard, Transcription, parse_batch_date
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.raw_records import StepEvent, refusal
-from ingest.domain.validation import (
-    Fault,
-    Severity,
-    check_conversation,
-    has_errors,
-    parse_file,
-)
+from ingest.domain.validation import Fault, Severity, check_conversation, has_errors, parse_file
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.services import Progress

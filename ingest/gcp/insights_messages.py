@@ -15,13 +15,7 @@ from google.rpc import code_pb2
 
 from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
-from ingest.domain.matchers import (
-    MatcherDefinition,
-    MatchType,
-    PhraseRule,
-    Role,
-    RuleGroup,
-)
+from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.ports.inspect import CiAnalysisState
 from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation
 

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import (
-    Metadata,
-    Speaker,
-    Transcription,
-    sha256_hex,
-)
+from ingest.domain.conversation import Metadata, Speaker, Transcription, sha256_hex
 from ingest.domain.insights_format import (
     MAX_LABEL_CHARS,
     CiSubmission,
