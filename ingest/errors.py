@@ -10,13 +10,17 @@ from typing import Final
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command (design: "Success is only reported from evidence")."""
+    """Exit codes of every command (design: "Success is only reported from evidence").
+
+    DRIFT is what `plan --exit-code` says when Insights differs from what is declared.
+    """
 
     OK = 0
     SOME_FAILED = 1
     USAGE = 2
     SETTINGS = 3
     REMOTE = 4
+    DRIFT = 5
     INTERRUPTED = 130
 
 

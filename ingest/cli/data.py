@@ -114,9 +114,7 @@ def convert(
     sources: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Transcripts in the foreign format.")
     ],
-    from_: Annotated[
-        str, typer.Option("--from", help="contact-lens, genesys, twilio or google-ci.")
-    ],
+    from_: Annotated[str, typer.Option("--from", help=f"Its format: {', '.join(READERS)}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder that gets the date folders.")],
     defaults: Annotated[
         Path | None,

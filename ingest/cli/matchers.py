@@ -41,7 +41,7 @@ app = typer.Typer(no_args_is_help=True, help="Phrase matchers as code: plan, app
 @app.command()
 def plan(
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 2 when CI differs from the seeds.")
+        bool, typer.Option("--exit-code", help="Exit with 5 when Insights differs from the seeds.")
     ] = False,
     impact: Annotated[
         bool,
@@ -295,9 +295,6 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-_DRIFT = ExitCode.USAGE
-
-
 @dataclass(frozen=True)
 class PlannedChange:
     """What apply or destroy does to one matcher, or why that failed; phrases are CI's queries."""
@@ -332,7 +329,7 @@ class HeldMatcher:
 
 
 def run_plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
-    """Print the plan; with `exit_code` say by 2 that CI differs."""
+    """Print the plan; with `exit_code` say by 5 that Insights differs."""
     settings = load_settings()
     say_target(settings)
     definitions = flow.read_definitions(settings.seeds_dir)
@@ -354,7 +351,7 @@ def run_plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
         if found:
             show_impact(*found)
     differs = any(change.kind is not ChangeKind.KEEP for change in changes)
-    return _DRIFT if exit_code and differs else ExitCode.OK
+    return ExitCode.DRIFT if exit_code and differs else ExitCode.OK
 
 
 def run_apply(*, dry_run: bool, as_json: bool) -> ExitCode:

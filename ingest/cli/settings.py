@@ -32,7 +32,7 @@ SettingsFile = Annotated[
 def plan(
     file: SettingsFile,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 2 when CI differs from the file.")
+        bool, typer.Option("--exit-code", help="Exit with 5 when Insights differs from the file.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,10 +60,10 @@ _Work = Callable[
 
 
 def run_plan(file: str, *, exit_code: bool, as_json: bool) -> ExitCode:
-    """Print the plan; with `exit_code` say by 2 that CI differs."""
+    """Print the plan; with `exit_code` say by 5 that Insights differs."""
     changes = _run(file, plan_settings)
     _show(changes, as_json=as_json)
-    return ExitCode.USAGE if exit_code and changes else ExitCode.OK
+    return ExitCode.DRIFT if exit_code and changes else ExitCode.OK
 
 
 def run_apply(file: str, *, as_json: bool) -> ExitCode:

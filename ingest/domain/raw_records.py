@@ -32,6 +32,9 @@ ORIGIN_MARK = "from "
 REFUSED_PREFIX = "refused-"
 """Begins the id of a refused folder whose name is no conversation id."""
 MAX_MESSAGE_CHARS = 500
+FIRST_DAY = "2000-01-01"
+"""Before any row: raw tables demand a filter on their partitions, and this one admits them all."""
+ANY_PARTITION = f"_landed_at >= timestamp('{FIRST_DAY}')"
 RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
 
 
@@ -179,6 +182,19 @@ def refusal(
         ended_at=moment,
         error_code=errors[0].rule,
         error_message="; ".join(places),
+    )
+
+
+def no_longer_refused(conversation_id: str, batch_date: dt.date, moment: dt.datetime) -> StepEvent:
+    """Return the event of a refused folder that its date folder no longer holds."""
+    return StepEvent(
+        conversation_id=conversation_id,
+        batch_date=batch_date,
+        step=Step.VALIDATE,
+        outcome=Outcome.SKIPPED,
+        started_at=moment,
+        ended_at=moment,
+        reason="no_longer_delivered",
     )
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.domain.conversation import json_sha256
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import InputError
 from ingest.flows.transcript import Match, Talk, read_matchers, talk_of_state
-from ingest.ports.inspect import ANY_PARTITION, Warehouse
+from ingest.ports.inspect import Warehouse
 
 
 @dataclass(frozen=True)

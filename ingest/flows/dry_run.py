@@ -14,6 +14,7 @@ from ingest.domain.annotators import Selector
 from ingest.domain.conversation import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import RemoteError
 from ingest.flows.services import Services
 from ingest.ports.move import (
@@ -220,7 +221,7 @@ class DrySink:
         """Count the rows that would go."""
         sql = (
             f"select count(*) as row_count from {self._sink.table(table)} "
-            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
+            f"where {ANY_PARTITION} and conversation_id = @conversation_id"
         )
         rows = await self._sink.query(sql, {"conversation_id": conversation_id})
         self._effects["delete raw rows"] += rows[0]["row_count"]

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.domain.outcome import Outcome, Step
-from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES, PIPELINE_EVENTS
+from ingest.domain.raw_records import (
+    ANY_PARTITION,
+    CI_CONVERSATIONS,
+    CONVERSATION_FILES,
+    PIPELINE_EVENTS,
+    REFUSED_PREFIX,
+)
 from ingest.flows.attempts import Attempts
 from ingest.ports.move import Clock, ObjectStore, RawSink, StoredObject
 
@@ -31,10 +37,33 @@ async def forgotten_ids(sink: RawSink, attempts: Attempts) -> set[str]:
     """Return all of them."""
     sql = (
         f"select distinct conversation_id from {sink.table(PIPELINE_EVENTS)} "
-        f"where _landed_at >= timestamp('2000-01-01') and {IS_FORGOTTEN_SQL}"
+        f"where {ANY_PARTITION} and {IS_FORGOTTEN_SQL}"
     )
     rows = (await attempts.run(lambda: sink.query(sql, {}))).value
     return {row["conversation_id"] for row in rows}
+
+
+async def open_refusals(
+    sink: RawSink, attempts: Attempts, dates: Sequence[dt.date]
+) -> set[tuple[dt.date, str]]:
+    """Return refused folders of these dates whose names are no ids, and that no later run missed.
+
+    Their ids are made from the folder's name, so that no later delivery can settle them.
+    """
+    sql = (
+        "select batch_date, conversation_id, max_by(outcome, ended_at) as outcome "
+        f"from {sink.table(PIPELINE_EVENTS)} "
+        f"where {ANY_PARTITION} and step = 'validate' "
+        "and cast(batch_date as string) in unnest(@dates) "
+        f"and starts_with(conversation_id, '{REFUSED_PREFIX}') "
+        "group by batch_date, conversation_id"
+    )
+    rows = (
+        await attempts.run(lambda: sink.query(sql, {"dates": [date.isoformat() for date in dates]}))
+    ).value
+    return {
+        (row["batch_date"], row["conversation_id"]) for row in rows if row["outcome"] == "failed"
+    }
 
 
 MOST_AGE_SEC = 300.0
@@ -92,7 +121,6 @@ class ReadAhead:
 
 
 _LAST_CHARACTER = "\x7f"
-_ANY_PARTITION = "_landed_at >= timestamp('2000-01-01')"
 
 
 @dataclass(frozen=True)
@@ -199,7 +227,7 @@ class EvidenceReader:
         """Return the query; its parameters are `ids`, and `first_id` and `last_id` of them."""
         # The range prunes clusters, which a membership in an array doesn't.
         in_range = (
-            f"{_ANY_PARTITION} and conversation_id between @first_id and @last_id "
+            f"{ANY_PARTITION} and conversation_id between @first_id and @last_id "
             "and conversation_id in unnest(@ids)"
         )
         return f"""

@@ -27,6 +27,7 @@ from ingest.domain.conversation import (
 )
 from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import (
+    ANY_PARTITION,
     CI_CONVERSATIONS,
     CONVERSATION_FILES,
     CONVERSATION_TRUTHS,
@@ -157,7 +158,7 @@ class Forget:
             f"""
             select distinct outcome
             from {self._services.sink.table(PIPELINE_EVENTS)}
-            where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id
+            where {ANY_PARTITION} and conversation_id = @conversation_id
                 and {IS_FORGOTTEN_SQL}
             """,
             conversation_id,
@@ -169,7 +170,7 @@ class Forget:
             f"""
             select distinct reason
             from {self._services.sink.table(PIPELINE_EVENTS)}
-            where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id
+            where {ANY_PARTITION} and conversation_id = @conversation_id
                 and step = 'upload' and starts_with(reason, '{ORIGIN_MARK}gs://')
             """,
             conversation_id,
@@ -201,7 +202,7 @@ class Forget:
         tombstone = " and step != 'forget'" if table == PIPELINE_EVENTS else ""
         sql = (
             f"select count(*) as row_count from {self._services.sink.table(table)} "
-            "where _landed_at >= timestamp('2000-01-01') and conversation_id = @conversation_id"
+            f"where {ANY_PARTITION} and conversation_id = @conversation_id"
             f"{tombstone}"
         )
         try:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.conversation import checked_id
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import InputError
 from ingest.flows.attempts import admitted, items_of
 from ingest.flows.show import REGISTRY
 from ingest.flows.status import judged_sql
-from ingest.ports.inspect import ANY_PARTITION, Bucket, CiReader, Warehouse
+from ingest.ports.inspect import Bucket, CiReader, Warehouse
 from ingest.ports.move import InsightsApi
 
 MOST_LISTED = 1_000

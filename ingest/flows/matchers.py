@@ -30,6 +30,7 @@ from ingest.domain.phrase_matching import (
     find_matches,
 )
 from ingest.domain.raw_records import (
+    ANY_PARTITION,
     CONVERSATION_FILES,
     PHRASE_MATCHERS,
     PIPELINE_EVENTS,
@@ -182,7 +183,7 @@ def _is_of(matcher: CiMatcher, display_name: str, tag: str) -> bool:
 async def _landed_revisions(sink: RawSink, attempts: Attempts) -> set[tuple[str, str]]:
     sql = (
         f"select distinct matcher_id, revision_id from {sink.table(PHRASE_MATCHERS)} "
-        "where _landed_at >= timestamp('2000-01-01')"
+        f"where {ANY_PARTITION}"
     )
     rows = (await attempts.run(lambda: sink.query(sql, {}))).value
     return {(row["matcher_id"], row["revision_id"]) for row in rows}
@@ -241,11 +242,11 @@ async def _landed_transcriptions(sink: RawSink, attempts: Attempts) -> AsyncIter
     sql = f"""
         select conversation_id, to_json_string(payload) as payload
         from {sink.table(CONVERSATION_FILES)}
-        where _landed_at >= timestamp('2000-01-01') and kind = 'transcription'
+        where {ANY_PARTITION} and kind = 'transcription'
             and conversation_id > @after
             and conversation_id not in (
                 select conversation_id from {sink.table(PIPELINE_EVENTS)}
-                where _landed_at >= timestamp('2000-01-01') and step = 'forget'
+                where {ANY_PARTITION} and step = 'forget'
             )
         qualify row_number() over (partition by conversation_id order by generation desc) = 1
         order by conversation_id

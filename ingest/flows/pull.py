@@ -17,7 +17,13 @@ import orjson
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
 from ingest.domain.conversation import PULL_WATERMARK_OBJECT, checked_id, sha256_hex
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
-from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row, timestamp
+from ingest.domain.raw_records import (
+    ANY_PARTITION,
+    CI_CONVERSATIONS,
+    RawRow,
+    ci_conversation_row,
+    timestamp,
+)
 from ingest.errors import ExitCode, RemoteError, unexpected
 from ingest.flows.analysis import annotator_profile
 from ingest.flows.attempts import Attempts, every_item
@@ -227,7 +233,7 @@ class Pull:
         sql = (
             "select distinct conversation_id, payload_sha256 "
             f"from {self._services.sink.table(CI_CONVERSATIONS)} "
-            "where _landed_at >= timestamp('2000-01-01') and conversation_id in unnest(@ids)"
+            f"where {ANY_PARTITION} and conversation_id in unnest(@ids)"
         )
         rows = (
             await self._attempts.run(lambda: self._services.sink.query(sql, {"ids": ids}))

@@ -26,7 +26,7 @@ from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import ConversationRun, ItemResult, PushReport, RunContext
-from ingest.flows.evidence import Evidence, EvidenceReader
+from ingest.flows.evidence import Evidence, EvidenceReader, open_refusals
 from ingest.flows.landing import Landing
 from ingest.flows.selection import CHUNK_SIZE, Selection
 from ingest.flows.services import Admission, Progress, Services, Silent
@@ -208,6 +208,10 @@ class Push:
         report.fail_batches(recovered.failures)
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
+        if selection.has_seen_all and options.shard.index == 0:
+            selection.settle_refusals(
+                await open_refusals(self._services.sink, self._attempts, selection.dates)
+            )
         self._take_refused(selection)
         context = await self._context(selection)
         try:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.flows.runs import FailureGroup, Run, read_failure_groups, read_runs
 from ingest.flows.status import PipelineStatus, read_status
-from ingest.ports.inspect import ANY_PARTITION, Warehouse
+from ingest.ports.inspect import Warehouse
 
 EVALUATION = "phrase_matcher_evaluation"
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.ports.inspect import ANY_PARTITION, Warehouse
+from ingest.domain.raw_records import ANY_PARTITION
+from ingest.ports.inspect import Warehouse
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.domain.raw_records import RAW_TABLES
+from ingest.domain.raw_records import FIRST_DAY, RAW_TABLES
 from ingest.errors import InputError, RemoteError
 from ingest.flows.landing import raw_schema
 from ingest.ports.inspect import (
@@ -178,7 +178,7 @@ def _row_counts(warehouse: Warehouse, tables: Sequence[TableDetails]) -> dict[tu
 def _filter(table: TableDetails) -> str:
     if not table.requires_partition_filter:
         return ""
-    return f"where {table.partitioned_by} >= '2000-01-01'"
+    return f"where {table.partitioned_by} >= '{FIRST_DAY}'"
 
 
 def _full_name(warehouse: Warehouse, table: TableDetails | TableSummary) -> str:

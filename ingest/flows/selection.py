@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from ingest.domain.conversation import Metadata, Shard, Transcription, parse_batch_date
 from ingest.domain.outcome import ItemState, Step
-from ingest.domain.raw_records import StepEvent, refusal
+from ingest.domain.raw_records import StepEvent, no_longer_refused, refusal
 from ingest.domain.validation import Fault, Severity, check_conversation, has_errors, parse_file
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
@@ -60,7 +60,10 @@ class Selection:
     ) -> None:
         self._now = now
         self._refused: list[StepEvent] = []
+        self.has_seen_all = False
+        """Whether `validate` has walked the whole source."""
         self._dates_by_id: dict[str, dt.date] = {}
+        self._dates: set[dt.date] = set()
         self._source = source
         self._shard = shard
         self._report = report
@@ -85,6 +88,7 @@ class Selection:
             if not self._shard.takes(entry.conversation_id):
                 continue
             count += 1
+            self._dates.add(entry.batch_date)
             faults = await self._faults(entry)
             faults += self._repeated(entry)
             self._report.faults += faults
@@ -96,6 +100,7 @@ class Selection:
                 )
             self._progress.advance(Step.VALIDATE.value)
         self._progress.stage(Step.VALIDATE.value, count)
+        self.has_seen_all = not self._is_stopped()
         return count - len(self._invalid)
 
     async def chunks(self, whole_dates_of: int | None) -> AsyncIterator[list[SourceConversation]]:
@@ -119,6 +124,19 @@ class Selection:
             held.append(entry)
         if held:
             yield held
+
+    @property
+    def dates(self) -> list[dt.date]:
+        """Dates with a conversation, of those walked so far."""
+        return sorted(self._dates)
+
+    def settle_refusals(self, held: Iterable[tuple[dt.date, str]]) -> None:
+        """Add an event for each refused folder that was `held` and is no longer there."""
+        still = {(event.batch_date, event.conversation_id) for event in self._refused}
+        for batch_date, conversation_id in sorted(held):
+            if (batch_date, conversation_id) in still:
+                continue
+            self._refused.append(no_longer_refused(conversation_id, batch_date, self._now()))
 
     def take_refused(self) -> list[StepEvent]:
         """Return the events of what was refused since this was asked last."""

@@ -23,10 +23,10 @@ from ingest.domain.conversation import (
     parse_batch_date,
 )
 from ingest.domain.matchers import is_ours
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.domain.validation import Fault, Severity, check_conversation, parse_file
 from ingest.errors import IngestError, InputError, RemoteError
 from ingest.ports.inspect import (
-    ANY_PARTITION,
     Bucket,
     CiAnalysisState,
     CiReader,

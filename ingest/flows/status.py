@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import RemoteError
-from ingest.ports.inspect import ANY_PARTITION, Warehouse
+from ingest.ports.inspect import Warehouse
 
 STATUSES = (
     "waiting_for_transcript",
@@ -365,11 +366,16 @@ def _funnel(
         for count in counts
         if count.status == "failed" and count.failed_step in STEPS_IN_CI
     )
+    refused = sum(
+        count.count
+        for count in counts
+        if count.status == "failed" and count.failed_step == "validate"
+    )
     open_since = [count.oldest_at for count in counts if count.status in OPEN_STATUSES]
     return DateFunnel(
         batch_date=batch_date,
         received=received,
-        complete=received - waiting,
+        complete=received - waiting - refused,
         submitted=total("submitted", "analysed") + failed_in_ci,
         analysed=total("analysed"),
         waiting=waiting,

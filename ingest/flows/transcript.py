@@ -12,9 +12,10 @@ import orjson
 
 from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.phrase_matching import CompiledMatcher
+from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import InputError
 from ingest.flows.show import Hop, Trace
-from ingest.ports.inspect import ANY_PARTITION, Warehouse
+from ingest.ports.inspect import Warehouse
 
 _PERSONAL_ENTITIES = {
     "PERSON": "name",

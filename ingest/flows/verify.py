@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
-from ingest.domain.raw_records import CI_CONVERSATIONS, CONVERSATION_FILES
+from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, CONVERSATION_FILES
 from ingest.domain.validation import Fault
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
@@ -60,7 +60,7 @@ class Places:
             f"""
             select distinct batch_date
             from {sink.table(CONVERSATION_FILES)}
-            where _landed_at >= timestamp('2000-01-01')
+            where {ANY_PARTITION}
             """,
             {},
         )
@@ -118,7 +118,7 @@ class Places:
             f"""
             select conversation_id, kind, content_sha256, crc32c
             from {self._services.sink.table(CONVERSATION_FILES)}
-            where _landed_at >= timestamp('2000-01-01') and batch_date = @date
+            where {ANY_PARTITION} and batch_date = @date
             qualify row_number() over (
                 partition by conversation_id, kind order by generation desc
             ) = 1
@@ -145,7 +145,7 @@ class Places:
                         partition by conversation_id order by ci_updated_at desc, _landed_at desc
                     ) as recency
                 from {self._services.sink.table(CI_CONVERSATIONS)}
-                where _landed_at >= timestamp('2000-01-01')
+                where {ANY_PARTITION}
             ) as states
             where recency = 1 and batch_date = @date
             """,
@@ -180,7 +180,7 @@ class Places:
                     partition by conversation_id, kind order by generation desc
                 ) as recency
                 from {self._services.sink.table(CONVERSATION_FILES)}
-                where _landed_at >= timestamp('2000-01-01')
+                where {ANY_PARTITION}
             ) as files
             where recency = 1
             group by conversation_id

@@ -18,12 +18,11 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 
 from ingest.domain.outcome import Step
-from ingest.domain.raw_records import PIPELINE_EVENTS
+from ingest.domain.raw_records import ANY_PARTITION, PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.gcp.credentials import default_credentials, is_emulator
 from ingest.gcp.errors import odd_answer, reading
 from ingest.ports.inspect import (
-    ANY_PARTITION,
     Column,
     Estimate,
     QueryResult,

@@ -66,10 +66,6 @@ class CiReader(Protocol):
         """Return all phrase matchers of the location."""
 
 
-ANY_PARTITION = "_landed_at >= timestamp('2000-01-01')"
-"""The filter that raw tables demand, admitting every row."""
-
-
 @dataclass(frozen=True)
 class Column:
     """One column of a table or result; `mode` is NULLABLE, REQUIRED or REPEATED."""

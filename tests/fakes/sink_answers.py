@@ -176,8 +176,26 @@ def _dates(rows: list[Row]) -> list[Row]:
     return [{"batch_date": date} for date in sorted({row["batch_date"] for row in rows})]
 
 
+def _open_refusals(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    newest: dict[tuple[dt.date, str], Row] = {}
+    for row in sink.rows[PIPELINE_EVENTS]:
+        if (
+            row["step"] == "validate"
+            and row["batch_date"].isoformat() in parameters["dates"]
+            and row["conversation_id"].startswith("refused-")
+        ):
+            key = row["batch_date"], row["conversation_id"]
+            if key not in newest or newest[key]["ended_at"] <= row["ended_at"]:
+                newest[key] = row
+    return [
+        {"batch_date": date, "conversation_id": name, "outcome": row["outcome"]}
+        for (date, name), row in newest.items()
+    ]
+
+
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
+    "step = 'validate'": _open_refusals,
     "select distinct matcher_id": _revisions,
     "select distinct conversation_id, payload_sha256": _landed_hashes,
     "count(*) as row_count": _row_count,

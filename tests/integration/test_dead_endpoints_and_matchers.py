@@ -112,7 +112,7 @@ def test_drift_of_matchers_is_told_by_the_exit_code_and_mended_by_apply(
     destroyed = command.run("matchers", "destroy", "--yes")
     codes.append(drift())
 
-    assert codes == [2, 0, 0, 2, 0, 2]
+    assert codes == [5, 0, 0, 5, 0, 5]
     assert "        ~ role_match ANY_AGENT -> HUMAN_AGENT\n" in roles.stdout
     field = {"place": "", "field": "role_match", "before": "ANY_AGENT", "after": "HUMAN_AGENT"}
     changed_fields = [c["changed"] for c in told.report["changes"] if c["change"] == "update"]

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.costs import USD_PER_UNIT
 from ingest.domain.insights_format import ConversationVersion, ci_labels
 from ingest.domain.validation import (
     PIPELINE_LABELS,
@@ -386,3 +389,9 @@ def test_an_integer_that_would_be_rounded_is_refused_where_it_stands(number: int
     _, faults = decode_json(json.dumps({"a": [0, {"b": number}]}).encode(), "m.json")
 
     assert rules_of(faults) == [("/a/1/b", "number_too_wide", "error")]
+
+
+def test_the_price_of_an_analysis_is_one_in_sidecar_and_dbt() -> None:
+    variables = yaml.safe_load(Path("dbt_project.yml").read_text())["vars"]
+
+    assert float(variables["ci_analysis_usd_per_unit"]) == USD_PER_UNIT

@@ -346,6 +346,26 @@ def test_refused_conversations_are_events_without_content_or_names(tmp_path: Pat
     ]
 
 
+def test_a_refused_folder_that_is_renamed_is_refused_no_longer(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 1)
+    misnamed = tmp_path / DATE / "John Smith"
+    misnamed.mkdir()
+
+    def outcomes() -> list[str]:
+        events = world.sink.rows["pipeline_events"]
+        return [e["outcome"] for e in events if e["step"] == "validate"]
+
+    asyncio.run(world.push(tmp_path))
+    asyncio.run(world.push(tmp_path))
+    assert outcomes() == ["failed", "failed"]
+    misnamed.rmdir()
+    asyncio.run(world.push(tmp_path))
+    asyncio.run(world.push(tmp_path))
+
+    assert outcomes() == ["failed", "failed", "skipped"]
+
+
 def test_a_conversation_of_a_bucket_that_is_refused_is_an_event(tmp_path: Path) -> None:
     world = World()
 
@@ -442,8 +462,8 @@ def test_what_is_in_flight_at_a_fatal_error_is_landed(
     world = World()
     ids = write_many(tmp_path, 4)
     monkeypatch.setattr("ingest.flows.selection.CHUNK_SIZE", 2)
-    # The evidence of the first two is read; that of the next two is refused for good.
-    world.sink.trouble.fail("query", "PERMISSION_DENIED", call=2)
+    # Open refusals and the evidence of the first two are read; that of the next two is refused.
+    world.sink.trouble.fail("query", "PERMISSION_DENIED", call=3)
 
     with pytest.raises(RemoteError, match="PERMISSION_DENIED"):
         asyncio.run(world.push(tmp_path))
