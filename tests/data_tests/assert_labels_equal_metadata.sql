@@ -1,7 +1,7 @@
 {# Law: CI has every label that a version's metadata makes, the user's own too, and no other; and its language,
    agent and start are those of the metadata. Filters in CI's console and in the warehouse must find the same calls.
    A label of the pipeline holds 256 characters; a label of the user's that has the name of one of the pipeline's
-   isn't sent. Day and hashes aren't compared: a version is found by its hashes, and may be delivered on other days. #}
+   isn't sent. What nobody delivered has no metadata. Day and hashes aren't compared: a version is found by its hashes, and may be delivered on other days. #}
 {%- set version_labels -%}
     'batch_date', 'metadata_sha256', 'transcript_sha256'
 {%- endset -%}
@@ -12,6 +12,7 @@ conversations as (
     from {{ ref('ci_conversations') }} as conversations
     inner join {{ ref('conversation_registry', v=2) }} as versions
         on conversations.conversation_version_id = versions.conversation_version_id
+    where versions.origin = 'delivered'
 ),
 
 labelled as (

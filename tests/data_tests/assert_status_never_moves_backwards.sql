@@ -52,7 +52,7 @@ proofs as (
         logical_or(versions.valid_from = versions.first_seen_at or states.landed_at >= versions.valid_from)
             as is_submitted
     from {{ ref('conversation_registry', v=2) }} as versions
-    inner join {{ ref('int_ci_states') }} as states
+    inner join {{ ref('int_ci_state_versions') }} as states
         on versions.conversation_version_id = states.conversation_version_id
     group by versions.conversation_version_id
 )

@@ -235,6 +235,13 @@ def ci_row(
     }
 
 
+def foreign(row: Row, uri: str, labels: Row, without: Sequence[str] = ()) -> Row:
+    """Return a row of ci_row as of a conversation that another team made, without our labels."""
+    payload = {key: value for key, value in row["payload"].items() if key not in without}
+    payload |= {"labels": labels, "dataSource": {"gcsSource": {"transcriptUri": uri}}}
+    return row | {"payload": payload, "payload_sha256": json_sha256(payload)}
+
+
 def analysis_of(
     spoken: Talk,
     analysis_id: str,

@@ -1,6 +1,6 @@
 {# What CI's landed states prove about each version. Content that returns after CI held another version's
    is not in CI again before it is sent again: for the current version only the states count that came
-   after the last one of another version. An older version keeps all that it ever proved. #}
+   after the last one of another version. An older version, and a found one, keeps all that it ever proved. #}
 with
 
 states as (
@@ -8,9 +8,9 @@ states as (
         *,
         first_value(conversation_version_id) over (
             partition by conversation_id
-            order by ci_updated_at desc, payload_sha256 asc
+            order by state_number desc
         ) as held_version_id
-    from {{ ref('int_ci_states') }}
+    from {{ ref('int_ci_state_versions') }}
 ),
 
 placed as (
@@ -18,7 +18,7 @@ placed as (
         *,
         logical_and(conversation_version_id = held_version_id) over (
             partition by conversation_id
-            order by ci_updated_at desc, payload_sha256 asc
+            order by state_number desc
             rows between unbounded preceding and current row
         ) as is_of_latest_stay
     from states
@@ -28,16 +28,23 @@ evidence as (
     select
         placed.conversation_version_id,
         placed.conversation_id,
-        max_by(placed.ci_name, placed.ci_updated_at) as ci_conversation_name,
-        max_by(placed.analysis_id, placed.analysed_at) as ci_analysis_id,
+        max_by(placed.ci_name, placed.state_number) as ci_conversation_name,
+        max_by(
+            placed.analysis_id,
+            if(
+                placed.analysis_id is null,
+                null,
+                concat(format_timestamp('%F %H:%M:%E6S', placed.analysed_at), placed.analysis_id)
+            )
+        ) as ci_analysis_id,
         min(placed.ci_created_at) as submitted_at,
         min(placed.analysed_at) as first_analysed_at,
         max(placed.analysed_at) as analysed_at,
         max(placed.landed_at) as landed_at
     from placed
-    inner join {{ ref('int_conversation_versions') }} as versions
+    left join {{ ref('int_conversation_versions') }} as versions
         on placed.conversation_version_id = versions.conversation_version_id
-    where placed.is_of_latest_stay or not versions.is_current
+    where placed.is_of_latest_stay or not coalesce(versions.is_current, false)
     group by placed.conversation_version_id, placed.conversation_id
 )
 

@@ -1,6 +1,38 @@
 {# How far each version has come, by evidence. A version whose analysis has landed never falls back, save
    that content which returns after another version begins anew (see int_version_evidence). #}
+{%- set columns = [
+    'conversation_version_id', 'conversation_id', 'metadata_sha256', 'transcript_sha256', 'is_current', 'batch_date',
+    'first_seen_at', 'valid_from', 'valid_to', 'landed_at'
+] %}
 with
+
+found_counts as (
+    select
+        conversation_id,
+        count(*) as found_count
+    from {{ ref('int_found_versions') }}
+    group by conversation_id
+),
+
+registered as (
+    select
+        {%- for column in columns %}
+            delivered.{{ column }},
+        {%- endfor %}
+        delivered.version_number + coalesce(found_counts.found_count, 0) as version_number,
+        'delivered' as origin
+    from {{ ref('int_conversation_versions') }} as delivered
+    left join found_counts
+        on delivered.conversation_id = found_counts.conversation_id
+    union all
+    select
+        {%- for column in columns %}
+            {{ column }},
+        {%- endfor %}
+        version_number,
+        'found_in_insights' as origin
+    from {{ ref('int_found_versions') }}
+),
 
 versions as (
     select
@@ -27,7 +59,7 @@ versions as (
             coalesce(steps.landed_at, versions.landed_at),
             coalesce(evidence.landed_at, versions.landed_at)
         ) as newest_landed_at
-    from {{ ref('int_conversation_versions') }} as versions
+    from registered as versions
     left join {{ ref('int_version_steps') }} as steps
         on versions.conversation_version_id = steps.conversation_version_id
     left join {{ ref('int_version_evidence') }} as evidence

@@ -18,11 +18,11 @@ changed as (
 
 analyses as (
     select states.*
-    from {{ ref('int_ci_states') }} as states
+    from {{ ref('int_ci_state_versions') }} as states
     inner join changed
         on states.conversation_id = changed.conversation_id
     where states.analysis_id is not null
-    {{ latest_by('states.analysis_id', 'states.landed_at, states.payload_sha256') }}
+    {{ latest_by('states.analysis_id', 'states.state_number desc') }}
 ),
 
 reasons as (

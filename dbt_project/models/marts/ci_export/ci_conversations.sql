@@ -16,10 +16,10 @@ changed as (
 
 latest_states as (
     select states.*
-    from {{ ref('int_ci_states') }} as states
+    from {{ ref('int_ci_state_versions') }} as states
     inner join changed
         on states.conversation_id = changed.conversation_id
-    {{ latest_by('states.conversation_id', 'states.ci_updated_at desc, states.payload_sha256') }}
+    {{ latest_by('states.conversation_id', 'states.state_number desc') }}
 ),
 
 conversations as (

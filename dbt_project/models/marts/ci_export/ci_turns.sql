@@ -44,8 +44,9 @@ joined as (
         conversations.payload_sha256,
         case turns.participant_role
             when 'HUMAN_AGENT' then 'AGENT'
+            when 'ANY_AGENT' then 'AGENT'
+            when 'AUTOMATED_AGENT' then 'AUTOMATED_AGENT'
             when 'END_USER' then 'CUSTOMER'
-            else turns.participant_role
         end as speaker,
         turns.participant_role,
         turns.participant_id,

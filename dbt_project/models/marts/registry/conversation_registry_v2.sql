@@ -9,7 +9,7 @@
     )
 }}
 {# A change to any fact of a conversation brings all its versions back, so that version_number, is_current
-   and valid_to of the older ones are corrected by the same merge. #}
+   and valid_to of the older ones are corrected by the same merge. What CI holds and nobody delivered is told as CI has it. #}
 with
 
 changed as (
@@ -31,20 +31,21 @@ registered as (
         versions.metadata_sha256,
         versions.transcript_sha256,
         metadata_files.uri as metadata_uri,
-        transcript_files.uri as transcript_uri,
+        coalesce(transcript_files.uri, found.transcript_uri) as transcript_uri,
         coalesce(metadata_files.schema_version, transcript_files.schema_version) as schema_version,
-        metadata_files.direction,
-        metadata_files.business_line,
-        metadata_files.medium,
-        metadata_files.language_code,
-        metadata_files.queue,
-        metadata_files.agent_id,
-        metadata_files.agent_name,
-        metadata_files.agent_team,
-        metadata_files.agent_site,
-        metadata_files.portfolio_id,
-        metadata_files.campaign_id,
-        metadata_files.call_outcome,
+        versions.origin,
+        coalesce(metadata_files.direction, found.direction) as direction,
+        coalesce(metadata_files.business_line, found.business_line) as business_line,
+        coalesce(metadata_files.medium, found.medium) as medium,
+        coalesce(metadata_files.language_code, found.language_code) as language_code,
+        coalesce(metadata_files.queue, found.queue) as queue,
+        coalesce(metadata_files.agent_id, found.agent_id) as agent_id,
+        coalesce(metadata_files.agent_name, found.agent_name) as agent_name,
+        coalesce(metadata_files.agent_team, found.agent_team) as agent_team,
+        coalesce(metadata_files.agent_site, found.agent_site) as agent_site,
+        coalesce(metadata_files.portfolio_id, found.portfolio_id) as portfolio_id,
+        coalesce(metadata_files.campaign_id, found.campaign_id) as campaign_id,
+        coalesce(metadata_files.call_outcome, found.call_outcome) as call_outcome,
         versions.status,
         versions.open_reason,
         versions.last_failed_step,
@@ -53,8 +54,8 @@ registered as (
         versions.ci_conversation_name,
         versions.ci_analysis_id,
         versions.version_number,
-        metadata_files.duration_sec,
-        transcript_files.turn_count,
+        coalesce(metadata_files.duration_sec, found.duration_sec) as duration_sec,
+        coalesce(transcript_files.turn_count, found.turn_count) as turn_count,
         versions.failure_count,
         versions.upload_attempt_count,
         versions.submit_attempt_count,
@@ -65,7 +66,7 @@ registered as (
         versions.land_latency_sec,
         versions.is_current,
         versions.batch_date,
-        metadata_files.started_at,
+        coalesce(metadata_files.started_at, found.started_at) as started_at,
         metadata_files.ended_at,
         versions.first_seen_at,
         versions.submitted_at,
@@ -85,6 +86,8 @@ registered as (
             versions.conversation_id = transcript_files.conversation_id
             and versions.transcript_sha256 = transcript_files.content_sha256
             and transcript_files.kind = 'transcription'
+    left join {{ ref('int_found_versions') }} as found
+        on versions.conversation_version_id = found.conversation_version_id
 )
 
 select * from registered

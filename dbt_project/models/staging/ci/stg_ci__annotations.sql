@@ -10,6 +10,7 @@ source as (
             payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.annotations'
         ) as annotations,
         json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.intents') as intents,
+        json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.phraseMatchers') as matchers,
         safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp) as analysis_requested_at,
         _landed_at
     from {{ source('coach_raw', 'ci_conversations') }}
@@ -25,7 +26,9 @@ unnested as (
         source.analysis_name,
         annotation,
         json_value(annotation, '$.intentMatchData.intentUniqueId') as intent_id,
+        json_value(annotation, '$.phraseMatchData.phraseMatcher') as phrase_matcher_name,
         source.intents,
+        source.matchers,
         source.analysis_requested_at,
         source._landed_at
     from source
@@ -48,8 +51,12 @@ parsed as (
             when json_query(annotation, '$.holdData') is not null then 'hold'
             else 'unknown'
         end as annotation_type,
-        json_value(annotation, '$.phraseMatchData.phraseMatcher') as phrase_matcher_name,
-        json_value(annotation, '$.phraseMatchData.displayName') as phrase_matcher,
+        phrase_matcher_name,
+        coalesce(
+            json_value(annotation, '$.phraseMatchData.displayName'),
+            json_value(matchers[phrase_matcher_name], '$.displayName'),
+            regexp_extract(phrase_matcher_name, r'/phraseMatchers/([^@/]+)')
+        ) as phrase_matcher,
         intent_id,
         json_value(intents[intent_id], '$.displayName') as highlight,
         json_value(annotation, '$.entityMentionData.entityUniqueId') as entity_key,

@@ -57,7 +57,15 @@ parsed as (
         ci_updated_at,
         safe_cast(json_value(payload, '$.expireTime') as timestamp) as expires_at,
         safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp) as analysis_requested_at,
-        safe_cast(json_value(payload, '$.latestAnalysis.createTime') as timestamp) as analysed_at,
+        if(
+            analysis_name is null,
+            null,
+            coalesce(
+                safe_cast(json_value(payload, '$.latestAnalysis.createTime') as timestamp),
+                safe_cast(json_value(payload, '$.latestAnalysis.requestTime') as timestamp),
+                ci_updated_at
+            )
+        ) as analysed_at,
         _landed_at as landed_at,
         array(
             select as struct
