@@ -37,8 +37,10 @@ class Settings(BaseSettings):
     location: str = Field(description="CI and BigQuery location, for example us-central1.")
     raw_dataset: str = Field(default="coach_raw", description="Dataset of the raw tables.")
     marts_dataset: str = Field(default="coach", description="Dataset of dbt's marts.")
-    gcs_endpoint: str | None = Field(default=None, description="GCS emulator, http://host:port.")
-    bigquery_endpoint: str | None = Field(default=None, description="BigQuery emulator, http://…")
+    gcs_endpoint: str | None = Field(
+        default=None, description="GCS: emulator, http://host:port, or private endpoint, https://…"
+    )
+    bigquery_endpoint: str | None = Field(default=None, description="BigQuery: the same.")
     insights_endpoint: str | None = Field(default=None, description="CI emulator, host:port.")
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
     log_format: LogFormat = Field(

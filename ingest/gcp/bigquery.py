@@ -244,6 +244,10 @@ class BigQueryWarehouse:
     def _client(self) -> bigquery.Client:
         return bigquery_client(self._settings, self._credentials)
 
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
     @property
     def raw_dataset(self) -> str:
         """Name of the dataset of raw tables."""
