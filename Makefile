@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Packages are installed without byte code; each module's is kept when it is first imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check rules test properties lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform clean
+.PHONY: help setup demo check rules test properties lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform validate-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -92,6 +92,11 @@ bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
 	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadfile
+
+validate-terraform: ## fmt and validate with Google's own provider, which terraform downloads
+	terraform fmt -check -recursive terraform
+	for root in terraform/bootstrap terraform/environments/*/; do \
+	  terraform -chdir=$$root init -backend=false -input=false && terraform -chdir=$$root validate || exit 1; done
 
 clean: ## Stop the local stack and remove what can be made again
 	-$(BIN)/ingest local down
