@@ -11,7 +11,14 @@ import orjson
 
 from ingest.emulator import protos, wire
 from ingest.emulator.errors import ApiError, invalid, unimplemented
-from ingest.emulator.request_fields import LAST_MICROS, check_duration, check_timestamp, check_ttl
+from ingest.emulator.request_fields import (
+    LAST_MICROS,
+    UpdateRule,
+    check_duration,
+    check_timestamp,
+    check_ttl,
+    copy_field,
+)
 
 MAX_LABELS = 100
 MAX_LABEL_CHARS = 256
@@ -23,12 +30,16 @@ _OUTPUT_ONLY = (
     "latest_analysis", "latest_summary", "runtime_annotations", "dialogflow_intents",
 )  # fmt: skip
 _INPUT_ONLY = ("metadata_json",)
-_UPDATABLE = (
-    "agent_id", "language_code", "labels", "quality_metadata", "call_metadata", "start_time",
-    "expire_time", "ttl", "data_source.gcs_source.audio_uri",
-    "data_source.dialogflow_source.audio_uri",
+UPDATE_RULE = UpdateRule(
+    protos.Conversation,
+    updatable=(
+        "agent_id", "language_code", "labels", "quality_metadata", "call_metadata", "start_time",
+        "expire_time", "ttl", "data_source.gcs_source.audio_uri",
+        "data_source.dialogflow_source.audio_uri",
+    ),
+    immutable=("data_source.gcs_source.transcript_uri", "medium"),
+    aliases={"metadata": "quality_metadata"},
 )  # fmt: skip
-_ALIASES = {"metadata": "quality_metadata"}
 """The mask's documented `metadata` names no field that comes back; taken for quality_metadata."""
 
 
@@ -59,19 +70,27 @@ def checked_medium(medium: int) -> int:
     return medium
 
 
-def updated(current: protos.Pb, given: protos.Pb, paths: Sequence[str], now: int) -> protos.Pb:
+def updated(current: protos.Pb, given: protos.Pb, mask: Sequence[str], now: int) -> protos.Pb:
     """Return the conversation after an update.
 
-    The mask's paths are the documented ones; an empty mask is read as `*` (AIP-134). A field in
-    the mask that the request leaves out is cleared; `labels` are replaced as a whole (inferred).
+    The mask's paths are the documented ones. A field in the mask that the request leaves out is
+    cleared; `labels` are replaced as a whole (inferred).
     """
     body = protos.Conversation()
     body.CopyFrom(current)
-    for path in _checked_paths(current, given, paths):
-        _copy_field(body, given, path)
-    if "ttl" in paths and "expire_time" not in paths and not given.HasField("ttl"):
-        body.ClearField("expire_time")
-    if any(path in ("ttl", "*") for path in paths) or not paths:
+    paths = UPDATE_RULE.paths(current, given, mask)
+    for path in paths:
+        if _applies(current, given, path):
+            copy_field(body, given, path)
+        elif path in mask and path.startswith("data_source."):
+            raise invalid(
+                f"Invalid update_mask path '{path}': the conversation has another data source."
+            )
+    changed = {path.split(".")[0] for path in paths}
+    if "ttl" in changed:
+        named = any(path.split(".")[0] == "ttl" for path in mask)
+        if named and "expire_time" not in changed and not given.HasField("ttl"):
+            body.ClearField("expire_time")
         _set_expiry(body, now, 0)
     return checked(body)
 
@@ -119,21 +138,6 @@ def _set_expiry(body: protos.Pb, now: int, default_ttl_us: int) -> None:
         body.expire_time.CopyFrom(protos.timestamp(min(now + ttl_us, LAST_MICROS)))
 
 
-def _checked_paths(current: protos.Pb, given: protos.Pb, paths: Sequence[str]) -> list[str]:
-    if not paths or list(paths) == ["*"]:
-        return [path for path in _UPDATABLE if _applies(current, given, path)]
-    for path in paths:
-        if _ALIASES.get(path, path) not in _UPDATABLE:
-            raise invalid(
-                f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
-            )
-        if path.startswith("data_source.") and not _applies(current, given, path):
-            raise invalid(
-                f"Invalid update_mask path '{path}': the conversation has another data source."
-            )
-    return [_ALIASES.get(path, path) for path in paths]
-
-
 def _applies(current: protos.Pb, given: protos.Pb, path: str) -> bool:
     """With `*`, only the source that the conversation has and the expiry that is given count."""
     if path.startswith("data_source."):
@@ -141,22 +145,6 @@ def _applies(current: protos.Pb, given: protos.Pb, path: str) -> bool:
     if path in ("expire_time", "ttl"):
         return bool(given.WhichOneof("expiration") in (path, None))
     return True
-
-
-def _copy_field(body: protos.Pb, given: protos.Pb, path: str) -> None:
-    *parents, name = path.split(".")
-    for parent in parents:
-        body, given = getattr(body, parent), getattr(given, parent)
-    body.ClearField(name)
-    field = body.DESCRIPTOR.fields_by_name[name]
-    value = getattr(given, name)
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        getattr(body, name).update(value)
-    elif field.message_type is not None:
-        if given.HasField(name):
-            getattr(body, name).CopyFrom(value)
-    else:
-        setattr(body, name, value)
 
 
 CUSTOMER_CHANNEL = 1

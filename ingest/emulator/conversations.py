@@ -367,7 +367,6 @@ class ConversationMethods:
         stored = self.find(given.name, "conversation.name")
         now = self._context.clock.now()
         current = protos.Conversation.FromString(stored.body)
-        _refuse_another_transcript(current, given)
         body = conversation_input.updated(current, given, request.update_mask.paths, now)
         with self._context.database.transaction():
             self._conversations.update(stored.seq, body, now)
@@ -426,15 +425,6 @@ def _with_sentiments(transcript: bytes, analysis: bytes) -> bytes:
             segment.sentiment.CopyFrom(annotation.sentiment_data)
     serialized: bytes = message.SerializeToString()
     return serialized
-
-
-def _refuse_another_transcript(current: protos.Pb, given: protos.Pb) -> None:
-    """The transcript URI and the medium are immutable (documented)."""
-    uri = given.data_source.gcs_source.transcript_uri
-    if uri and uri != current.data_source.gcs_source.transcript_uri:
-        raise invalid("Field data_source.gcs_source.transcript_uri is immutable.")
-    if given.medium and given.medium != current.medium:
-        raise invalid("Field medium is immutable.")
 
 
 def _order(order_by: str) -> tuple[str, bool]:

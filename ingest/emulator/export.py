@@ -1,7 +1,7 @@
 """ExportInsightsData: the conversations that match, as rows of the native export, into BigQuery.
 
-Columns: `export_schema.json`, version 3 exactly and those later ones that can be filled. Times come
-in the export's own units: epoch seconds, nanoseconds and timestamps.
+Columns: `export_schema.json`, each with the version that brought it (`since`) and the last that had
+it (`until`). Times come in the export's own units: epoch seconds, nanoseconds and timestamps.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import tempfile
+from functools import lru_cache
 from importlib.resources import files
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,9 +34,16 @@ from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+EXPORT_VERSIONS = range(3, 19)
+"""Versions whose columns are known, as far as documents name them."""
+DEFAULT_VERSION = 3
+"""What an export without a version writes (discovery document, exportSchemaVersion)."""
 _TIMEOUT_SEC = 120.0
 _RETRIES = 0
 """A BigQuery on the same machine that drops a connection has ended; waiting doesn't help."""
+
+
+Column = dict[str, Any]
 
 
 class TableLoader:
@@ -65,7 +73,7 @@ class TableLoader:
         except (exceptions.GoogleAPIError, OSError) as error:
             raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
 
-    def load(self, rows: IO[bytes], append: bool) -> None:
+    def load(self, rows: IO[bytes], append: bool, version: int) -> None:
         """Load newline-delimited JSON; truncating replaces the table's schema too (documented).
 
         `rows` is read part by part from where it stands, never as a whole.
@@ -75,7 +83,7 @@ class TableLoader:
 
         keeps_rows = append and bool(self.check_table().schema)
         config = bigquery.LoadJobConfig(
-            schema=export_schema(),
+            schema=export_schema(version),
             source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
             write_disposition="WRITE_APPEND" if keeps_rows else "WRITE_TRUNCATE",
         )
@@ -96,12 +104,43 @@ class TableLoader:
             raise unavailable(f"BigQuery doesn't answer ({type(error).__name__}).") from error
 
 
-def export_schema() -> list[bigquery.SchemaField]:
+def export_schema(version: int) -> list[bigquery.SchemaField]:
     """Return the columns of an export, in the order of the published schema."""
     from google.cloud import bigquery
 
+    return [bigquery.SchemaField.from_api_repr(field) for field in export_columns(version)]
+
+
+@lru_cache(maxsize=len(EXPORT_VERSIONS))
+def export_columns(version: int) -> list[Column]:
+    """Return the columns of a version as BigQuery's API writes them."""
     content = files("ingest.emulator").joinpath("export_schema.json").read_bytes()
-    return [bigquery.SchemaField.from_api_repr(field) for field in orjson.loads(content)]
+    return _columns_of(orjson.loads(content), version)
+
+
+def _columns_of(columns: list[Column], version: int) -> list[Column]:
+    found = []
+    for column in columns:
+        since, until = column.pop("since", 1), column.pop("until", version)
+        if since <= version <= until:
+            if "fields" in column:
+                column["fields"] = _columns_of(column["fields"], version)
+            found.append(column)
+    return found
+
+
+def in_columns(row: dict[str, Any], columns: list[Column]) -> dict[str, Any]:
+    """Return what a row has of these columns."""
+    kept: dict[str, Any] = {}
+    for column in columns:
+        value = row.get(column["name"])
+        fields = column.get("fields")
+        if fields is not None and isinstance(value, list):
+            value = [in_columns(each, fields) for each in value]
+        elif fields is not None and value is not None:
+            value = in_columns(value, fields)
+        kept[column["name"]] = value if value is not None or column["mode"] != "REPEATED" else []
+    return kept
 
 
 _TRANSCRIPT_SPEAKERS = {1: "AGENT", 2: "AUTOMATED_AGENT", 3: "CUSTOMER"}
@@ -110,7 +149,10 @@ _AGENT_CHANNEL = 2
 
 
 def export_row(conversation: protos.Pb, exported_us: int) -> dict[str, Any]:
-    """Return the row of a FULL conversation; absent values are None or empty lists."""
+    """Return the row of a FULL conversation with the columns of every version.
+
+    Absent values are None, empty lists, or left out.
+    """
     analysis = conversation.latest_analysis
     result = analysis.analysis_result.call_analysis_metadata
     loaded = dt.datetime.fromtimestamp(conversation.create_time.seconds, dt.UTC)
@@ -301,12 +343,14 @@ class ExportMethods:
         conversations: ConversationMethods,
         operations: OperationEngine,
         bigquery_endpoint: str | None,
+        version: int,
     ) -> None:
         self._context = context
         self._store = ConversationStore(context.database)
         self._conversations = conversations
         self._operations = operations
         self._endpoint = bigquery_endpoint
+        self._version = version
         operations.register(Kind(_KIND, _Request, _Metadata, in_background=self._export))
 
     async def export_insights_data(self, request: protos.Pb) -> protos.Pb:
@@ -336,7 +380,7 @@ class ExportMethods:
             await self._write_rows(running, rows)
             rows.seek(0)
             append = request.write_disposition == _APPEND
-            await asyncio.to_thread(self._loader(request).load, rows, append)
+            await asyncio.to_thread(self._loader(request).load, rows, append, self._version)
         return Outcome(_Response())
 
     def _loader(self, request: protos.Pb) -> TableLoader:
@@ -352,6 +396,7 @@ class ExportMethods:
         parent_id = self._context.database.parent_id(running.parent)
         seqs = self._store.matching(parent_id, condition.sql, condition.parameters)
         now = self._context.clock.now()
+        columns = export_columns(self._version)
         for count, seq in enumerate(seqs, start=1):
             for stored in self._store.read([seq]):
                 try:
@@ -359,7 +404,8 @@ class ExportMethods:
                     if fault is not None:
                         raise fault.error()
                     full = protos.Conversation.FromString(self._conversations.full(stored))
-                    rows.write(orjson.dumps(export_row(full, now)) + b"\n")
+                    row = in_columns(export_row(full, now), columns)
+                    rows.write(orjson.dumps(row) + b"\n")
                 except ApiError as error:
                     running.metadata.partial_errors.append(error.status())
             if count % _CHUNK == 0:

@@ -168,6 +168,7 @@ _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_CONVERSATION_NAME = re.compile(r"projects/[^/]+/locations/([a-z0-9-]+)/conversations/([a-z0-9-]+)")
 _ORDERED = {"=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MENTIONED = "instr(c.agents, ?) > 0"
 """A quick look into the JSON text; opening every conversation's JSON takes ten times longer."""
@@ -299,6 +300,19 @@ def _matcher(key: str, comparator: str, value: str) -> Condition:
     return Condition(f"not {found}" if comparator == "!=" else found, parameters)
 
 
+def _name(key: str, comparator: str, value: str) -> Condition:
+    """The project isn't compared: a name may have its id or its number."""
+    found = _CONVERSATION_NAME.fullmatch(value)
+    if not found:
+        raise ValueError(f"takes projects/…/locations/…/conversations/…, not {value!r}")
+    if comparator not in _EQUAL:
+        raise ValueError(f"takes {' '.join(_EQUAL)}, not {comparator}")
+    place = "exists (select 1 from parents p where p.parent_id = c.parent_id and p.parent like ?)"
+    sql = f"(c.conversation_id = ? and {place})"
+    condition = (found[2], f"projects/%/locations/{found[1]}")
+    return Condition(f"not {sql}" if comparator == "!=" else sql, condition)
+
+
 def _nothing(key: str, comparator: str, value: str) -> Condition:
     """No conversation here comes from Dialogflow."""
     return Condition("1" if comparator == "!=" else "0")
@@ -324,6 +338,7 @@ _AGENT_INFO = "quality_metadata.agent_info"
 
 CONVERSATION_FIELDS = Vocabulary(
     {
+        "name": _name,
         "agent_id": _text("c.agent_id"),
         "agent_team": _agent("teams"),
         f"{_AGENT_INFO}.agent_id": _agent("agent_id"),

@@ -65,7 +65,7 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "UploadConversation": (_PARTIAL, "transcripts only: no audio, no redaction"),
     "BulkDeleteConversations": (_FULL, ""),
     "IngestConversations": (_PARTIAL, "transcripts only: no audio, no redaction"),
-    "ExportInsightsData": (_PARTIAL, "version 3 and the later columns that can be filled"),
+    "ExportInsightsData": (_PARTIAL, "versions 3 to 18; no scorecards, topics and labels yet"),
     "GetSettings": (_FULL, ""),
     "UpdateSettings": (_PARTIAL, "kept and returned; notifications are never sent"),
     "CalculateStats": (_PARTIAL, "no topics"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ingest.emulator.context import ANALYSES
+from ingest.emulator.export import DEFAULT_VERSION, EXPORT_VERSIONS
 from ingest.emulator.faults import parse_duration
 from ingest.emulator.methods import METHOD_NAMES, OPERATION_KINDS, check_name
 from ingest.errors import InputError
@@ -25,6 +26,7 @@ class EmulatorOptions:
     gcs_endpoint: str
     port: int = 0
     bigquery_endpoint: str | None = None
+    export_version: int = DEFAULT_VERSION
     project_number: str | None = None
     project_id: str | None = None
     seed: str | None = None
@@ -47,6 +49,7 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
         gcs_endpoint=given.gcs_endpoint,
         port=given.port,
         bigquery_endpoint=given.bigquery_endpoint,
+        export_version=int(given.export_version.removeprefix("V")),
         project_number=given.project_number,
         project_id=given.project_id,
         seed=given.seed,
@@ -89,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     how.add_argument("--quotas", choices=("none", "real"), default="none", help="calls a minute")
     how.add_argument("--fault-plan", type=Path, help="YAML file of faults")
+    how.add_argument(
+        "--export-version", choices=[f"V{number}" for number in EXPORT_VERSIONS],
+        default=f"V{DEFAULT_VERSION}", metavar="V3…V18",
+        help="columns of an export that names no version itself; V3, as documented",
+    )  # fmt: skip
     how.add_argument("--seed", help="makes server-made ids reproducible")
     how.add_argument("--record", type=Path, help="append every call to this file")
     how.add_argument("--replay", type=Path, help="answer from a recorded file")

@@ -11,7 +11,13 @@ from ingest.emulator.analysis.annotate import ActiveMatcher
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
 from ingest.emulator.errors import invalid, not_found
-from ingest.emulator.request_fields import decode_token, encode_token, page_size
+from ingest.emulator.request_fields import (
+    UpdateRule,
+    copy_field,
+    decode_token,
+    encode_token,
+    page_size,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,12 @@ class MatcherStore:
 
 _DEFAULT_PAGE = 100
 _LARGEST_REPLY = 1000
-_UPDATABLE = (
-    "version_tag", "display_name", "type", "active", "phrase_match_rule_groups", "role_match",
+_UPDATE_RULE = UpdateRule(
+    protos.PhraseMatcher,
+    updatable=(
+        "version_tag", "display_name", "type", "active", "phrase_match_rule_groups", "role_match",
+    ),
 )  # fmt: skip
-_FIELDS = {"type": "type_"}
 _ListResponse = protos.message_class("ListPhraseMatchersResponse")
 
 
@@ -173,10 +181,9 @@ class MatcherMethods:
             raise invalid("A revision of a phrase matcher can't be changed.")
         current = stored.message()
         matcher = stored.message()
-        for path in _checked_paths(request.update_mask.paths):
-            field = _FIELDS.get(path, path)
-            matcher.ClearField(field)
-            _copy(matcher, request.phrase_matcher, field)
+        given = request.phrase_matcher
+        for path in _UPDATE_RULE.paths(current, given, request.update_mask.paths):
+            copy_field(matcher, given, path)
         _check(matcher)
         self._stamp_changes(current, matcher)
         with self._context.database.transaction():
@@ -213,12 +220,7 @@ class MatcherMethods:
         if current.active != matcher.active:
             matcher.activation_update_time.CopyFrom(now)
             matcher.update_time.CopyFrom(now)
-        changed = any(
-            getattr(current, _FIELDS.get(path, path)) != getattr(matcher, _FIELDS.get(path, path))
-            for path in _UPDATABLE
-            if path != "active"
-        )
-        if changed:
+        if _without_active(current) != _without_active(matcher):
             if current.version_tag == matcher.version_tag == current.revision_id:
                 matcher.version_tag = ""
             self._stamp_revision(matcher)
@@ -271,20 +273,10 @@ def _check(matcher: protos.Pb) -> None:
         raise invalid(f"Invalid phrase_matcher.role_match {matcher.role_match}.")
 
 
-def _checked_paths(paths: list[str]) -> list[str]:
-    if not paths or list(paths) == ["*"]:
-        return list(_UPDATABLE)
-    for path in paths:
-        if path not in _UPDATABLE:
-            raise invalid(
-                f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
-            )
-    return list(paths)
-
-
-def _copy(target: protos.Pb, source: protos.Pb, field: str) -> None:
-    value = getattr(source, field)
-    if field == "phrase_match_rule_groups":
-        target.phrase_match_rule_groups.extend(value)
-    else:
-        setattr(target, field, value)
+def _without_active(matcher: protos.Pb) -> protos.Pb:
+    """Return what a revision is made of."""
+    content = protos.PhraseMatcher()
+    for path in _UPDATE_RULE.updatable:
+        if path != "active":
+            copy_field(content, matcher, path)
+    return content

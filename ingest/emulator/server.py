@@ -157,7 +157,11 @@ class Emulator:
             BulkDeleteMethods(self.context, self.operations),
             IngestMethods(self.context, conversations, self.operations),
             ExportMethods(
-                self.context, conversations, self.operations, self._options.bigquery_endpoint
+                self.context,
+                conversations,
+                self.operations,
+                self._options.bigquery_endpoint,
+                self._options.export_version,
             ),
             SettingsMethods(self.context),
             StatisticsMethods(self.context),

@@ -8,13 +8,16 @@ from ingest.emulator import protos
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
 from ingest.emulator.errors import invalid
-from ingest.emulator.request_fields import check_selector, check_ttl
+from ingest.emulator.request_fields import UpdateRule, check_selector, check_ttl, copy_field
 
 _DEFAULT_LANGUAGE = "en-US"
 """Settings.language_code of a fresh location (documented default)."""
-_UPDATABLE = (
-    "language_code", "conversation_ttl", "pubsub_notification_settings", "analysis_config",
-    "redaction_config", "speech_config",
+_UPDATE_RULE = UpdateRule(
+    protos.Settings,
+    updatable=(
+        "language_code", "conversation_ttl", "pubsub_notification_settings", "analysis_config",
+        "redaction_config", "speech_config",
+    ),
 )  # fmt: skip
 _EVENTS = frozenset(
     {"all-triggers", "create-analysis", "create-conversation", "export-insights-data"}
@@ -70,20 +73,12 @@ class SettingsMethods:
         (documented).
         """
         parent = self._location(request.settings.name)
-        mask = request.update_mask
-        if not mask.paths:
+        mask = request.update_mask.paths
+        if not mask:
             raise invalid("update_mask is required.")
-        for path in mask.paths:
-            if path != "*" and path.split(".")[0] not in _UPDATABLE:
-                raise invalid(
-                    f"Invalid update_mask path '{path}': use '*' or any of {', '.join(_UPDATABLE)}."
-                )
-        if "*" in mask.paths:
-            mask = protos.FieldMask(paths=_UPDATABLE)
-        if not mask.IsValidForDescriptor(protos.Settings.DESCRIPTOR):
-            raise invalid(f"Invalid update_mask '{','.join(mask.paths)}'.")
         settings = self._settings.find(parent)
-        mask.MergeMessage(request.settings, settings, True, True)
+        for path in _UPDATE_RULE.paths(settings, request.settings, mask):
+            copy_field(settings, request.settings, path)
         settings.language_code = settings.language_code or _DEFAULT_LANGUAGE
         _check(settings)
         check_selector(self._context.names, settings.analysis_config.annotator_selector)

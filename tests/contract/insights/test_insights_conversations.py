@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from google.api_core import exceptions
+from google.api_core import exceptions, protobuf_helpers
 from google.cloud import contact_center_insights_v1 as insights
 from google.protobuf import field_mask_pb2
 from insights_service import Service, new_id
@@ -123,8 +123,50 @@ def test_an_update_changes_what_the_mask_names_and_nothing_else(service: Service
     assert after.create_time == before.create_time
 
 
+@pytest.mark.fact("documented", "AIP-203: output-only fields of a request are ignored")
+def test_a_mask_of_all_that_is_set_ignores_what_only_the_service_sets(service: Service) -> None:
+    name = service.talk(*TALK, agent_id="one", labels={"a": "1"}).name
+    service.analyse(name)
+    changed = service.client.get_conversation(name=name)
+    changed.labels = {"b": "2"}
+    changed.quality_metadata.customer_satisfaction_rating = 4
+    changed.turn_count = 99
+    mask = protobuf_helpers.field_mask(None, insights.Conversation.pb(changed))
+    assert {"name", "medium", "turn_count", "data_source.gcs_source.transcript_uri"} < {*mask.paths}
+    service.client.update_conversation(conversation=changed, update_mask=mask)
+    after = service.client.get_conversation(name=name)
+    assert (after.turn_count, after.update_time > changed.update_time) == (len(TALK), True)
+    after.turn_count, after.update_time = 99, changed.update_time
+    assert after == changed
+
+
+@pytest.mark.fact("documented", "field mask in google.protobuf.FieldMask: parts of a message")
+def test_an_update_may_change_a_part_of_a_message(service: Service) -> None:
+    quality = insights.Conversation.QualityMetadata(customer_satisfaction_rating=1, menu_path="m")
+    name = service.talk(*TALK, quality_metadata=quality).name
+    quality.customer_satisfaction_rating, quality.menu_path = 5, "other"
+    service.client.update_conversation(
+        conversation=insights.Conversation(name=name, quality_metadata=quality),
+        update_mask=field_mask_pb2.FieldMask(
+            paths=["quality_metadata.customer_satisfaction_rating"]
+        ),
+    )
+    after = service.client.get_conversation(name=name).quality_metadata
+    assert (after.customer_satisfaction_rating, after.menu_path) == (5, "m")
+
+
+@pytest.mark.fact("assumed", "Google's own tool sends it; no page lists the field")
+def test_a_conversation_is_found_by_its_name(service: Service) -> None:
+    wanted, other, _ = (service.talk(*TALK).name for _ in range(3))
+    request = {"parent": service.parent, "filter": f'name="{wanted}" OR name="{other}"'}
+    found = {each.name for each in service.client.list_conversations(request)}
+    assert found == {wanted, other}
+    with pytest.raises(exceptions.InvalidArgument):
+        service.client.list_conversations({**request, "filter": 'name="nonsense"'})
+
+
 @pytest.mark.fact("documented", "UpdateConversationRequest.update_mask; status assumed")
-@pytest.mark.parametrize("path", ["transcript", "medium", "name", "turn_count", "nonsense"])
+@pytest.mark.parametrize("path", ["medium", "data_source.gcs_source", "nonsense", "labels.a"])
 def test_an_update_of_a_fixed_field_is_refused(service: Service, path: str) -> None:
     name = service.talk(*TALK).name
     with pytest.raises(exceptions.InvalidArgument):

@@ -176,7 +176,7 @@ def test_settings_without_mask_or_with_a_wrong_value_are_refused(service: Servic
     name = f"{service.parent}/settings"
     for settings, paths in (
         ({}, []),
-        ({}, ["name"]),
+        ({}, ["nonsense"]),
         ({"pubsub_notification_settings": {"birthday": "t"}}, ["pubsub_notification_settings"]),
         (
             {"analysis_config": {"upload_conversation_analysis_percentage": 101}},

@@ -193,7 +193,7 @@ def test_unknown_matchers_and_paths_are_refused(service: Service) -> None:
         service.client.delete_phrase_matcher(name=f"{service.parent}/phraseMatchers/{new_id()}")
     with pytest.raises(exceptions.InvalidArgument):
         service.client.update_phrase_matcher(
-            phrase_matcher=matcher, update_mask=field_mask_pb2.FieldMask(paths=["revision_id"])
+            phrase_matcher=matcher, update_mask=field_mask_pb2.FieldMask(paths=["nonsense"])
         )
 
 

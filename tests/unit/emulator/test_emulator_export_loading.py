@@ -93,14 +93,14 @@ class InParts(io.BytesIO):
 def test_rows_are_sent_without_being_read_as_a_whole() -> None:
     rows = b'{"turnCount": 1}\n' * 3
     with bigquery() as (address, sent):
-        TableLoader(address, "p", "d.t").load(InParts(rows), append=False)
+        TableLoader(address, "p", "d.t").load(InParts(rows), append=False, version=3)
     assert b"".join(sent) == rows
 
 
 @pytest.mark.parametrize("drops", ["POST", "PUT"])
 def test_a_connection_that_breaks_during_a_load_is_unavailable(drops: str) -> None:
     with bigquery(drops) as (address, _), pytest.raises(ApiError) as caught:
-        TableLoader(address, "p", "d.t").load(io.BytesIO(b"{}\n"), append=False)
+        TableLoader(address, "p", "d.t").load(io.BytesIO(b"{}\n"), append=False, version=3)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
 
 
@@ -109,7 +109,7 @@ def test_an_export_gives_the_file_it_wrote_and_not_its_content(
 ) -> None:
     seen: list[tuple[str, int]] = []
 
-    def load(loader: TableLoader, rows: IO[bytes], append: bool) -> None:
+    def load(loader: TableLoader, rows: IO[bytes], append: bool, version: int) -> None:
         seen.append((rows.mode, len(rows.readlines())))
 
     monkeypatch.setattr(TableLoader, "load", load)

@@ -241,9 +241,9 @@ def test_an_update_may_change_everything_or_the_audio_alone(
     )
     after = client.get_conversation(name=made.name)
     assert after.quality_metadata.customer_satisfaction_rating == 5
-    for fault in ({"medium": "CHAT"}, {"ttl": "-1s"}):
+    for path, value in {"medium": "CHAT", "ttl": "-1s"}.items():
         with pytest.raises(exceptions.InvalidArgument):
             client.update_conversation(
-                conversation=insights.Conversation(name=made.name, **fault),
-                update_mask={"paths": ["ttl"]},
+                conversation=insights.Conversation(name=made.name, **{path: value}),
+                update_mask={"paths": [path]},
             )
