@@ -211,7 +211,7 @@ class ConversationStore:
 
     def delete(self, seq: int) -> None:
         """Forget the conversation and its analyses."""
-        self._operations.keep_analyses("a.conversation_seq = ?", seq)
+        self._operations.leave(seq)
         self._db.execute("delete from analyses where conversation_seq = ?", (seq,))
         for table in ("conversations", "bodies", "labels"):
             self._db.execute(f"delete from {table} where seq = ?", (seq,))

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from ingest.errors import SettingsError
 
-FORMAT = 2
+FORMAT = 3
 _CACHE_KIB = 32 * 1024
 _CHECKPOINT_PAGES = 4000
 _SCHEMA = """
@@ -73,9 +73,14 @@ create table operations (
     conversation_id text not null, create_us integer not null, due_us integer not null,
     is_done integer not null, status_code integer not null, analysis_seq integer,
     metadata blob not null, request blob not null, response blob not null, error blob not null,
-    done_count integer not null default 0
+    done_count integer not null default 0, is_orphan integer not null default 0
 ) strict;
 create index operations_open on operations (due_us) where is_done = 0;
+"""
+_ORPHANS = """
+create index operations_by_conversation on operations (parent_id, conversation_id)
+where conversation_id != '';
+create index operations_orphaned on operations (seq) where is_orphan and is_done;
 """
 _UPGRADES = {
     1: """
@@ -83,7 +88,15 @@ alter table conversations add column operation_id text not null default '';
 alter table operations add column done_count integer not null default 0;
 update operations set analysis_seq = null, status_code = 5, error = x'0805'
 where analysis_seq is not null and analysis_seq not in (select seq from analyses);
-"""
+""",
+    2: f"""
+alter table operations add column is_orphan integer not null default 0;
+update operations set is_orphan = 1 where not exists (
+    select 1 from conversations c
+    where c.parent_id = operations.parent_id and c.conversation_id = operations.conversation_id
+);
+{_ORPHANS}
+""",
 }
 """What makes a store of an earlier format one of the next.
 
@@ -202,7 +215,7 @@ class Database:
             self.execute(f"pragma {pragma}")
         found = self.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self._change(_SCHEMA, FORMAT)
+            self._change(_SCHEMA + _ORPHANS, FORMAT)
         while found in _UPGRADES:
             self._change(_UPGRADES[found], found + 1)
             found += 1

@@ -26,6 +26,8 @@ from ingest.emulator.errors import ApiError, failed_precondition, internal, not_
 from ingest.emulator.filters import OPERATION_FIELDS, compile_filter
 from ingest.emulator.request_fields import decode_token, encode_token, page_size
 
+KEPT_ORPHANS = 1000
+"""How many ended operations without a conversation are kept (Google names no term)."""
 _COLUMNS = (
     "seq, parent_id, operation_id, kind, conversation_id, create_us, due_us, is_done,"
     " status_code, analysis_seq, metadata, request, response, error"
@@ -61,12 +63,15 @@ class OperationStore:
 
     def insert(self, operation: StoredOperation) -> StoredOperation:
         """Store an operation and return it with its seq."""
-        values = _values(operation)[1:]
+        is_orphan = not operation.conversation_id
+        values = (*_values(operation)[1:], is_orphan)
         cursor = self._db.execute(
-            f"insert into operations ({_COLUMNS.removeprefix('seq, ')})"
+            f"insert into operations ({_COLUMNS.removeprefix('seq, ')}, is_orphan)"
             f" values ({', '.join('?' * len(values))})",
             values,
         )
+        if is_orphan:
+            self._forget_old()
         return replace(operation, seq=int(cursor.lastrowid or 0))
 
     def update(self, operation: StoredOperation) -> None:
@@ -84,6 +89,8 @@ class OperationStore:
                 operation.seq,
             ),
         )
+        if not operation.conversation_id:
+            self._forget_old()
 
     def analysis(self, seq: int) -> bytes:
         """Return the serialized analysis that is an operation's response."""
@@ -106,6 +113,25 @@ class OperationStore:
                 "update operations set response = ?, analysis_seq = null where seq = ?",
                 (response.SerializeToString(), seq),
             )
+
+    def leave(self, conversation_seq: int) -> None:
+        """Take leave of a conversation that is about to be deleted."""
+        self.keep_analyses("a.conversation_seq = ?", conversation_seq)
+        self._db.execute(
+            "update operations set is_orphan = 1 where conversation_id != '' and"
+            " (parent_id, conversation_id) ="
+            " (select parent_id, conversation_id from conversations where seq = ?)",
+            (conversation_seq,),
+        )
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        """Forget ended operations of no conversation that is still there, all but the newest."""
+        self._db.execute(
+            "delete from operations where seq in (select seq from operations"
+            " where is_orphan and is_done order by seq desc limit -1 offset ?)",
+            (KEPT_ORPHANS,),
+        )
 
     def count_done(self, operation_id: str) -> None:
         """Count one more item that the operation is done with, in the item's own transaction."""

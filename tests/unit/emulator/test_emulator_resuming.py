@@ -113,6 +113,9 @@ def test_a_store_of_the_first_format_becomes_one_of_today(
     path = tmp_path / "insights.sqlite3"
     with sqlite3.connect(path) as connection:
         connection.execute("alter table conversations drop column operation_id")
+        for index in ("operations_by_conversation", "operations_orphaned"):
+            connection.execute(f"drop index {index}")
+        connection.execute("alter table operations drop column is_orphan")
         connection.execute("alter table operations drop column done_count")
         connection.execute("delete from analyses where seq = 1")
         connection.execute("pragma user_version = 1")
