@@ -1,4 +1,4 @@
-"""`python -m ingest.emulator`: run until SIGTERM or SIGINT."""
+"""`insights-emulator`, or `python -m ingest.emulator`: run until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -58,5 +58,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command `insights-emulator`."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from ingest.emulator.cloud_storage import ObjectReader
@@ -124,12 +125,61 @@ class Switches:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """The clock and the switches of the clients that share one."""
+
+    clock: Clock
+    switches: Switches
+
+
+_entered: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+
+class Scopes:
+    """One scope for all, and one for each name that a client sends with its calls.
+
+    So tests that run at the same time move their own clocks and meet their own faults. The store is
+    one for all of them, and expired conversations are forgotten by the clock of all.
+    """
+
+    def __init__(self, make: Callable[[], Scope]) -> None:
+        self._make = make
+        self._named: dict[str, Scope] = {}
+        self.shared = make()
+
+    @property
+    def current(self) -> Scope:
+        """The scope of the call or operation that is at work."""
+        return _entered.get() or self.shared
+
+    def enter(self, name: str, is_new: bool = False) -> None:
+        """Do the rest of this task in a named scope; one that nobody has made is that of all."""
+        if is_new and name and name not in self._named:
+            self._named[name] = self._make()
+        _entered.set(self._named.get(name))
+
+
+def resume_scope(scope: Scope) -> None:
+    """Do the rest of this task in a scope."""
+    _entered.set(scope)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The parts of one emulator, made once."""
 
     names: Names
-    clock: Clock
     ids: Ids
     database: Database
     objects: ObjectReader
-    switches: Switches
+    scopes: Scopes
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the call or operation that is at work."""
+        return self.scopes.current.clock
+
+    @property
+    def switches(self) -> Switches:
+        """The switches of the call or operation that is at work."""
+        return self.scopes.current.switches

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf import json_format, struct_pb2
 
 from ingest.emulator.control_server import CONTROL_SERVICE
+from ingest.emulator.rpc_pipeline import SCOPE_HEADER
 from ingest.errors import InputError, RemoteError
 
 _TIMEOUT_SEC = 10.0
@@ -23,10 +24,15 @@ _WORK_TIMEOUT_SEC = 900.0
 
 
 class Control:
-    """Talks to one emulator; close it, or use it in a `with` block."""
+    """Talks to one emulator; close it, or use it in a `with` block.
 
-    def __init__(self, address: str) -> None:
+    With a scope, clock, faults, latencies, quotas and counters are those of the clients that send
+    its name as `x-emulator-scope` with each call, and of nobody else.
+    """
+
+    def __init__(self, address: str, scope: str = "") -> None:
         self._channel = grpc.insecure_channel(address)
+        self._metadata = ((SCOPE_HEADER, scope),) if scope else ()
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +102,7 @@ class Control:
         )
         timeout = _WORK_TIMEOUT_SEC if method == "MoveClock" else _TIMEOUT_SEC
         try:
-            reply = call(message, timeout=timeout)
+            reply = call(message, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise InputError(error.details()) from error

@@ -33,7 +33,6 @@ class ControlMethods:
 
     def __init__(self, context: Context, operations: OperationEngine) -> None:
         self._context = context
-        self._switches = context.switches
         self._operations = operations
 
     def handlers(self) -> dict[str, Callable[[protos.Pb], Awaitable[protos.Pb]]]:
@@ -50,23 +49,23 @@ class ControlMethods:
     async def get_state(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return counters, clock and quotas."""
         return {
-            "calls": self._switches.counters(),
+            "calls": self._context.switches.counters(),
             "now_micros": str(self._context.clock.now()),
             "is_frozen": self._context.clock.is_frozen,
-            "quotas": self._switches.quotas.limits,
+            "quotas": self._context.switches.quotas.limits,
         }
 
     async def set_faults(self, request: dict[str, Any]) -> dict[str, Any]:
         """Replace the fault plan by `plan`: YAML text, or its content."""
-        self._switches.faults = FaultPlan.parse(request.get("plan") or {})
+        self._context.switches.faults = FaultPlan.parse(request.get("plan") or {})
         return {}
 
     async def set_latency(self, request: dict[str, Any]) -> dict[str, Any]:
         """Set seconds by RPC (`calls`) and by kind of operation (`operations`)."""
         calls = _latencies(request.get("calls", {}), METHOD_NAMES, "method")
         operations = _latencies(request.get("operations", {}), OPERATION_KINDS, "operation")
-        self._switches.call_latency.update(calls)
-        self._switches.operation_latency.update(operations)
+        self._context.switches.call_latency.update(calls)
+        self._context.switches.operation_latency.update(operations)
         return {}
 
     async def set_quotas(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +73,9 @@ class ControlMethods:
         if len(request) != 1:
             raise InputError("quotas are set by one of name and limits")
         if "limits" in request:
-            self._switches.quotas = Quotas.limited(request["limits"])
+            self._context.switches.quotas = Quotas.limited(request["limits"])
         else:
-            self._switches.quotas = Quotas.named(str(request["name"]))
+            self._context.switches.quotas = Quotas.named(str(request["name"]))
         return {}
 
     async def move_clock(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -100,12 +99,17 @@ class ControlMethods:
         return {"now_micros": str(clock.now())}
 
     async def reset(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Forget faults, latencies, quotas, counters and clock moves; with `data`, everything."""
-        self._switches.faults = FaultPlan()
-        self._switches.quotas = Quotas()
-        self._switches.call_latency.clear()
-        self._switches.operation_latency.clear()
-        self._switches.calls.clear()
+        """Forget faults, latencies, quotas, counters and clock moves; with `data`, everything.
+
+        The data are everybody's: a scope can't forget them.
+        """
+        if request.get("data") and self._context.scopes.current is not self._context.scopes.shared:
+            raise InputError("the data are those of all scopes", "reset them without a scope")
+        self._context.switches.faults = FaultPlan()
+        self._context.switches.quotas = Quotas()
+        self._context.switches.call_latency.clear()
+        self._context.switches.operation_latency.clear()
+        self._context.switches.calls.clear()
         self._context.clock.reset()
         if request.get("data"):
             self._operations.forget()

@@ -383,9 +383,9 @@ class ConversationMethods:
             self._conversations.delete(stored.seq)
         return protos.Empty()
 
-    def forget_expired(self) -> None:
+    def forget_expired(self, now: int) -> None:
         """Delete what expired more than a day ago (documented: 24 hours after expiry)."""
-        expired = self._conversations.expired(self._context.clock.now() - _EXPIRY_DELAY_US)
+        expired = self._conversations.expired(now - _EXPIRY_DELAY_US)
         if expired:
             with self._context.database.transaction():
                 for seq in expired:

@@ -13,14 +13,14 @@ import contextlib
 import heapq
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
 from google.longrunning import operations_pb2
 
 from ingest.emulator import protos
-from ingest.emulator.context import Context
+from ingest.emulator.context import Context, Scope, resume_scope
 from ingest.emulator.database import Database
 from ingest.emulator.errors import ApiError, failed_precondition, internal, not_found
 from ingest.emulator.filters import OPERATION_FIELDS, compile_filter
@@ -336,6 +336,16 @@ _AT_A_TIME = 4
 """Due operations worked on between two chances for calls; more wait for their turn."""
 
 
+@dataclass(slots=True)
+class _Agenda:
+    """What falls due by one clock."""
+
+    scope: Scope
+    due: list[tuple[int, int]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
 class OperationEngine:
     """Runs operations when they are due."""
 
@@ -343,13 +353,11 @@ class OperationEngine:
         self._context = context
         self._store = OperationStore(context.database)
         self._work = OperationWork(context)
-        self._due: list[tuple[int, int]] = []
+        self._agendas: dict[int, _Agenda] = {}
         self._waiting: dict[int, StoredOperation] = {}
         self._working: dict[int, tuple[StoredOperation, Running | None, asyncio.Task[None]]] = {}
         self._turns = asyncio.Semaphore(_AT_A_TIME)
-        self._changed = asyncio.Event()
         self._left_open: set[int] = set()
-        self._loop: asyncio.Task[None] | None = None
         self.ended: asyncio.Event = asyncio.Event()
 
     def register(self, kind: Kind) -> None:
@@ -361,13 +369,10 @@ class OperationEngine:
         for operation in self._store.open():
             self._left_open.add(operation.seq)
             self._wait(operation)
-        self._loop = asyncio.create_task(self._run_forever())
 
     async def close(self) -> None:
         """Stop working; open operations stay open in the store."""
-        tasks = self._tasks()
-        if self._loop is not None:
-            tasks.append(self._loop)
+        tasks = [*self._tasks(), *(agenda.task for agenda in self._agendas.values() if agenda.task)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -475,7 +480,8 @@ class OperationEngine:
             task.cancel()
         self._working.clear()
         self._waiting.clear()
-        self._due.clear()
+        for agenda in self._agendas.values():
+            agenda.due.clear()
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [task for _, _, task in self._working.values()]
@@ -490,30 +496,37 @@ class OperationEngine:
         return self._store.find(parent_id, operation_id) or operation
 
     def _wait(self, operation: StoredOperation) -> None:
+        scope = self._context.scopes.current
+        agenda = self._agendas.get(id(scope))
+        if agenda is None:
+            agenda = self._agendas[id(scope)] = _Agenda(scope)
+            agenda.task = asyncio.create_task(self._run_forever(agenda))
         self._waiting[operation.seq] = operation
-        heapq.heappush(self._due, (operation.due_us, operation.seq))
-        self._changed.set()
+        heapq.heappush(agenda.due, (operation.due_us, operation.seq))
+        agenda.changed.set()
 
-    async def _run_forever(self) -> None:
+    async def _run_forever(self, agenda: _Agenda) -> None:
         while True:
-            self._changed.clear()
-            if self._due:
-                await self._context.clock.sleep_until(self._due[0][0], self._changed)
+            agenda.changed.clear()
+            if agenda.due:
+                await agenda.scope.clock.sleep_until(agenda.due[0][0], agenda.changed)
             else:
-                await self._changed.wait()
+                await agenda.changed.wait()
             self._run_due()
 
     def _run_due(self) -> None:
         """Give everything that is due to a task of its own."""
-        now = self._context.clock.now()
-        while self._due and self._due[0][0] <= now:
-            _, seq = heapq.heappop(self._due)
-            operation = self._waiting.pop(seq, None)
-            if operation is not None:
-                task = asyncio.create_task(self._run(operation))
-                self._working[seq] = (operation, None, task)
+        for agenda in list(self._agendas.values()):
+            now = agenda.scope.clock.now()
+            while agenda.due and agenda.due[0][0] <= now:
+                _, seq = heapq.heappop(agenda.due)
+                operation = self._waiting.pop(seq, None)
+                if operation is not None:
+                    task = asyncio.create_task(self._run(operation, agenda.scope))
+                    self._working[seq] = (operation, None, task)
 
-    async def _run(self, operation: StoredOperation) -> None:
+    async def _run(self, operation: StoredOperation, scope: Scope) -> None:
+        resume_scope(scope)
         try:
             running = self._work.running(operation, resumed=operation.seq in self._left_open)
             kind = self._work.kind(operation.kind)

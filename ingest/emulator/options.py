@@ -1,4 +1,4 @@
-"""The command line of `python -m ingest.emulator`."""
+"""The command line of `insights-emulator`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ingest.emulator", description="Emulates Conversational Insights over gRPC."
+        prog="insights-emulator", description="Emulates Conversational Insights over gRPC."
     )
     where = parser.add_argument_group("where")
     where.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 picks one")

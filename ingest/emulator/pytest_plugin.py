@@ -1,29 +1,32 @@
 """Fixtures for tests of any project that talks to Conversational Insights.
 
-    pytest_plugins = ["ingest.emulator.pytest_plugin"]
+pytest finds them by itself where this package is installed:
 
     def test_something(ci_emulator, ci_objects):
         uri = ci_objects.put_turns("my-bucket", "a.json", [("AGENT", "Hello")])
         ci_emulator.client.create_conversation(...)
 
-Each test starts with an empty emulator; the process and its port are shared by all tests.
+Each test starts with an empty emulator; the process and its port are shared by all tests. While
+one runs, CONTACTCENTERINSIGHTS_EMULATOR_HOST is its host:port, so that code under test
+can find it. Nothing is imported before a fixture is used, since every run of pytest loads this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import grpc
 import pytest
-from google.cloud import contact_center_insights_v1 as insights
-from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 
-from ingest.emulator.control_client import Control
-from ingest.emulator.options import EmulatorOptions
-from ingest.emulator.testing import EmulatorThread, ObjectServer
+if TYPE_CHECKING:
+    from google.cloud import contact_center_insights_v1 as insights
+
+    from ingest.emulator.control_client import Control
+    from ingest.emulator.testing import ObjectServer
 
 PROJECT_NUMBER = "123456789012"
+HOST_VARIABLE = "CONTACTCENTERINSIGHTS_EMULATOR_HOST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,28 @@ class RunningEmulator:
     parent: str = f"projects/{PROJECT_NUMBER}/locations/us-central1"
 
 
-def insights_client(address: str) -> insights.ContactCenterInsightsClient:
-    """Return the official client, talking to an emulator without credentials."""
+def insights_client(address: str, scope: str = "") -> insights.ContactCenterInsightsClient:
+    """Return the official client, talking to an emulator without credentials.
+
+    With a scope, it meets the clock and the faults that a Control of that scope has set.
+    """
+    import grpc
+    from google.cloud import contact_center_insights_v1 as insights
+    from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
+
+    from ingest.emulator.testing import scoped_channel
+
     channel = grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)])
-    transport = transports.ContactCenterInsightsGrpcTransport(channel=channel)
+    transport = transports.ContactCenterInsightsGrpcTransport(
+        channel=scoped_channel(channel, scope) if scope else channel
+    )
     return insights.ContactCenterInsightsClient(transport=transport)
 
 
 @pytest.fixture(scope="session")
 def _ci_object_server() -> Iterator[ObjectServer]:
+    from ingest.emulator.testing import ObjectServer
+
     with ObjectServer() as server:
         yield server
 
@@ -55,6 +71,10 @@ def _ci_object_server() -> Iterator[ObjectServer]:
 def _ci_emulator(
     tmp_path_factory: pytest.TempPathFactory, _ci_object_server: ObjectServer
 ) -> Iterator[RunningEmulator]:
+    from ingest.emulator.control_client import Control
+    from ingest.emulator.options import EmulatorOptions
+    from ingest.emulator.testing import EmulatorThread
+
     options = EmulatorOptions(
         data_dir=tmp_path_factory.mktemp("ci-emulator"),
         gcs_endpoint=_ci_object_server.endpoint,
@@ -75,7 +95,10 @@ def ci_objects(_ci_object_server: ObjectServer) -> ObjectServer:
 
 
 @pytest.fixture
-def ci_emulator(_ci_emulator: RunningEmulator, ci_objects: ObjectServer) -> RunningEmulator:
+def ci_emulator(
+    _ci_emulator: RunningEmulator, ci_objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> RunningEmulator:
     """An empty emulator, without faults, latencies and quotas, its clock the real one."""
     _ci_emulator.control.reset(data=True)
+    monkeypatch.setenv(HOST_VARIABLE, _ci_emulator.address)
     return _ci_emulator

@@ -21,14 +21,8 @@ from google.protobuf import descriptor_pool, message_factory, struct_pb2
 from google.protobuf.message import DecodeError
 
 from ingest.emulator import protos
-from ingest.emulator.context import Context
-from ingest.emulator.errors import (
-    ApiError,
-    failed_precondition,
-    internal,
-    invalid,
-    unimplemented,
-)
+from ingest.emulator.context import Context, Scopes
+from ingest.emulator.errors import ApiError, failed_precondition, internal, invalid, unimplemented
 from ingest.emulator.methods import Method
 from ingest.errors import InputError
 
@@ -117,6 +111,8 @@ def _whole_lines(content: bytes) -> bytes:
 
 logger = logging.getLogger(__name__)
 
+SCOPE_HEADER = "x-emulator-scope"
+"""Metadata key of a call: whose clock, faults, latencies, quotas and counters it meets."""
 _EXPIRY_CHECK_US = 1_000_000
 
 Handler = Callable[[protos.Pb], Awaitable[protos.Pb | bytes]]
@@ -128,7 +124,7 @@ class RpcPipeline:
     def __init__(
         self,
         context: Context,
-        forget_expired: Callable[[], None],
+        forget_expired: Callable[[int], None],
         recorder: Recorder | None,
         replay: Replay | None,
     ) -> None:
@@ -143,6 +139,7 @@ class RpcPipeline:
         request_class = message_class(method.request)
 
         async def answer(serialized: bytes, context: Any) -> bytes:
+            self._context.scopes.enter(_scope_name(context))
             status, message, reply, details = "OK", "", b"", b""
             try:
                 reply = await self._answer(method.name, handler, request_class, serialized)
@@ -186,7 +183,7 @@ class RpcPipeline:
         return reply if isinstance(reply, bytes) else bytes(reply.SerializeToString())
 
     async def _work(self, method: str, handler: Handler, request: protos.Pb) -> protos.Pb | bytes:
-        self._look_for_expired(self._context.clock.now())
+        self._look_for_expired(self._context.scopes.shared.clock.now())
         try:
             return await handler(request)
         except (ApiError, asyncio.CancelledError):
@@ -199,7 +196,7 @@ class RpcPipeline:
         """Look for expired conversations once a second, also when the clock is moved back."""
         if abs(now - self._expiry_checked_us) >= _EXPIRY_CHECK_US:
             self._expiry_checked_us = now
-            self._forget_expired()
+            self._forget_expired(now)
 
 
 class UnknownCalls(grpc.GenericRpcHandler):
@@ -213,17 +210,19 @@ class UnknownCalls(grpc.GenericRpcHandler):
         name = str(handler_call_details.method).removeprefix("/")
 
         async def refuse(requests: Any, context: Any) -> None:
+            self._context.scopes.enter(_scope_name(context))
             self._context.switches.calls[name, "UNIMPLEMENTED"] += 1
             await _abort(context, unimplemented(f"Method {name}"))
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def control_entries(handlers: Mapping[str, Handler]) -> dict[str, Any]:
+def control_entries(scopes: Scopes, handlers: Mapping[str, Handler]) -> dict[str, Any]:
     """Return the gRPC functions of control methods, which meet no quota, fault or recording."""
 
     def entry(handler: Handler) -> Any:
         async def answer(serialized: bytes, context: Any) -> bytes:
+            scopes.enter(_scope_name(context), is_new=True)
             try:
                 reply = await handler(_parse(struct_pb2.Struct, serialized))
             except ApiError as error:
@@ -234,6 +233,14 @@ def control_entries(handlers: Mapping[str, Handler]) -> dict[str, Any]:
         return answer
 
     return {name: entry(handler) for name, handler in handlers.items()}
+
+
+def _scope_name(context: Any) -> str:
+    """Return the scope that a call names in its metadata."""
+    for key, value in context.invocation_metadata() or ():
+        if key == SCOPE_HEADER:
+            return str(value)
+    return ""
 
 
 def message_class(full_name: str) -> Any:

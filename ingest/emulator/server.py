@@ -15,7 +15,7 @@ from ingest.emulator import protos
 from ingest.emulator.analyses import AnalysisMethods
 from ingest.emulator.annotator_process import Annotators, LocalAnnotators
 from ingest.emulator.cloud_storage import ObjectReader
-from ingest.emulator.context import Clock, Context, Ids, Switches
+from ingest.emulator.context import Clock, Context, Ids, Scope, Scopes, Switches
 from ingest.emulator.control_server import CONTROL_SERVICE, ControlMethods
 from ingest.emulator.conversations import BulkDeleteMethods, ConversationMethods
 from ingest.emulator.database import Database
@@ -92,17 +92,15 @@ class Emulator:
         self._options = options
         self._annotators = annotators or LocalAnnotators()
         self.port = 0
-        switches = _switches(options)
         self._recorder = None if options.record is None else Recorder(options.record)
         self._replay = None if options.replay is None else Replay(options.replay)
         database = Database(options.data_dir / "insights.sqlite3")
         self.context = Context(
             names=Names(options.project_number, options.project_id),
-            clock=Clock(lambda: time.time_ns() // 1000),
             ids=Ids(_randomness(options, database)),
             database=database,
             objects=ObjectReader(options.gcs_endpoint),
-            switches=switches,
+            scopes=Scopes(lambda: Scope(Clock(lambda: time.time_ns() // 1000), _switches(options))),
         )
         self.operations = OperationEngine(self.context)
         self._conversations = ConversationMethods(self.context)
@@ -121,7 +119,7 @@ class Emulator:
             methods = [method for method in ALL_METHODS if method.service == service]
             entries = {m.name: pipeline.entry(m, handlers.get(m.handler)) for m in methods}
             self._serve(service, entries)
-        self._serve(CONTROL_SERVICE, control_entries(self.control.handlers()))
+        self._serve(CONTROL_SERVICE, control_entries(self.context.scopes, self.control.handlers()))
         await self._serve_health()
         enable_reflection(self._server, list(self.control.handlers()))
         self._server.add_generic_rpc_handlers((UnknownCalls(self.context),))

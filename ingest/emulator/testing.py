@@ -10,7 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import grpc
+
 from ingest.emulator.options import EmulatorOptions
+from ingest.emulator.rpc_pipeline import SCOPE_HEADER
 from ingest.emulator.server import HOST, Emulator
 
 _OK, _NOT_FOUND = 200, 404
@@ -143,3 +146,17 @@ class EmulatorThread:
         self._started.set_result(emulator.port)
         await self._stopped.wait()
         await emulator.stop()
+
+
+class _ScopeInterceptor(grpc.UnaryUnaryClientInterceptor):
+    def __init__(self, scope: str) -> None:
+        self._scope = scope
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        metadata = [*(details.metadata or ()), (SCOPE_HEADER, self._scope)]
+        return continuation(details._replace(metadata=metadata), request)
+
+
+def scoped_channel(channel: grpc.Channel, scope: str) -> grpc.Channel:
+    """Return the channel; each call over it names the scope."""
+    return grpc.intercept_channel(channel, _ScopeInterceptor(scope))
