@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -249,6 +249,14 @@ def resolved_id(
         return found
 
     return full_id(warehouse, given, ask_ci, None if source is None else Path(source))
+
+
+def resolved_ids(settings: Settings, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the whole ids, as `resolved_id` does."""
+    from ingest.gcp.bigquery import BigQueryWarehouse
+
+    warehouse = BigQueryWarehouse(settings)
+    return tuple(resolved_id(settings, warehouse, each) for each in given)
 
 
 async def _found(settings: Settings, beginning: str) -> FoundInCi:

@@ -8,18 +8,25 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
-from ingest.cli._options import AsJson, DryRun
-from ingest.cli._output import print_json
-from ingest.domain.conversation import checked_id
+from ingest.cli._context import (
+    landing_of,
+    new_run_id,
+    open_services,
+    resolved_id,
+    run,
+    say,
+    say_target,
+)
+from ingest.cli._options import AsJson, ConversationArgument, DryRun
+from ingest.cli._output import opened, print_json
 from ingest.errors import ExitCode, InputError
 from ingest.flows.forget import Forget, Forgotten, Traces
 from ingest.flows.services import Silent
-from ingest.settings import Settings, load_settings
+from ingest.settings import Settings
 
 
 def forget(
-    conversation_id: Annotated[str, typer.Argument(help="The conversation to erase.")],
+    conversation_id: ConversationArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -45,18 +52,18 @@ class ToForget:
 
 def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
     """Erase, print the proof, return the exit code."""
-    wanted = checked_id(conversation_id)
-    settings = load_settings()
+    settings, warehouse = opened()
+    wanted = resolved_id(settings, warehouse, conversation_id)
     say_target(settings)
     if dry_run:
         before = run(_traces(settings, wanted))
         if as_json:
             print_json(ToForget(wanted, before))
         else:
-            typer.echo(f"would erase {_sentence(before)}")
+            typer.echo(f"would erase {wanted}: {_sentence(before)}")
         return ExitCode.OK
     if not yes:
-        _ask(conversation_id)
+        _ask(wanted)
     forgotten = run(_forget(settings, wanted))
     if as_json:
         print_json(forgotten)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from ingest.cli._context import (
     landing_of,
     new_run_id,
     open_services,
+    resolved_ids,
     run,
     say_target,
     stop_on_signals,
@@ -35,7 +36,10 @@ from ingest.settings import Settings, load_settings
 
 def pull(
     ids: Annotated[
-        list[str] | None, typer.Option("--ids", help="This conversation; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--ids", help="This conversation, by its id or first characters; may be repeated."
+        ),
     ] = None,
     date: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Those of this date folder.")
@@ -80,6 +84,7 @@ def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCo
     if sum(chosen) > 1:
         raise InputError("--ids, --date, --since and --all exclude each other", "name one")
     settings = load_settings()
+    selection = replace(selection, ids=resolved_ids(settings, selection.ids))
     say_target(settings, is_dry_run=dry_run)
     with progress_for_people() as progress:
         report = run(_pull(settings, selection, progress, dry_run))

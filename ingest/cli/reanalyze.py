@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from ingest.cli._context import (
     landing_of,
     new_run_id,
     open_services,
+    resolved_ids,
     run,
     say,
     say_target,
@@ -36,7 +37,9 @@ from ingest.settings import Settings, load_settings
 
 
 def reanalyze(
-    ids: Annotated[list[str] | None, typer.Argument(help="Conversations.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Conversations, by their ids or first characters.")
+    ] = None,
     stale: Annotated[
         bool, typer.Option("--stale", help="Those whose analysis used an older matcher revision.")
     ] = False,
@@ -109,6 +112,7 @@ def execute(
 ) -> ExitCode:
     """Re-analyse, print the report, return the exit code."""
     settings = load_settings(concurrency=concurrency, log_format=log_format)
+    selection = replace(selection, ids=resolved_ids(settings, selection.ids))
     say_target(settings)
     selected, cost = run(_select(settings, selection, summarize))
     say(_sentence(cost))

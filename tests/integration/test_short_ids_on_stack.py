@@ -86,3 +86,16 @@ def test_a_beginning_that_only_ci_could_know_ends_in_4_while_it_is_away(people: 
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr.startswith("error: CI")
+
+
+def test_commands_that_change_something_take_a_beginning_too(people: People) -> None:
+    beginning = ANALYSED[:8]
+
+    forget = people.json("forget", beginning, "--dry-run")
+    pull = people.json("pull", "--ids", beginning, "--dry-run")
+    again = people.json("reanalyze", beginning, "--dry-run")
+
+    assert forget["conversation_id"] == ANALYSED
+    assert forget["before"]["ci_conversations"] == 1
+    assert pull["states"]["done"] == 1
+    assert again["estimate"]["conversation_count"] == 1
