@@ -22,6 +22,7 @@ from ingest.errors import SettingsError
 _PREFIX = "INGEST_"
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
+_LOOPBACK = "127.0.0.1"
 LOCAL_STATE_FILE = Path(".local/stack.json")
 
 
@@ -136,10 +137,22 @@ def load_settings(state_file: Path = LOCAL_STATE_FILE, **flags: Any) -> Settings
     project_id = given.get("project_id") or probe.project_id
     try:
         if project_id is None:
+            _leave_loopback_to_no_proxy()
             return _LocalSettings(**{**_local_endpoints(state_file, probe), **given})
         return Settings(**given)
     except ValidationError as error:
         raise _settings_error(error) from error
+
+
+def _leave_loopback_to_no_proxy() -> None:
+    """Take the local stack out of what a proxy of the environment is asked for.
+
+    The official clients ask it for loopback too, where it can't reach this machine.
+    """
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        if _LOOPBACK not in hosts:
+            os.environ[name] = ",".join([*hosts, _LOOPBACK])
 
 
 def _check_dotenv() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from requests.utils import should_bypass_proxies
 
 from ingest.errors import ExitCode, SettingsError
 from ingest.settings import cloud_run_shard, load_settings
@@ -160,3 +162,19 @@ def test_a_cloud_run_task_is_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUD_RUN_TASK_COUNT", "many")
     with pytest.raises(SettingsError):
         cloud_run_shard()
+
+
+def test_the_local_stack_is_reached_past_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example.com:3128")
+    monkeypatch.setenv("no_proxy", "intranet.example.com")
+    monkeypatch.setenv("NO_PROXY", "")
+    state = stack_state(tmp_path, ENDPOINTS)
+
+    load_settings(state)
+    load_settings(state)
+
+    assert os.environ["no_proxy"] == "intranet.example.com,127.0.0.1"
+    assert os.environ["NO_PROXY"] == "127.0.0.1"
+    assert should_bypass_proxies(ENDPOINTS["bigquery_endpoint"], no_proxy=None)
