@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from ingest.errors import ExitCode, IngestError, missing_extra
+from ingest.errors import ExitCode, IngestError, InputError, SettingsError, missing_extra
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNSAFE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -408,8 +408,30 @@ class ErrorGroup(TyperGroup):
             if (missing := missing_extra(error)) is None:
                 raise
             raise _shown(missing) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise _shown(_unusable_file(error)) from error
+        except RuntimeError as error:
+            if _NO_THREAD not in str(error):
+                raise
+            raise _shown(SettingsError(*_NO_MORE_THREADS)) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(int(ExitCode.INTERRUPTED)) from error
+
+
+_NO_THREAD = "can't start new thread"
+_NO_MORE_THREADS = (
+    "this machine starts no more threads",
+    "raise its limit (`ulimit -u`), or set INGEST_UPLOAD_THREADS to less",
+)
+
+
+def _unusable_file(error: OSError) -> InputError:
+    reason = (error.strerror or type(error).__name__).lower()
+    return InputError(
+        f"{error.filename}: {reason}", "check the path, its permissions and the space on the disk"
+    )
 
 
 def _shown(error: IngestError) -> typer.Exit:

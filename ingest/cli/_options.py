@@ -92,13 +92,10 @@ def refuse_what_a_page_ignores(html: str | None, *, with_pii: bool, others: dict
 
 
 def write_html(file: str, page: str, default: str) -> None:
-    """Write a page and say where; raise InputError when the folder isn't there."""
+    """Write a page and say where."""
     if file == "-":
         sys.stdout.write(page)
         return
     path = Path(default if file == DEFAULT_FILE else file)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} can't be written ({error.strerror})", "name another") from error
+    path.write_text(page, encoding="utf-8")
     typer.echo(str(path))

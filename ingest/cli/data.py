@@ -393,7 +393,10 @@ def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json
     folders = [folder] if against is None else [folder, against]
     sets = [run(_measure(each)) for each in folders]
     if html is not None:
-        _write_page(sets, html)
+        from ingest.datagen.figures import figures_page
+
+        html.write_text(figures_page(sets), encoding="utf-8")
+        say(f"page written to {html}")
     if as_json:
         print_json(sets)
         return ExitCode.OK
@@ -438,14 +441,3 @@ def _arc(truth: bytes | None) -> str | None:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return arc if isinstance(arc, str) else None
-
-
-def _write_page(sets: list[DataSetFigures], html: Path) -> None:
-    from ingest.datagen.figures import figures_page
-
-    page = figures_page(sets)
-    try:
-        html.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"can't write {html}: {error.strerror}", "choose another file") from error
-    say(f"page written to {html}")
