@@ -12,9 +12,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -153,6 +154,31 @@ def json_sha256(value: Any) -> str:
     return sha256_hex(canonical_json(value))
 
 
+@dataclass(frozen=True)
+class DeliveredFile:
+    """One valid file as it was handed in: bytes, JSON, model, and the hash of its canonical JSON.
+
+    It's made once a pass (`ingest.domain.validation.check_delivery`), and is as large as the file.
+    """
+
+    kind: FileKind
+    content: bytes
+    payload: Mapping[str, Any]
+    model: Metadata | Transcription
+    sha256: str
+
+    @classmethod
+    def of(
+        cls,
+        kind: FileKind,
+        content: bytes,
+        payload: Mapping[str, Any],
+        model: Metadata | Transcription,
+    ) -> Self:
+        """Return the file with its hash."""
+        return cls(kind, content, payload, model, json_sha256(payload))
+
+
 CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
 LANDING_PREFIX = "_landing/"
 LANDING_FAILED_PREFIX = "_landing_failed/"
@@ -180,16 +206,21 @@ def checked_id(value: str) -> str:
     return value
 
 
+def source_objects(batch_date: dt.date, conversation_id: str) -> dict[FileKind, str]:
+    """Return the object names of a conversation's source files."""
+    return {kind: source_object(batch_date, conversation_id, kind) for kind in FileKind}
+
+
 def source_object(batch_date: dt.date, conversation_id: str, kind: FileKind) -> str:
     """Return the object name of a source file."""
     return f"{batch_date.isoformat()}/{checked_id(conversation_id)}/{kind.value}.json"
 
 
-def ci_transcript_object(batch_date: dt.date, conversation_id: str, content_sha256: str) -> str:
+def ci_transcript_object(batch_date: dt.date, conversation_id: str, content: bytes) -> str:
     """Return the object name of the CI transcript with this content."""
     return (
         f"{CI_TRANSCRIPTS_PREFIX}{batch_date.isoformat()}/"
-        f"{checked_id(conversation_id)}/{content_sha256}.json"
+        f"{checked_id(conversation_id)}/{sha256_hex(content)}.json"
     )
 
 

@@ -10,15 +10,16 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from ingest.domain.conversation import (
+    DeliveredFile,
+    FileKind,
     Metadata,
     Speaker,
     Transcription,
     canonical_json,
     ci_transcript_object,
-    sha256_hex,
 )
 
 MAX_LABELS = 100
@@ -58,6 +59,28 @@ class ConversationVersion:
     transcription: Transcription
     metadata_sha256: str
     transcript_sha256: str
+
+    @classmethod
+    def of(
+        cls, conversation_id: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
+    ) -> Self:
+        """Return the version that both files make; raise TypeError when one is missing."""
+        metadata, transcription = files.get(FileKind.METADATA), files.get(FileKind.TRANSCRIPTION)
+        if (
+            metadata is None
+            or transcription is None
+            or not isinstance(metadata.model, Metadata)
+            or not isinstance(transcription.model, Transcription)
+        ):
+            raise TypeError("a version needs both files")
+        return cls(
+            conversation_id,
+            batch_date,
+            metadata.model,
+            transcription.model,
+            metadata.sha256,
+            transcription.sha256,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,13 @@ def ci_labels(version: ConversationVersion) -> dict[str, str]:
     return labels
 
 
+def submission_of(
+    conversation_id: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
+) -> CiSubmission:
+    """Return everything that CI gets about the version that both files make."""
+    return ci_submission(ConversationVersion.of(conversation_id, batch_date, files))
+
+
 def ci_submission(version: ConversationVersion) -> CiSubmission:
     """Return everything that CI gets about one conversation version."""
     metadata = version.metadata
@@ -123,7 +153,7 @@ def ci_submission(version: ConversationVersion) -> CiSubmission:
     return CiSubmission(
         conversation_id=version.conversation_id,
         transcript_object=ci_transcript_object(
-            version.batch_date, version.conversation_id, sha256_hex(content)
+            version.batch_date, version.conversation_id, content
         ),
         transcript_content=content,
         transcript_sha256=version.transcript_sha256,

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,10 +119,15 @@ def ci_conversation_row(
             "transcript_sha256": labels.get("transcript_sha256"),
             # The payload is most of a row, and is written once only: what is hashed is landed.
             "payload": orjson.Fragment(written),
-            "payload_sha256": sha256_hex(written),
+            "payload_sha256": hashlib.sha256(written).hexdigest(),
             "ci_updated_at": timestamp(updated_at),
         },
     )
+
+
+def event_rows(events: Iterable[StepEvent], run_id: str) -> list[RawRow]:
+    """Return the rows of the outcomes of several steps."""
+    return [event_row(event, run_id) for event in events]
 
 
 def event_row(event: StepEvent, run_id: str) -> RawRow:
@@ -140,7 +146,7 @@ def event_row(event: StepEvent, run_id: str) -> RawRow:
         PIPELINE_EVENTS,
         {
             "conversation_id": event.conversation_id,
-            "event_id": sha256_hex(identity.encode()),
+            "event_id": hashlib.sha256(identity.encode()).hexdigest(),
             "batch_date": event.batch_date.isoformat() if event.batch_date else None,
             "step": event.step.value,
             "outcome": event.outcome.value,

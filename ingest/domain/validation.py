@@ -1,7 +1,8 @@
 """Is a file a conversation file? Parsing with every fault found, and none of the text told.
 
 `parse_file` judges one file alone; `check_conversation` judges what only shows when folder,
-metadata and transcript are seen together. Both are pure: bytes in, faults out.
+metadata and transcript are seen together; `check_delivery` does both for all that a folder holds.
+They are pure: bytes in, faults out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime as dt
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -24,6 +25,7 @@ from ingest.domain.conversation import (
     CONVERSATION_ID_PATTERN,
     SCHEMA_VERSION,
     UUID_PATTERN,
+    DeliveredFile,
     FileKind,
     Metadata,
     Transcription,
@@ -318,10 +320,18 @@ def parse_file(
 
     `path` is only copied into the faults. Unknown fields stay in the model and give warnings.
     """
+    delivered, faults = deliver_file(kind, content, path, max_bytes=max_bytes)
+    return (None if delivered is None else delivered.model), faults
+
+
+def deliver_file(
+    kind: FileKind, content: bytes, path: str, *, max_bytes: int = MAX_FILE_BYTES
+) -> tuple[DeliveredFile | None, list[Fault]]:
+    """Return the file with its JSON, model and hash, and all its faults; like `parse_file`."""
     if len(content) > max_bytes:
         message = f"the file has {len(content):,} bytes, the limit is {max_bytes:,}"
         return None, [Fault(path, "", "file_too_large", message, "split or remove the file")]
-    _, faults = decode_json(content, path)
+    payload, faults = decode_json(content, path)
     if faults:
         return None, faults
     try:
@@ -334,7 +344,70 @@ def parse_file(
         faults.extend(_blank_turns(parsed, path))
     else:
         faults.extend(_times_without_utc(parsed, path))
-    return (None if has_errors(faults) else parsed), faults
+    if has_errors(faults):
+        return None, faults
+    return DeliveredFile.of(kind, content, payload, parsed), faults
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one conversation folder holds: its valid files, all faults, and whether it may go on."""
+
+    files: Mapping[FileKind, DeliveredFile]
+    faults: list[Fault]
+    is_usable: bool
+
+
+def check_delivery(
+    folder_name: str,
+    batch_date: dt.date,
+    contents: Mapping[FileKind, bytes],
+    unreadable: Sequence[Fault],
+) -> Delivery:
+    """Return the files of a conversation folder, each judged alone and all together.
+
+    `unreadable` are the faults of reading it. One missing file is not judged, two are a fault.
+    """
+    files: dict[FileKind, DeliveredFile] = {}
+    faults = list(unreadable)
+    for kind, content in contents.items():
+        path = f"{batch_date}/{folder_name}/{kind.value}.json"
+        delivered, found = deliver_file(kind, content, path)
+        faults += found
+        if delivered is not None:
+            files[kind] = delivered
+    faults += check_files(folder_name, batch_date, files)
+    is_usable = not has_errors(faults)
+    if not contents and is_usable:
+        faults.append(no_files(f"{batch_date}/{folder_name}"))
+    return Delivery(files, faults, is_usable and bool(contents))
+
+
+def no_files(place: str) -> Fault:
+    """Return the fault of a conversation that has neither file."""
+    return Fault(
+        place,
+        "",
+        "missing_file",
+        "the folder holds neither metadata.json nor transcription.json",
+        f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
+    )
+
+
+def check_files(
+    folder_name: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
+) -> list[Fault]:
+    """Return the faults that show when valid files are seen together (`check_conversation`)."""
+    metadata, transcription = (
+        files[kind].model if kind in files else None
+        for kind in (FileKind.METADATA, FileKind.TRANSCRIPTION)
+    )
+    return check_conversation(
+        folder_name,
+        batch_date,
+        metadata if isinstance(metadata, Metadata) else None,
+        transcription if isinstance(transcription, Transcription) else None,
+    )
 
 
 def has_errors(faults: list[Fault], *, strict: bool = False) -> bool:

@@ -50,6 +50,8 @@ class Analysed:
     conversation: CiConversation
     outcome: Outcome
     attempts: int
+    profile_sha256: str
+    """Profile that the analysis counts for."""
 
 
 class Analyst:
@@ -70,11 +72,6 @@ class Analyst:
         self._timeout_sec = timeout_sec
         self._usual_sec = 0.0
 
-    def fits(self, conversation: CiConversation) -> bool:
-        """Return whether the latest analysis is one of this profile."""
-        latest = conversation.latest_analysis
-        return latest is not None and self._profile.is_met_by(self.profile_sha256(conversation))
-
     def profile_sha256(self, conversation: CiConversation) -> str | None:
         """Return the profile hash of the latest analysis, None without one."""
         latest = conversation.latest_analysis
@@ -92,14 +89,18 @@ class Analyst:
         with the operation's code when the analysis failed.
         """
 
-        def fits(held: CiConversation) -> bool:
+        def fitting(held: CiConversation) -> str | None:
             latest = held.latest_analysis
-            return self.fits(held) and latest is not None and latest.name != replaces
+            if latest is None or latest.name == replaces:
+                return None
+            sha256 = self.profile_sha256(held)
+            return sha256 if self._profile.is_met_by(sha256) else None
 
-        if fits(conversation):
-            return Analysed(conversation, Outcome.ADOPTED, 1)
+        found = fitting(conversation)
+        if found is not None:
+            return Analysed(conversation, Outcome.ADOPTED, 1, found)
         asking = _Asking(
-            self._insights, conversation.conversation_id, fits, may_have_work=not is_new
+            self._insights, conversation.conversation_id, fitting, may_have_work=not is_new
         )
         has_waited = False
         while True:
@@ -111,8 +112,10 @@ class Analyst:
                     lambda: self._insights.get_conversation(conversation.conversation_id)
                 )
             ).value
-            if held is not None and fits(held):
-                return Analysed(held, Outcome.SUCCEEDED if begun else Outcome.ADOPTED, asking.tries)
+            found = fitting(held) if held is not None else None
+            if held is not None and found is not None:
+                outcome = Outcome.SUCCEEDED if begun else Outcome.ADOPTED
+                return Analysed(held, outcome, asking.tries, found)
             if begun is None or begun.is_ours or has_waited:
                 break
             has_waited = True
@@ -150,13 +153,13 @@ class _Asking:
         self,
         insights: InsightsApi,
         conversation_id: str,
-        fits: Callable[[CiConversation], bool],
+        fitting: Callable[[CiConversation], str | None],
         *,
         may_have_work: bool,
     ) -> None:
         self._insights = insights
         self._conversation_id = conversation_id
-        self._fits = fits
+        self._fitting = fitting
         self._may_have_work = may_have_work
         self.tries = 0
 
@@ -169,7 +172,7 @@ class _Asking:
             if running is not None:
                 return _Begun(running, is_ours=False)
             held = await self._insights.get_conversation(self._conversation_id)
-            if held is not None and self._fits(held):
+            if held is not None and self._fitting(held) is not None:
                 return None
         self._may_have_work = True
         started = await self._insights.create_analysis(self._conversation_id, selector)

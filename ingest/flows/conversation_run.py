@@ -2,138 +2,33 @@
 
 Every step first looks at evidence, so it does nothing twice; every step that did something, or
 failed, leaves an event. Rows and events of one conversation are landed together.
+
+A conversation may be delivered more than once, in one date folder or in several, and its files
+apart. What counts is the newest version of each file by GCS generation, wherever it lies: so
+pushing an older delivery again changes nothing, and a late file meets the one it belongs to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from ingest.domain.annotators import AnnotatorProfile
-from ingest.domain.conversation import FileKind
-from ingest.domain.insights_format import (
-    CiSubmission,
-    ConversationVersion,
-    SubmitAction,
-    ci_submission,
-    submit_action,
-)
+from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
+from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
-from ingest.domain.raw_records import RawRow, ci_conversation_row
-from ingest.domain.validation import Fault
+from ingest.domain.raw_records import ORIGIN_MARK, RawRow, ci_conversation_row, file_row
+from ingest.domain.validation import Fault, check_files, deliver_file, has_errors
 from ingest.errors import IngestError, RemoteError, unexpected
-from ingest.flows.analysis import Analyst
-from ingest.flows.attempts import Attempted, Attempts
-from ingest.flows.conversation_files import ConversationFiles, IsJudged, never_judged
-from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, LandedState
-from ingest.flows.source import SourceConversation, place_of
-from ingest.flows.steps import StepFailedError, Steps, log_change
-from ingest.ports.move import CiConversation, Clock, InsightsApi, ObjectStore
-
-
-class Submitting:
-    """One submission; `attempt` may be called again after any error.
-
-    `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
-    RemoteError when it can't be. `on_change` is told every other change, and of what. `may_exist`
-    says that CI is asked before anything is created. `is_new` is true once this submission has
-    created the conversation, so that no analysis can be in it.
-    """
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        insights: InsightsApi,
-        submission: CiSubmission,
-        keep_replaced: Callable[[CiConversation], Awaitable[None]],
-        on_change: Callable[[str, str], None],
-        *,
-        may_exist: bool,
-    ) -> None:
-        self._store = store
-        self._insights = insights
-        self._submission = submission
-        self._keep_replaced = keep_replaced
-        self._on_change = on_change
-        self._may_exist = may_exist
-        self._has_transcript = False
-        self.is_new = False
-
-    async def attempt(self) -> tuple[CiConversation, Outcome]:
-        """Return the conversation in the FULL view, equal to the submission."""
-        if not self._has_transcript:
-            await self._put_transcript()
-            self._has_transcript = True
-        if not self._may_exist:
-            self._may_exist = True
-            try:
-                return await self._create()
-            except RemoteError as error:
-                if error.code != "ALREADY_EXISTS":
-                    raise
-        held = await self._insights.get_conversation(self._submission.conversation_id)
-        return await self._make_equal(held)
-
-    async def _make_equal(self, held: CiConversation | None) -> tuple[CiConversation, Outcome]:
-        if held is None:
-            return await self._create_where_none_was_seen()
-        action = submit_action(self._submission, held.transcript_uri, held.medium, held.labels)
-        if action is SubmitAction.ADOPT:
-            return held, Outcome.ADOPTED
-        if action is SubmitAction.UPDATE:
-            await self._insights.update_conversation(self._submission)
-            return await self._held_after_update(), Outcome.SUCCEEDED
-        # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
-        await self._keep_replaced(held)
-        await self._insights.delete_conversation(self._submission.conversation_id)
-        self._on_change("delete conversation", held.name)
-        return await self._create_where_none_was_seen()
-
-    async def _create(self) -> tuple[CiConversation, Outcome]:
-        created = await self._insights.create_conversation(self._submission)
-        self.is_new = True
-        return created, Outcome.SUCCEEDED
-
-    async def _create_where_none_was_seen(self) -> tuple[CiConversation, Outcome]:
-        try:
-            return await self._create()
-        except RemoteError as error:
-            if error.code != "ALREADY_EXISTS":
-                raise
-            raise RemoteError(
-                "CI: the id is taken although CI showed no conversation of it",
-                "run the same command again",
-                code="ABORTED",
-            ) from error
-
-    async def _held_after_update(self) -> CiConversation:
-        # The reply of an update isn't said to be the FULL view, and what is landed must be.
-        held = await self._insights.get_conversation(self._submission.conversation_id)
-        if held is None:
-            raise RemoteError(
-                "CI: the conversation was deleted by someone else meanwhile",
-                "run the same command again",
-                code="ABORTED",
-            )
-        return held
-
-    async def _put_transcript(self) -> None:
-        name = self._submission.transcript_object
-        try:
-            await self._store.put(
-                name,
-                self._submission.transcript_content,
-                content_type="application/json",
-                content_sha256=name.rsplit("/", 1)[-1].removesuffix(".json"),
-                if_generation_match=0,
-            )
-            self._on_change("put transcript", name)
-        except RemoteError as error:
-            if error.code != "FAILED_PRECONDITION":
-                raise
-            # An earlier attempt or run came as far as this, and maybe further: asking is cheaper
-            # than a create, whose quota is small.
-            self._may_exist = True
+from ingest.flows.analysis import Analysed, Analyst
+from ingest.flows.attempts import Attempts
+from ingest.flows.ci_submission import Submitting
+from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, FileVersion, LandedState
+from ingest.flows.services import Progress
+from ingest.flows.source import SourceConversation, place_of, read_delivery
+from ingest.flows.steps import Done, StepFailedError, Steps
+from ingest.ports.move import CiConversation, Clock, InsightsApi, ObjectStore, StoredObject
 
 
 @dataclass
@@ -161,14 +56,13 @@ class RunContext:
     analyst: Analyst
     clock: Clock
     attempts: Attempts
+    progress: Progress
     run_id: str
     profile: AnnotatorProfile
     until: Step
     land_now: Callable[[list[RawRow]], Awaitable[None]]
-    on_passed: Callable[[Step], None] = lambda _: None
     on_unanalysed: Callable[[str], None] = lambda _: None
     """Told the id of a conversation that CI holds now and that has no analysis yet."""
-    is_judged: IsJudged = never_judged
     in_bulk: frozenset[str] = frozenset()
     """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
@@ -180,23 +74,22 @@ class ConversationRun:
         self._context = context
         self._evidence = evidence
         self._source = source
+        self._id = source.conversation_id
+        self._landed_state: LandedState | None = evidence.landed_state_by_id.get(self._id)
         self._steps = Steps(
-            context.clock,
-            context.attempts,
-            context.run_id,
-            source.conversation_id,
-            source.batch_date,
+            context.clock, context.attempts, context.run_id, self._id, source.batch_date
         )
         self._passed: set[Step] = set()
-        self._files = ConversationFiles(
-            context.store, evidence, source, self._steps, context.is_judged
-        )
+        self._faults: list[Fault] = []
+        self._delivered: Mapping[FileKind, DeliveredFile] = {}
+        self._names = source_objects(source.batch_date, self._id)
+        self._chosen: dict[FileKind, FileVersion] = {}
 
     async def run(self) -> ItemResult:
         """Return the result; errors of remote services and unforeseen ones become the item's
         failure."""
         failure = None
-        if self._source.conversation_id in self._evidence.forgotten_ids:
+        if self._id in self._evidence.forgotten_ids:
             state, failure = ItemState.FAILED, self._forgotten()
         else:
             try:
@@ -208,48 +101,60 @@ class ConversationRun:
             except Exception as error:  # noqa: BLE001 - one conversation never ends the run
                 state, failure = ItemState.FAILED, self._steps.fail(self._next(), unexpected(error))
         return ItemResult(
-            self._source.conversation_id,
+            self._id,
             state,
-            self._steps.rows,
-            self._files.faults,
+            self._steps.all_rows(),
+            self._faults,
             failure,
             self._steps.done,
             frozenset(self._passed),
         )
 
     async def _run_steps(self) -> ItemState:
-        if not await self._files.read():
+        try:
+            delivery = await read_delivery(self._source)
+        except RemoteError as error:
+            raise StepFailedError(self._steps.fail(Step.UPLOAD, error)) from error
+        self._delivered = delivery.files
+        for kind, file in delivery.files.items():
+            self._steps.hashes[kind] = file.sha256
+        if not delivery.is_usable:
+            self._faults += delivery.faults
             return ItemState.INVALID
-        await self._files.upload()
+        for kind in FileKind:
+            await self._upload(kind)
         self._pass(Step.UPLOAD)
-        missing = self._files.missing()
+        missing = next((kind for kind in FileKind if kind not in self._chosen), None)
         if missing is not None:
             self._wait_for(missing)
             return ItemState.WAITING
         if self._context.until is not Step.UPLOAD and not self._is_in_place():
-            version = await self._files.version()
-            if version is None:
+            submission = await self._submission()
+            if submission is None:
                 return ItemState.INVALID
-            await self._submit_and_analyse(version)
-        return ItemState.DONE if self._steps.rows else ItemState.UNCHANGED
+            await self._submit_and_analyse(submission)
+        return ItemState.DONE if self._has_done_something() else ItemState.UNCHANGED
+
+    def _has_done_something(self) -> bool:
+        return bool(self._steps.rows or self._steps.events)
 
     def _pass(self, step: Step) -> None:
         self._passed.add(step)
-        self._context.on_passed(step)
+        self._context.progress.advance(step.value)
 
     def _next(self) -> Step:
         return next((step for step in STAGES if step not in self._passed), Step.LAND)
 
     def _forgotten(self) -> Failure:
         return Failure(
-            self._source.conversation_id,
+            self._id,
             Step.UPLOAD,
             FORGOTTEN_CODE,
             "this conversation was erased by `ingest forget`; remove its folder",
         )
 
     def _wait_for(self, missing: FileKind) -> None:
-        self._files.faults.append(
+        self._faults.append(
             Fault(
                 place_of(self._source, missing),
                 "",
@@ -258,7 +163,7 @@ class ConversationRun:
                 f"add {missing.value}.json and push again",
             )
         )
-        if self._steps.rows:
+        if self._has_done_something():
             self._steps.add_event(
                 Step.SUBMIT,
                 Outcome.WAITING,
@@ -266,16 +171,72 @@ class ConversationRun:
                 reason=f"waiting_for_{missing.value}",
             )
 
+    async def _upload(self, kind: FileKind) -> None:
+        """Have the bucket hold the delivered file, and choose the version of it that counts."""
+        name = self._names[kind]
+        held = self._source.stored.get(kind) or self._evidence.objects_by_name.get(name)
+        file = self._delivered.get(kind)
+        if file is not None:
+            held = await self._have_stored(file, name, held)
+            version = self._version_of(held, file.sha256)
+            if version.landed_at is None:
+                self._add_row(file, held)
+            self._choose(kind, version)
+        elif held is not None:
+            self._choose(kind, self._version_of(held, held.content_sha256))
+        landed = self._evidence.newest_file_by_id.get((self._id, kind.value))
+        if landed is not None:
+            self._choose(kind, landed)
+
+    async def _have_stored(
+        self, file: DeliveredFile, name: str, held: StoredObject | None
+    ) -> StoredObject:
+        is_own_object = file.kind in self._source.stored
+        if held is not None and (is_own_object or held.content_sha256 == file.sha256):
+            return held
+        upload = _Upload(self._context.store, name, file, held)
+        origin = self._source.origins.get(file.kind)
+        return await self._steps.run(
+            Step.UPLOAD, upload.attempt, f"{ORIGIN_MARK}{origin}" if origin else None
+        )
+
+    def _version_of(self, held: StoredObject, content_sha256: str | None) -> FileVersion:
+        uri = self._uri(held.name)
+        landed = self._evidence.landed_files.get((uri, held.generation))
+        return landed or FileVersion(held.generation, uri, self._source.batch_date, content_sha256)
+
+    def _choose(self, kind: FileKind, version: FileVersion) -> None:
+        chosen = self._chosen.get(kind)
+        if chosen is None or chosen.generation < version.generation:
+            self._chosen[kind] = version
+
+    def _uri(self, name: str) -> str:
+        return f"gs://{self._context.store.bucket}/{name}"
+
+    def _add_row(self, file: DeliveredFile, held: StoredObject) -> None:
+        self._steps.rows.append(
+            file_row(
+                conversation_id=self._id,
+                batch_date=self._source.batch_date,
+                kind=file.kind,
+                uri=self._uri(held.name),
+                generation=held.generation,
+                crc32c=held.crc32c,
+                size_bytes=held.size_bytes,
+                content_sha256=file.sha256,
+                payload=file.payload,
+            )
+        )
+
     def _is_in_place(self) -> bool:
         """Whether a landed state tells of the version that counts.
 
         The state must have been landed with these files or after them: an older one may tell of
         the same content from before another version came and went.
         """
-        landed = self._landed_state()
+        landed = self._landed_state
         if landed is None:
             return False
-        chosen = self._files.chosen
         told_of = {
             FileKind.METADATA: landed.metadata_sha256,
             FileKind.TRANSCRIPTION: landed.transcript_sha256,
@@ -284,82 +245,139 @@ class ConversationRun:
             file.content_sha256 == told_of[kind]
             and file.landed_at is not None
             and file.landed_at <= landed.landed_at
-            for kind, file in chosen.items()
+            for kind, file in self._chosen.items()
         )
         is_analysed = self._context.profile.is_met_by(landed.annotator_profile_sha256)
         return is_held and (is_analysed or self._context.until is Step.SUBMIT)
 
-    def _landed_state(self) -> LandedState | None:
-        return self._evidence.landed_state_by_id.get(self._source.conversation_id)
+    async def _submission(self) -> CiSubmission | None:
+        """Return the version that counts; None when its files don't fit (see `_faults`)."""
+        files: dict[FileKind, DeliveredFile] = {}
+        for kind, chosen in self._chosen.items():
+            file = await self._file(kind, chosen)
+            if file is None:
+                return None
+            files[kind] = file
+        batch_date = max(chosen.batch_date for chosen in self._chosen.values())
+        if files != self._delivered or batch_date != self._source.batch_date:
+            faults = check_files(self._id, batch_date, files)
+            if has_errors(faults):
+                self._faults += faults
+                return None
+        return submission_of(self._id, batch_date, files)
 
-    async def _submit_and_analyse(self, version: ConversationVersion) -> None:
+    async def _file(self, kind: FileKind, chosen: FileVersion) -> DeliveredFile | None:
+        own = self._delivered.get(kind)
+        name = self._names[kind]
+        if own is not None and chosen.uri == self._uri(name):
+            return own
+        chosen_name = chosen.uri.removeprefix(self._uri(""))
+        content = await self._steps.plain(
+            Step.SUBMIT, partial(self._context.store.read, chosen_name)
+        )
+        place = f"{chosen.batch_date}/{self._id}/{kind.value}.json"
+        file, faults = deliver_file(kind, content, place)
+        if file is None:
+            self._faults += faults
+            return None
+        self._steps.hashes[kind] = file.sha256
+        held = self._evidence.objects_by_name.get(name)
+        if own is None and chosen.landed_at is None and held is not None:
+            # A killed run has uploaded it, and didn't come to land its row.
+            self._add_row(file, held)
+        return file
+
+    async def _submit_and_analyse(self, submission: CiSubmission) -> None:
+        is_in_bulk = self._id in self._context.in_bulk
         submitting = Submitting(
             self._context.store,
             self._context.insights,
-            ci_submission(version),
+            submission,
             self._keep_replaced,
-            self._log_change,
-            may_exist=self._landed_state() is not None,
+            self._context.run_id,
+            may_exist=self._landed_state is not None,
+            is_adoption_told=not is_in_bulk,
         )
-        conversation = await self._steps.run(
-            Step.SUBMIT,
-            submitting.attempt,
-            lambda held: held.name,
-            is_told=lambda outcome: not (self._is_in_bulk() and outcome is Outcome.ADOPTED),
-        )
+        conversation = await self._steps.run(Step.SUBMIT, submitting.attempt)
         self._pass(Step.SUBMIT)
         if conversation.latest_analysis is None:
-            self._context.on_unanalysed(self._source.conversation_id)
+            self._context.on_unanalysed(self._id)
         if self._context.until is Step.SUBMIT:
             return
-        conversation = await self._analyse(conversation, is_new=submitting.is_new)
+
+        async def analyse() -> tuple[Done[Analysed], int]:
+            analysed = await self._context.analyst.ensure(conversation, is_new=submitting.is_new)
+            is_found = analysed.outcome is Outcome.ADOPTED
+            outcome = Outcome.SUCCEEDED if is_found and is_in_bulk else analysed.outcome
+            latest = analysed.conversation.latest_analysis
+            return (analysed, outcome, latest.name if latest else None), analysed.attempts
+
+        analysed = await self._steps.record(Step.ANALYSE, analyse)
         self._pass(Step.ANALYSE)
         if self._context.until is Step.LAND:
-            self._land_state(conversation)
-
-    async def _analyse(self, conversation: CiConversation, *, is_new: bool) -> CiConversation:
-        async def analyse() -> Attempted[tuple[CiConversation, Outcome]]:
-            analysed = await self._context.analyst.ensure(conversation, is_new=is_new)
-            is_found = analysed.outcome is Outcome.ADOPTED
-            outcome = Outcome.SUCCEEDED if is_found and self._is_in_bulk() else analysed.outcome
-            return Attempted((analysed.conversation, outcome), analysed.attempts)
-
-        return await self._steps.record(
-            Step.ANALYSE,
-            analyse,
-            lambda held: held.latest_analysis.name if held.latest_analysis else None,
-        )
-
-    def _is_in_bulk(self) -> bool:
-        return self._source.conversation_id in self._context.in_bulk
+            row = _state_row(analysed.conversation, analysed.profile_sha256)
+            self._steps.rows.append(row)
 
     async def _keep_replaced(self, conversation: CiConversation) -> None:
-        row, landed = self._state_row(conversation), self._landed_state()
+        profile_sha256 = self._context.analyst.profile_sha256(conversation)
+        row, landed = _state_row(conversation, profile_sha256), self._landed_state
         if landed is None or landed.payload_sha256 != row.values["payload_sha256"]:
             await self._context.land_now([row])
 
-    def _log_change(self, action: str, resource: str) -> None:
-        log_change(
-            action,
-            self._context.run_id,
-            conversation_id=self._source.conversation_id,
-            resource=resource,
-        )
 
-    def _land_state(self, conversation: CiConversation) -> None:
-        self._steps.rows.append(self._state_row(conversation))
+def _state_row(conversation: CiConversation, profile_sha256: str | None) -> RawRow:
+    latest = conversation.latest_analysis
+    return ci_conversation_row(
+        conversation_id=conversation.conversation_id,
+        ci_name=conversation.name,
+        analysis_name=latest.name if latest else None,
+        annotator_profile_sha256=profile_sha256,
+        labels=conversation.labels,
+        payload=conversation.payload,
+        updated_at=conversation.updated_at,
+    )
 
-    def _state_row(self, conversation: CiConversation) -> RawRow:
-        latest = conversation.latest_analysis
-        return ci_conversation_row(
-            conversation_id=conversation.conversation_id,
-            ci_name=conversation.name,
-            analysis_name=latest.name if latest else None,
-            annotator_profile_sha256=self._context.analyst.profile_sha256(conversation),
-            labels=conversation.labels,
-            payload=conversation.payload,
-            updated_at=conversation.updated_at,
-        )
+
+class _Upload:
+    """One file on its way into the bucket; `attempt` may be called again after any error."""
+
+    def __init__(
+        self, store: ObjectStore, name: str, file: DeliveredFile, held: StoredObject | None
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._file = file
+        self._generation = held.generation if held else 0
+
+    async def attempt(self) -> Done[StoredObject]:
+        """Write the object; one that an unanswered attempt has written is adopted."""
+        uri = f"gs://{self._store.bucket}/{self._name}"
+        try:
+            stored = await self._store.put(
+                self._name,
+                self._file.content,
+                content_type="application/json",
+                content_sha256=self._file.sha256,
+                if_generation_match=self._generation,
+            )
+        except RemoteError as error:
+            if error.code == "DATA_LOSS":
+                damaged = await self._store.stat(self._name)
+                self._generation = damaged.generation if damaged else 0
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            return await self._adopt(error), Outcome.ADOPTED, uri
+        return stored, Outcome.SUCCEEDED, uri
+
+    async def _adopt(self, error: RemoteError) -> StoredObject:
+        held = await self._store.stat(self._name)
+        if held is None or held.content_sha256 != self._file.sha256:
+            raise RemoteError(
+                f"GCS: object {self._name} was changed by someone else meanwhile",
+                "run the same command again",
+                code="FAILED_PRECONDITION",
+            ) from error
+        return held
 
 
 @dataclass

@@ -60,10 +60,6 @@ class BatchLanding:
         self._whole.effects.update(self.report.effects)
         self.report, self._progress = self._whole, self._shown
 
-    def show_passed(self, step: Step) -> None:
-        """Show that a conversation is through a step."""
-        self._progress.advance(step.value)
-
     def take(self, result: ItemResult) -> None:
         """Take what a conversation came to; what can't be landed fails it alone."""
         try:
@@ -99,6 +95,7 @@ class BatchLanding:
             if unless():
                 return
             landed = await self._landing.flush()
+        self._progress.quota(self._admission.use())
         for table, rows in landed.items():
             self.report.effects[f"rows_{table}"] += rows
 
@@ -120,7 +117,6 @@ class BatchLanding:
         for stage in STAGES[: STAGES.index(self._until) + 1]:
             if stage not in result.steps_passed:
                 self._progress.advance(stage.value)
-        self._progress.quota(self._admission.use())
         self.report.settle(result)
 
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
@@ -213,7 +209,7 @@ class Push:
                 await open_refusals(self._services.sink, self._attempts, selection.dates)
             )
         self._take_refused(selection)
-        context = await self._context(selection)
+        context = await self._context()
         try:
             await self._run_all(context, selection, is_bulk=self._is_bulk(count))
         except RemoteError:
@@ -241,7 +237,7 @@ class Push:
     def _take_refused(self, selection: Selection) -> None:
         self._batches.add_events(selection.take_refused(), self._options.run_id)
 
-    async def _context(self, selection: Selection) -> RunContext:
+    async def _context(self) -> RunContext:
         services = self._services
         profile = await annotator_profile(
             services.insights,
@@ -261,12 +257,11 @@ class Push:
             ),
             clock=services.clock,
             attempts=self._attempts,
+            progress=services.progress,
             run_id=self._options.run_id,
             profile=profile,
             until=self._options.until,
             land_now=self._batches.land_now,
-            on_passed=self._batches.show_passed,
-            is_judged=selection.is_judged,
         )
 
     def _is_bulk(self, count: int | None) -> bool:
@@ -284,7 +279,9 @@ class Push:
         for stage in STAGES:
             self._services.progress.stage(stage.value, None)
         unanalysed = set[str]()
-        submitting = replace(context, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
+        submitting = replace(
+            context, until=Step.SUBMIT, on_unanalysed=unanalysed.add, progress=Silent()
+        )
         self._batches.begin_first_pass()
         await self._run_chunks(submitting, items)
         await self._drain()

@@ -7,41 +7,16 @@ of it until it is delivered right.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 
-from ingest.domain.conversation import Metadata, Shard, Transcription, parse_batch_date
+from ingest.domain.conversation import Shard, parse_batch_date
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.raw_records import StepEvent, no_longer_refused, refusal
-from ingest.domain.validation import Fault, Severity, check_conversation, has_errors, parse_file
+from ingest.domain.validation import Fault, Severity
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.services import Progress
-from ingest.flows.source import Contents, Source, SourceConversation, no_files, place_of
-
-
-def faults_of(
-    entry: SourceConversation, contents: Contents, unreadable: Sequence[Fault]
-) -> list[Fault]:
-    """Return all faults of one conversation folder: those of reading it, then of what was read.
-
-    One missing file is not judged here.
-    """
-    faults = list(unreadable)
-    metadata: Metadata | None = None
-    transcription: Transcription | None = None
-    for kind, content in contents.items():
-        parsed, found = parse_file(kind, content, place_of(entry, kind))
-        faults += found
-        if isinstance(parsed, Metadata):
-            metadata = parsed
-        elif isinstance(parsed, Transcription):
-            transcription = parsed
-    faults += check_conversation(entry.conversation_id, entry.batch_date, metadata, transcription)
-    if not contents and not has_errors(faults):
-        faults.append(no_files(f"{entry.batch_date}/{entry.conversation_id}"))
-    return faults
-
+from ingest.flows.source import Source, SourceConversation, read_delivery
 
 CHUNK_SIZE = 500
 
@@ -70,7 +45,6 @@ class Selection:
         self._progress = progress
         self._is_stopped = is_stopped
         self._invalid: set[tuple[dt.date, str]] = set()
-        self._judged: set[int] = set()
 
     async def validate(self) -> int | None:
         """Report every fault of a source that is quick to read, and return how many
@@ -89,10 +63,10 @@ class Selection:
                 continue
             count += 1
             self._dates.add(entry.batch_date)
-            faults = await self._faults(entry)
+            faults, is_usable = await self._judged(entry)
             faults += self._repeated(entry)
             self._report.faults += faults
-            if has_errors(faults):
+            if not is_usable:
                 self._invalid.add(_key(entry))
                 self._report.count(ItemState.INVALID)
                 self._refused.append(
@@ -143,23 +117,17 @@ class Selection:
         taken, self._refused = self._refused, []
         return taken
 
-    def is_judged(self, item: SourceConversation, contents: Contents) -> bool:
-        """Say whether `validate` has found these very files to be valid."""
-        return _fingerprint(item, contents) in self._judged
-
-    async def _faults(self, entry: SourceConversation) -> list[Fault]:
+    async def _judged(self, entry: SourceConversation) -> tuple[list[Fault], bool]:
+        # What was read is let go again, so that memory doesn't grow with the folder.
         try:
-            contents, unreadable = await entry.read()
-            faults = faults_of(entry, contents, unreadable)
+            found = await read_delivery(entry)
         except IngestError:
             raise
         except Exception as error:  # noqa: BLE001 - one conversation never ends the run
-            found = unexpected(error)
+            told = unexpected(error)
             place = f"{entry.batch_date}/{entry.conversation_id}"
-            return [Fault(place, "", "unexpected_error", found.message, found.hint)]
-        if not has_errors(faults):
-            self._judged.add(_fingerprint(entry, contents))
-        return faults
+            return [Fault(place, "", "unexpected_error", told.message, told.hint)], False
+        return found.faults, found.is_usable
 
     def _repeated(self, entry: SourceConversation) -> list[Fault]:
         first = self._dates_by_id.setdefault(entry.conversation_id, entry.batch_date)
@@ -190,15 +158,6 @@ def delivered_twice(entry: SourceConversation, first: dt.date) -> Fault:
         "fine for a correction; give another conversation an id of its own",
         Severity.WARNING,
     )
-
-
-def _fingerprint(item: SourceConversation, contents: Contents) -> int:
-    """Return 64 bits of a hash, of which a hundred thousand are held in a few megabytes."""
-    hashing = hashlib.blake2b(f"{item.batch_date}/{item.conversation_id}".encode(), digest_size=8)
-    for kind, content in contents.items():
-        hashing.update(f"/{kind.value}/{len(content)}/".encode())
-        hashing.update(content)
-    return int.from_bytes(hashing.digest())
 
 
 def _key(item: SourceConversation) -> tuple[dt.date, str]:

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -22,7 +23,13 @@ from ingest.domain.conversation import (
     parse_batch_date,
     source_object,
 )
-from ingest.domain.validation import MAX_FILE_BYTES, Fault, Severity
+from ingest.domain.validation import (
+    MAX_FILE_BYTES,
+    Delivery,
+    Fault,
+    Severity,
+    check_delivery,
+)
 from ingest.errors import InputError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.ports.move import ObjectStore, StoredObject
@@ -74,6 +81,17 @@ class Source(Protocol):
 def place_of(conversation: SourceConversation, kind: FileKind) -> str:
     """Return the file's place as faults name it: `<date>/<id>/<kind>.json`."""
     return f"{conversation.batch_date}/{conversation.conversation_id}/{kind.value}.json"
+
+
+async def read_delivery(conversation: SourceConversation) -> Delivery:
+    """Read a conversation's files, and judge them: each is decoded and hashed here, once.
+
+    Raises RemoteError where a bucket doesn't answer.
+    """
+    contents, unreadable = await conversation.read()
+    return check_delivery(
+        conversation.conversation_id, conversation.batch_date, contents, unreadable
+    )
 
 
 @dataclass(frozen=True)
@@ -288,17 +306,6 @@ def bad_date(place: str) -> Fault:
     )
 
 
-def no_files(place: str) -> Fault:
-    """Return the fault of a conversation that has neither file."""
-    return Fault(
-        place,
-        "",
-        "missing_file",
-        "the folder holds neither metadata.json nor transcription.json",
-        f"add {FileKind.METADATA.value}.json and {FileKind.TRANSCRIPTION.value}.json",
-    )
-
-
 def bad_id(place: str) -> Fault:
     """Return the fault of a folder whose name is no id."""
     return Fault(
@@ -345,6 +352,7 @@ class BucketConversation:
     store: ObjectStore
     objects: dict[FileKind, StoredObject]
     is_own_bucket: bool
+    attempts: Attempts
 
     @property
     def stored(self) -> dict[FileKind, StoredObject]:
@@ -372,7 +380,8 @@ class BucketConversation:
             if stored.size_bytes > MAX_FILE_BYTES:
                 faults.append(too_large(place_of(self, kind), stored.size_bytes))
             else:
-                contents[kind] = await self.store.read(stored.name)
+                read = partial(self.store.read, stored.name)
+                contents[kind] = (await self.attempts.run(read)).value
         return contents, faults
 
 
@@ -416,7 +425,9 @@ class BucketSource:
             if current is None or (current.batch_date, current.conversation_id) != (date, parts[0]):
                 if current is not None:
                     yield current
-                current = BucketConversation(date, parts[0], self.store, {}, self.is_own_bucket)
+                current = BucketConversation(
+                    date, parts[0], self.store, {}, self.is_own_bucket, self.attempts
+                )
             name = "/".join(parts[1:])
             if name in _KIND_BY_NAME:
                 current.objects[_KIND_BY_NAME[name]] = stored

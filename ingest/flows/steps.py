@@ -13,9 +13,9 @@ from opentelemetry import trace
 
 from ingest.domain.conversation import FileKind
 from ingest.domain.outcome import Failure, Outcome, Step
-from ingest.domain.raw_records import RawRow, StepEvent, event_row
+from ingest.domain.raw_records import RawRow, StepEvent, event_rows
 from ingest.errors import RemoteError
-from ingest.flows.attempts import Attempted, Attempts
+from ingest.flows.attempts import Attempts
 from ingest.ports.move import Clock
 
 LOGGER = logging.getLogger("ingest.effects")
@@ -69,8 +69,12 @@ class StepFailedError(Exception):
         self.failure = failure
 
 
+type Done[Value] = tuple[Value, Outcome | None, str | None]
+"""What a step gives: its value, how it came about (None: no event is due), and the resource."""
+
+
 class Steps:
-    """What was done with one conversation; `rows` are yet to be landed."""
+    """What was done with one conversation; `rows` and `events` are yet to be landed."""
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Steps:
         self._conversation_id = conversation_id
         self._batch_date = batch_date
         self.rows: list[RawRow] = []
+        self.events: list[StepEvent] = []
         self.done: dict[Step, Outcome] = {}
         self.hashes: dict[FileKind, str] = {}
 
@@ -100,43 +105,40 @@ class Steps:
     async def run[Value](
         self,
         step: Step,
-        action: Callable[[], Awaitable[tuple[Value, Outcome]]],
-        resource_of: Callable[[Value], str | None],
-        is_told: Callable[[Outcome], bool] = lambda _: True,
+        action: Callable[[], Awaitable[Done[Value]]],
         reason: str | None = None,
     ) -> Value:
-        """Return what the step gives, after retries, and add its event if that `is_told`."""
-        return await self.record(
-            step, lambda: self._attempts.run(action), resource_of, is_told, reason
-        )
+        """Return what the step gives, after retries, and add its event."""
+
+        async def attempted() -> tuple[Done[Value], int]:
+            done = await self._attempts.run(action)
+            return done.value, done.attempts
+
+        return await self.record(step, attempted, reason)
 
     async def record[Value](
         self,
         step: Step,
-        action: Callable[[], Awaitable[Attempted[tuple[Value, Outcome]]]],
-        resource_of: Callable[[Value], str | None],
-        is_told: Callable[[Outcome], bool] = lambda _: True,
+        action: Callable[[], Awaitable[tuple[Done[Value], int]]],
         reason: str | None = None,
     ) -> Value:
-        """Return what a step that retries on its own gives, and add its event if that `is_told`."""
+        """Return what a step that retries on its own gives, with its attempts; add its event."""
         started_at = self._clock.now()
         try:
             with span(step.value):
-                attempted = await action()
+                (value, outcome, resource_name), attempt = await action()
         except RemoteError as error:
             raise self._failed(step, started_at, error) from error
-        value, outcome = attempted.value
-        if not is_told(outcome):
-            return value
-        self.done[step] = outcome
-        self.add_event(
-            step,
-            outcome,
-            started_at,
-            attempt=attempted.attempts,
-            resource_name=resource_of(value),
-            reason=reason,
-        )
+        if outcome is not None:
+            self.done[step] = outcome
+            self.add_event(
+                step,
+                outcome,
+                started_at,
+                attempt=attempt,
+                resource_name=resource_name,
+                reason=reason,
+            )
         return value
 
     def add_event(self, step: Step, outcome: Outcome, started_at: dt.datetime, **more: Any) -> None:
@@ -153,7 +155,11 @@ class Steps:
             **more,
         )
         log_step(event, self._run_id)
-        self.rows.append(event_row(event, self._run_id))
+        self.events.append(event)
+
+    def all_rows(self) -> list[RawRow]:
+        """Return the rows, those of events first."""
+        return [*event_rows(self.events, self._run_id), *self.rows]
 
     def fail(self, step: Step, error: RemoteError) -> Failure:
         """Add the event of a step that failed now, and return the failure."""

@@ -77,7 +77,9 @@ def test_an_object_name_says_date_id_and_kind(date: dt.date, id_: str, kind: Fil
 
     folder, found_id, file = name.split("/")
     assert (parse_batch_date(folder), found_id, file) == (date, id_, f"{kind.value}.json")
-    assert ci_transcript_object(date, id_, "ab") == (f"ci-transcripts/{folder}/{id_}/ab.json")
+    assert ci_transcript_object(date, id_, b"{}") == (
+        f"ci-transcripts/{folder}/{id_}/{sha256_hex(b'{}')}.json"
+    )
 
 
 def test_a_landing_batch_is_named_by_table_and_content() -> None:

@@ -7,53 +7,13 @@ from pathlib import Path
 
 import orjson
 
-from ingest.domain.conversation import FileKind, Shard
 from ingest.domain.outcome import ItemState
 from ingest.domain.validation import Fault
-from ingest.flows.conversation_run import PushReport
-from ingest.flows.selection import Selection
-from ingest.flows.services import Silent
-from ingest.flows.source import LocalConversation, LocalSource, SourceConversation
-from tests.fakes.clock import ManualClock
-from tests.fakes.folders import LATER_DATE, conversation_id, metadata, transcription, write
+from ingest.flows.source import LocalSource, SourceConversation
+from tests.fakes.folders import conversation_id, metadata, transcription, write
 from tests.fakes.world import World
 
-ID, BAD_ID = conversation_id(7), conversation_id(8)
-
-
-def test_files_are_known_as_valid_by_conversation_date_and_every_byte(tmp_path: Path) -> None:
-    write(tmp_path, ID)
-    write(tmp_path, BAD_ID, transcription=b"{")
-    clock = ManualClock()
-    selection = Selection(
-        LocalSource(tmp_path), Shard(), PushReport(), Silent(), lambda: False, clock.now
-    )
-
-    async def known() -> dict[str, bool]:
-        assert await selection.validate() == 1
-        (item,) = [found async for chunk in selection.chunks(None) for found in chunk]
-        bad = LocalConversation(item.batch_date, BAD_ID, tmp_path / str(item.batch_date) / BAD_ID)
-        later = LocalSource(write(tmp_path / "later", ID, LATER_DATE).parent)
-        (elsewhere,) = [found async for found in later.walk()]
-        assert not isinstance(elsewhere, Fault)
-        contents, _ = await item.read()
-        changed = {**contents, FileKind.METADATA: contents[FileKind.METADATA] + b" "}
-        alone = {FileKind.METADATA: contents[FileKind.METADATA]}
-        return {
-            "same": selection.is_judged(item, contents),
-            "changed": selection.is_judged(item, changed),
-            "one file": selection.is_judged(item, alone),
-            "other date": selection.is_judged(elsewhere, contents),
-            "invalid": selection.is_judged(bad, (await bad.read())[0]),
-        }
-
-    assert asyncio.run(known()) == {
-        "same": True,
-        "changed": False,
-        "one file": False,
-        "other date": False,
-        "invalid": False,
-    }
+ID = conversation_id(7)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def test_a_push_goes_on_and_tells_of_it(
 ) -> None:
     world = World()
     ids = write_many(tmp_path, 3)
-    break_for(monkeypatch, "ingest.flows.conversation_run.ci_submission", ids[1])
+    break_for(monkeypatch, "ingest.flows.conversation_run.submission_of", ids[1])
 
     with caplog.at_level(logging.INFO):
         report = asyncio.run(world.push(tmp_path))
@@ -83,7 +83,7 @@ def test_a_conversation_that_cannot_be_validated_is_invalid(
 ) -> None:
     world = World()
     ids = write_many(tmp_path, 3)
-    break_for(monkeypatch, "ingest.flows.selection.faults_of", ids[2])
+    break_for(monkeypatch, "ingest.flows.selection.read_delivery", ids[2])
 
     report = asyncio.run(world.push(tmp_path))
 

@@ -1,0 +1,126 @@
+"""Makes Insights hold one version of a conversation: its transcript in the bucket, its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ingest.domain.insights_format import CiSubmission, SubmitAction, submit_action
+from ingest.domain.outcome import Outcome
+from ingest.errors import RemoteError
+from ingest.flows.steps import Done, log_change
+from ingest.ports.move import CiConversation, InsightsApi, ObjectStore
+
+
+class Submitting:
+    """One submission; `attempt` may be called again after any error.
+
+    `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
+    RemoteError when it can't be. `may_exist` says that CI is asked before anything is created.
+    `is_adoption_told` says that finding the conversation in place is worth an event. `is_new` is
+    true once this submission has created the conversation, so that no analysis can be in it.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        insights: InsightsApi,
+        submission: CiSubmission,
+        keep_replaced: Callable[[CiConversation], Awaitable[None]],
+        run_id: str,
+        *,
+        may_exist: bool,
+        is_adoption_told: bool = True,
+    ) -> None:
+        self._store = store
+        self._insights = insights
+        self._submission = submission
+        self._keep_replaced = keep_replaced
+        self._run_id = run_id
+        self._may_exist = may_exist
+        self._adopted = Outcome.ADOPTED if is_adoption_told else None
+        self._has_transcript = False
+        self.is_new = False
+
+    async def attempt(self) -> Done[CiConversation]:
+        """Return the conversation in the FULL view, equal to the submission."""
+        if not self._has_transcript:
+            await self._put_transcript()
+            self._has_transcript = True
+        if not self._may_exist:
+            self._may_exist = True
+            try:
+                return await self._create()
+            except RemoteError as error:
+                if error.code != "ALREADY_EXISTS":
+                    raise
+        held = await self._insights.get_conversation(self._submission.conversation_id)
+        return await self._make_equal(held)
+
+    async def _make_equal(self, held: CiConversation | None) -> Done[CiConversation]:
+        if held is None:
+            return await self._create_where_none_was_seen()
+        action = submit_action(self._submission, held.transcript_uri, held.medium, held.labels)
+        if action is SubmitAction.ADOPT:
+            return held, self._adopted, held.name
+        if action is SubmitAction.UPDATE:
+            await self._insights.update_conversation(self._submission)
+            return await self._held_after_update(), Outcome.SUCCEEDED, held.name
+        # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
+        await self._keep_replaced(held)
+        await self._insights.delete_conversation(self._submission.conversation_id)
+        self._log("delete conversation", held.name)
+        return await self._create_where_none_was_seen()
+
+    async def _create(self) -> Done[CiConversation]:
+        created = await self._insights.create_conversation(self._submission)
+        self.is_new = True
+        return created, Outcome.SUCCEEDED, created.name
+
+    async def _create_where_none_was_seen(self) -> Done[CiConversation]:
+        try:
+            return await self._create()
+        except RemoteError as error:
+            if error.code != "ALREADY_EXISTS":
+                raise
+            raise RemoteError(
+                "CI: the id is taken although CI showed no conversation of it",
+                "run the same command again",
+                code="ABORTED",
+            ) from error
+
+    async def _held_after_update(self) -> CiConversation:
+        # The reply of an update isn't said to be the FULL view, and what is landed must be.
+        held = await self._insights.get_conversation(self._submission.conversation_id)
+        if held is None:
+            raise RemoteError(
+                "CI: the conversation was deleted by someone else meanwhile",
+                "run the same command again",
+                code="ABORTED",
+            )
+        return held
+
+    def _log(self, action: str, resource: str) -> None:
+        log_change(
+            action,
+            self._run_id,
+            conversation_id=self._submission.conversation_id,
+            resource=resource,
+        )
+
+    async def _put_transcript(self) -> None:
+        name = self._submission.transcript_object
+        try:
+            await self._store.put(
+                name,
+                self._submission.transcript_content,
+                content_type="application/json",
+                content_sha256=name.rsplit("/", 1)[-1].removesuffix(".json"),
+                if_generation_match=0,
+            )
+            self._log("put transcript", name)
+        except RemoteError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            # An earlier attempt or run came as far as this, and maybe further: asking is cheaper
+            # than a create, whose quota is small.
+            self._may_exist = True
