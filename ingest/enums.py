@@ -22,3 +22,11 @@ class Mode(StrEnum):
     AUTO = "auto"
     SINGLE = "single"
     BULK = "bulk"
+
+
+class Foreign(StrEnum):
+    """What a push does with a conversation of its id that others made in Insights."""
+
+    REFUSE = "refuse"
+    ADOPT = "adopt"
+    REPLACE = "replace"

@@ -17,6 +17,7 @@ from ingest.cli._context import (
     open_services,
     other_bucket,
     run,
+    say,
     say_target,
     stop_on_signals,
 )
@@ -31,10 +32,10 @@ from ingest.cli._output import (
 )
 from ingest.cli._progress import progress_for_people
 from ingest.domain.conversation import Shard, parse_shard
-from ingest.domain.outcome import Step
+from ingest.domain.outcome import ItemState, Step
 from ingest.domain.validation import Fault
-from ingest.enums import LogFormat, Mode
-from ingest.errors import ExitCode
+from ingest.enums import Foreign, LogFormat, Mode
+from ingest.errors import ExitCode, InputError
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.dry_run import without_effects
@@ -64,6 +65,30 @@ def push(
     summarize: Annotated[
         bool, typer.Option("--summarize", help="Ask CI for summaries too (billed apart).")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Keep a conversation of the same id that others made in Insights, "
+            "if its words are the same: only our labels are added.",
+        ),
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Delete a conversation of the same id that others made in Insights, "
+            "once all its analyses are landed.",
+        ),
+    ] = False,
+    allow_return: Annotated[
+        bool,
+        typer.Option(
+            "--allow-return",
+            help="Go back where a file is an earlier version of what is there: "
+            "an older folder, pushed again after its correction.",
+        ),
+    ] = False,
     shard: ShardOption = None,
     concurrency: Concurrency = None,
     log_format: LogFormatOption = None,
@@ -72,7 +97,9 @@ def push(
 ) -> None:
     """Validate, upload, submit to CI, analyse, and land the raw JSON in BigQuery.
 
-    Pushing again does only what is still missing.
+    Pushing again does only what is still missing. A conversation of the same id that others made
+    in Insights is left alone, unless --adopt or --replace is given. One whose files are an earlier
+    version of what is there is left out (outdated, exit code 1), unless --allow-return is given.
 
     Example: ingest push seeds/conversations/2025-12-28
     """
@@ -82,6 +109,8 @@ def push(
         until=Step(until),
         mode=mode,
         summarize=summarize,
+        foreign=_foreign(adopt=adopt, replace=replace),
+        allow_return=allow_return,
         shard=shard,
         concurrency=concurrency,
         log_format=log_format,
@@ -89,6 +118,14 @@ def push(
         as_json=as_json,
     )
     raise typer.Exit(int(code))
+
+
+def _foreign(*, adopt: bool, replace: bool) -> Foreign:
+    if adopt and replace:
+        raise InputError("--adopt and --replace exclude each other", "give one of them")
+    if replace:
+        return Foreign.REPLACE
+    return Foreign.ADOPT if adopt else Foreign.REFUSE
 
 
 @dataclass(frozen=True)
@@ -105,6 +142,8 @@ def execute(
     until: Step,
     mode: Mode,
     summarize: bool,
+    foreign: Foreign,
+    allow_return: bool,
     shard: str | None,
     concurrency: int | None,
     log_format: LogFormat | None,
@@ -116,7 +155,7 @@ def execute(
     say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
     local = None if source.startswith("gs://") else LocalSource(Path(source))
-    options = PushOptions(new_run_id(), until, mode, part, summarize)
+    options = PushOptions(new_run_id(), until, mode, part, summarize, foreign, allow_return)
     with progress_for_people() as progress:
         report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:
@@ -162,6 +201,11 @@ async def _opened(
 def _print(report: PushReport, planned: Counter[str] | None) -> None:
     show_faults(report.faults)
     show_failures(report)
+    if outdated := report.states[ItemState.OUTDATED]:
+        say(
+            f"{outdated} go back to an earlier version and were left out: --allow-return takes "
+            "them, and analyses those with other words again, which is billed"
+        )
     if planned is None:
         show_result(report)
         return

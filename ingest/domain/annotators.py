@@ -8,8 +8,10 @@ annotators and the matcher revisions in force, since a changed matcher needs a n
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from ingest.domain.conversation import json_sha256
 
@@ -46,6 +48,22 @@ class Selector:
 
     flags: frozenset[str]
     phrase_matchers: frozenset[str] = frozenset()
+
+
+def selector_of(analysis: Mapping[str, Any]) -> Selector:
+    """Return the annotators of an analysis, given as REST JSON."""
+    chosen = analysis.get("annotatorSelector", {})
+    return Selector(
+        frozenset(flag for flag in ANNOTATOR_FLAGS if chosen.get(_camel_case(flag))),
+        frozenset(
+            name.rpartition("/")[2].partition("@")[0] for name in chosen.get("phraseMatchers", ())
+        ),
+    )
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 @dataclass(frozen=True)

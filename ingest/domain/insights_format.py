@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+import orjson
+
 from ingest.domain.conversation import (
+    CI_TRANSCRIPTS_PREFIX,
     DeliveredFile,
     FileKind,
     Metadata,
@@ -31,7 +34,14 @@ _ROLES = {
     Speaker.CUSTOMER: "CUSTOMER",
 }
 _FIRST_USER_IDS = {Speaker.CUSTOMER: 1, Speaker.AGENT: 2, Speaker.AUTOMATED_AGENT: 3}
-_VERSION_LABELS = ("batch_date", "metadata_sha256", "transcript_sha256")
+_HELD_ROLES = {
+    "AGENT": "HUMAN_AGENT",
+    "AUTOMATED_AGENT": "AUTOMATED_AGENT",
+    "CUSTOMER": "END_USER",
+}
+"""What Insights makes of the roles of a transcript file (ConversationParticipant.Role)."""
+_HASH_LABEL = "transcript_sha256"
+_VERSION_LABELS = ("batch_date", "metadata_sha256", _HASH_LABEL)
 _CONTEXT_LABELS = (
     "schema_version",
     "direction",
@@ -174,13 +184,43 @@ def _epoch_usec(moment: dt.datetime) -> int:
     return delta // dt.timedelta(microseconds=1)
 
 
+def carries_our_label(labels: Mapping[str, str]) -> bool:
+    """Return whether a conversation in Insights is ours: only ours carry a transcript's hash."""
+    return _HASH_LABEL in labels
+
+
+def word_difference(transcript: bytes, payload: Mapping[str, Any]) -> str | None:
+    """Return where the words that Insights holds differ from a transcript file; None: nowhere.
+
+    `payload` is the conversation's REST JSON in the FULL view. Compared are who speaks and what,
+    turn by turn; white space and times don't count. The answer holds none of the words.
+    """
+    ours = [
+        (_HELD_ROLES[entry["role"]], entry["text"].split())
+        for entry in orjson.loads(transcript)["entries"]
+    ]
+    theirs = [
+        (part.get("segmentParticipant", {}).get("role"), part.get("text", "").split())
+        for part in payload.get("transcript", {}).get("transcriptSegments", ())
+    ]
+    for number, (own, held) in enumerate(zip(ours, theirs, strict=False)):
+        if own != held:
+            return f"{'who speaks' if own[1] == held[1] else 'what is said'} in turn {number}"
+    if len(ours) != len(theirs):
+        return f"the number of turns, {len(theirs)} there and {len(ours)} here"
+    return None
+
+
 class SubmitAction(StrEnum):
     """How CI is made to hold the version."""
 
-    CREATE = "create"
     ADOPT = "adopt"
     UPDATE = "update"
+    LABEL = "label"
+    """Others made it and it was adopted: only its labels are brought up to date."""
     RECREATE = "recreate"
+    FOREIGN = "foreign"
+    """Others made it, or what was adopted says other words now: nothing without being asked."""
 
 
 def submit_action(
@@ -188,11 +228,21 @@ def submit_action(
 ) -> SubmitAction:
     """Return what to do with a conversation that CI already holds.
 
+    Ours is what carries our hash label. What others made and a push adopted has it too, and keeps
+    a transcript of another place than ours and labels of its own.
+
     CI forbids changing a transcript's URI, and the URI's last part is the hash of the transcript:
     so another last part is another talk, and needs a new conversation under the same id; another
     folder alone (the same talk delivered again on a later date) doesn't. The medium can't be
     changed either. Everything else comes from the metadata, whose hash is among the labels.
     """
+    if not carries_our_label(held_labels):
+        return SubmitAction.FOREIGN
+    if f"/{CI_TRANSCRIPTS_PREFIX}" not in held_uri:
+        if held_labels[_HASH_LABEL] != submission.transcript_sha256:
+            return SubmitAction.FOREIGN
+        is_labelled = submission.labels.items() <= held_labels.items()
+        return SubmitAction.ADOPT if is_labelled else SubmitAction.LABEL
     if held_medium != submission.medium:
         return SubmitAction.RECREATE
     if held_uri.rpartition("/")[2] != submission.transcript_object.rpartition("/")[2]:

@@ -42,6 +42,8 @@ class ItemState(StrEnum):
     WAITING = "waiting"
     FAILED = "failed"
     INVALID = "invalid"
+    OUTDATED = "outdated"
+    """Its files are an earlier version of what is there; it wasn't asked to go back."""
     INTERRUPTED = "interrupted"
 
 
@@ -88,6 +90,7 @@ class BatchReport:
             for state in (
                 ItemState.FAILED,
                 ItemState.INVALID,
+                ItemState.OUTDATED,
                 ItemState.WAITING,
                 ItemState.INTERRUPTED,
             )

@@ -1,14 +1,46 @@
-"""Makes Insights hold one version of a conversation: its transcript in the bucket, its labels."""
+"""Makes Insights hold one version of a conversation: its transcript in the bucket, its labels.
+
+Ours is what carries our hash label. A conversation of the same id that others made is left alone,
+and fails the item, unless the push was asked to adopt or to replace it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from ingest.domain.insights_format import CiSubmission, SubmitAction, submit_action
+from ingest.domain.insights_format import (
+    CiSubmission,
+    SubmitAction,
+    submit_action,
+    word_difference,
+)
 from ingest.domain.outcome import Outcome
+from ingest.enums import Foreign
 from ingest.errors import RemoteError
 from ingest.flows.steps import Done, log_change
 from ingest.ports.move import CiConversation, InsightsApi, ObjectStore
+
+FOREIGN_CODE = "FOREIGN_CONVERSATION"
+
+
+def foreign_error(payload: Mapping[str, Any], cure: str) -> RemoteError:
+    """Return the error of a conversation that others made, given as REST JSON.
+
+    It says when it was made and from which folder. File names and values of labels stay out, since
+    both may hold personal data.
+    """
+    source = payload.get("dataSource", {}).get("gcsSource", {})
+    uri = source.get("transcriptUri") or source.get("audioUri") or ""
+    place = f" from {uri.rpartition('/')[0]}/" if uri else ""
+    made_at = f" on {payload['createTime'][:16]}Z" if "createTime" in payload else ""
+    labels = f", with labels {', '.join(sorted(payload.get('labels', {})))[:100]}"
+    return RemoteError(
+        "Insights holds a conversation of this id that this pipeline did not make: made"
+        f"{made_at}{place}{labels if payload.get('labels') else ', without labels'}; {cure}, "
+        "--replace keeps its analyses in the raw table, deletes it and makes it anew",
+        code=FOREIGN_CODE,
+    )
 
 
 class Submitting:
@@ -16,6 +48,7 @@ class Submitting:
 
     `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
     RemoteError when it can't be. `may_exist` says that CI is asked before anything is created.
+    `foreign` says what becomes of a conversation that others made.
     `is_adoption_told` says that finding the conversation in place is worth an event. `is_new` is
     true once this submission has created the conversation, so that no analysis can be in it.
     """
@@ -30,12 +63,14 @@ class Submitting:
         *,
         may_exist: bool,
         is_adoption_told: bool = True,
+        foreign: Foreign = Foreign.REFUSE,
     ) -> None:
         self._store = store
         self._insights = insights
         self._submission = submission
         self._keep_replaced = keep_replaced
         self._run_id = run_id
+        self._foreign = foreign
         self._may_exist = may_exist
         self._adopted = Outcome.ADOPTED if is_adoption_told else None
         self._has_transcript = False
@@ -62,6 +97,13 @@ class Submitting:
         action = submit_action(self._submission, held.transcript_uri, held.medium, held.labels)
         if action is SubmitAction.ADOPT:
             return held, self._adopted, held.name
+        if action is SubmitAction.FOREIGN and self._foreign is not Foreign.REPLACE:
+            self._check_adoption(held)
+            action = SubmitAction.LABEL
+        if action is SubmitAction.LABEL:
+            labels = {**held.labels, **self._submission.labels}
+            await self._insights.set_labels(held.conversation_id, labels)
+            return await self._held_after_update(), Outcome.SUCCEEDED, held.name
         if action is SubmitAction.UPDATE:
             await self._insights.update_conversation(self._submission)
             return await self._held_after_update(), Outcome.SUCCEEDED, held.name
@@ -70,6 +112,15 @@ class Submitting:
         await self._insights.delete_conversation(self._submission.conversation_id)
         self._log("delete conversation", held.name)
         return await self._create_where_none_was_seen()
+
+    def _check_adoption(self, held: CiConversation) -> None:
+        """Raise RemoteError FOREIGN_CONVERSATION unless it may be adopted, and is what we have."""
+        payload = held.payload
+        if self._foreign is Foreign.REFUSE:
+            raise foreign_error(payload, "--adopt keeps it if its words equal the transcript's")
+        difference = word_difference(self._submission.transcript_content, payload)
+        if difference is not None:
+            raise foreign_error(payload, f"--adopt refused it: it differs in {difference}")
 
     async def _create(self) -> Done[CiConversation]:
         created = await self._insights.create_conversation(self._submission)

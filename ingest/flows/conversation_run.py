@@ -10,16 +10,22 @@ pushing an older delivery again changes nothing, and a late file meets the one i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import datetime as dt
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from ingest.domain.annotators import AnnotatorProfile
+from ingest.domain.annotators import (
+    AnnotatorProfile,
+    profile_sha256_of_analysis,
+    selector_of,
+)
 from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import ORIGIN_MARK, RawRow, ci_conversation_row, file_row
 from ingest.domain.validation import Fault, check_files, deliver_file, has_errors
+from ingest.enums import Foreign
 from ingest.errors import IngestError, RemoteError, unexpected
 from ingest.flows.analysis import Analysed, Analyst
 from ingest.flows.attempts import Attempts
@@ -28,7 +34,14 @@ from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, FileVersion, LandedS
 from ingest.flows.services import Progress
 from ingest.flows.source import SourceConversation, place_of, read_delivery
 from ingest.flows.steps import Done, StepFailedError, Steps
-from ingest.ports.move import CiConversation, Clock, InsightsApi, ObjectStore, StoredObject
+from ingest.ports.move import (
+    CiAnalysisState,
+    CiConversation,
+    Clock,
+    InsightsApi,
+    ObjectStore,
+    StoredObject,
+)
 
 
 @dataclass
@@ -61,8 +74,13 @@ class RunContext:
     profile: AnnotatorProfile
     until: Step
     land_now: Callable[[list[RawRow]], Awaitable[None]]
+    landed_analyses: Callable[[str], Awaitable[set[str]]]
+    """Returns the names of the analyses of a conversation that raw rows hold."""
     on_unanalysed: Callable[[str], None] = lambda _: None
     """Told the id of a conversation that CI holds now and that has no analysis yet."""
+    foreign: Foreign = Foreign.REFUSE
+    allow_return: bool = False
+    """Whether content that a later delivery replaced may come back."""
     in_bulk: frozenset[str] = frozenset()
     """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
@@ -121,6 +139,10 @@ class ConversationRun:
         if not delivery.is_usable:
             self._faults += delivery.faults
             return ItemState.INVALID
+        outdated = [kind for kind in self._delivered if self._goes_back(kind)]
+        if outdated and not self._context.allow_return:
+            self._faults += [self._outdated(kind) for kind in outdated]
+            return ItemState.OUTDATED
         for kind in FileKind:
             await self._upload(kind)
         self._pass(Step.UPLOAD)
@@ -171,10 +193,44 @@ class ConversationRun:
                 reason=f"waiting_for_{missing.value}",
             )
 
+    def _goes_back(self, kind: FileKind) -> bool:
+        """Whether the delivered file is an earlier version of what counts now.
+
+        A later date folder than that of what counts is a new delivery, whatever it holds.
+        """
+        file, key = self._delivered[kind], (self._id, kind.value)
+        current = self._evidence.newest_file_by_id.get(key)
+        live = self._live(kind)
+        if live is not None and kind not in self._source.stored:
+            version = self._version_of(live, live.content_sha256)
+            if current is None or current.generation < version.generation:
+                current = version
+        return (
+            current is not None
+            and current.content_sha256 != file.sha256
+            and (live is None or live.content_sha256 != file.sha256 or kind in self._source.stored)
+            and file.sha256 in self._evidence.hashes_by_id.get(key, ())
+            and self._source.batch_date <= current.batch_date
+        )
+
+    def _live(self, kind: FileKind) -> StoredObject | None:
+        return self._source.stored.get(kind) or self._evidence.objects_by_name.get(
+            self._names[kind]
+        )
+
+    def _outdated(self, kind: FileKind) -> Fault:
+        return Fault(
+            place_of(self._source, kind),
+            "",
+            "earlier_version",
+            "the file is an earlier version of what is there, which would go back to it",
+            "leave it, or add --allow-return: changed words are analysed and billed again",
+        )
+
     async def _upload(self, kind: FileKind) -> None:
         """Have the bucket hold the delivered file, and choose the version of it that counts."""
         name = self._names[kind]
-        held = self._source.stored.get(kind) or self._evidence.objects_by_name.get(name)
+        held = self._live(kind)
         file = self._delivered.get(kind)
         if file is not None:
             held = await self._have_stored(file, name, held)
@@ -297,6 +353,7 @@ class ConversationRun:
             self._context.run_id,
             may_exist=self._landed_state is not None,
             is_adoption_told=not is_in_bulk,
+            foreign=self._context.foreign,
         )
         conversation = await self._steps.run(Step.SUBMIT, submitting.attempt)
         self._pass(Step.SUBMIT)
@@ -318,11 +375,19 @@ class ConversationRun:
             row = _state_row(analysed.conversation, analysed.profile_sha256)
             self._steps.rows.append(row)
 
-    async def _keep_replaced(self, conversation: CiConversation) -> None:
-        profile_sha256 = self._context.analyst.profile_sha256(conversation)
-        row, landed = _state_row(conversation, profile_sha256), self._landed_state
+    async def _keep_replaced(self, held: CiConversation) -> None:
+        """Land what Insights holds of a conversation that is about to be deleted, once."""
+        context = self._context
+        analyses = await context.insights.list_analyses(self._id)
+        row = _state_row(held, context.analyst.profile_sha256(held))
+        rows = older_analysis_rows(
+            held, analyses, await context.landed_analyses(self._id), context.profile
+        )
+        landed = self._landed_state
         if landed is None or landed.payload_sha256 != row.values["payload_sha256"]:
-            await self._context.land_now([row])
+            rows.append(row)
+        if rows:
+            await context.land_now(rows)
 
 
 def _state_row(conversation: CiConversation, profile_sha256: str | None) -> RawRow:
@@ -336,6 +401,41 @@ def _state_row(conversation: CiConversation, profile_sha256: str | None) -> RawR
         payload=conversation.payload,
         updated_at=conversation.updated_at,
     )
+
+
+def older_analysis_rows(
+    held: CiConversation,
+    analyses: Iterable[CiAnalysisState],
+    landed: Container[str],
+    profile: AnnotatorProfile,
+) -> list[RawRow]:
+    """Return a row of each analysis but the latest that isn't landed: the state that held it.
+
+    Insights shows a conversation with its latest analysis alone. The row of an older one is the
+    conversation with that analysis in its place, stamped with the analysis's own time.
+    """
+    latest = held.latest_analysis
+    rows = []
+    for analysis in analyses:
+        if analysis.name in landed or (latest is not None and analysis.name == latest.name):
+            continue
+        requested_at = dt.datetime.fromisoformat(
+            analysis.payload.get("requestTime") or analysis.created_at.isoformat()
+        )
+        rows.append(
+            ci_conversation_row(
+                conversation_id=held.conversation_id,
+                ci_name=held.name,
+                analysis_name=analysis.name,
+                annotator_profile_sha256=profile_sha256_of_analysis(
+                    selector_of(analysis.payload), requested_at, profile
+                ),
+                labels=held.labels,
+                payload={**held.payload, "latestAnalysis": analysis.payload},
+                updated_at=analysis.created_at,
+            )
+        )
+    return rows
 
 
 class _Upload:

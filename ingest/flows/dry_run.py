@@ -19,6 +19,7 @@ from ingest.errors import RemoteError
 from ingest.flows.services import Services
 from ingest.ports.move import (
     CiAnalysis,
+    CiAnalysisState,
     CiConversation,
     CiMatcher,
     CiOperation,
@@ -138,6 +139,17 @@ class DryInsights:
         self._effects["update CI conversations"] += 1
         held = await self.get_conversation(submission.conversation_id)
         return self._imagine(submission, held.latest_analysis if held else None)
+
+    async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
+        """Count an update."""
+        self._effects["update CI conversations"] += 1
+        held = await self.get_conversation(conversation_id)
+        if held is not None:
+            self._imagined[conversation_id] = dataclasses.replace(held, labels=labels)
+
+    async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
+        """Return every analysis of the real conversation, newest first."""
+        return await self._insights.list_analyses(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Count a deletion."""

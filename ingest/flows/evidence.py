@@ -150,12 +150,13 @@ class Evidence:
     """Everything known about the conversations of one chunk.
 
     `newest_file_by_id` gives the newest landed version by (conversation_id, kind): by GCS
-    generation, over all date folders.
+    generation, over all date folders; `hashes_by_id` the content of all that were landed.
     """
 
     objects_by_name: dict[str, StoredObject] = field(default_factory=dict)
     landed_files: dict[tuple[str, int], FileVersion] = field(default_factory=dict)
     newest_file_by_id: dict[tuple[str, str], FileVersion] = field(default_factory=dict)
+    hashes_by_id: dict[tuple[str, str], set[str | None]] = field(default_factory=dict)
     landed_state_by_id: dict[str, LandedState] = field(default_factory=dict)
     forgotten_ids: set[str] = field(default_factory=set)
 
@@ -170,6 +171,7 @@ class Evidence:
         )
         self.landed_files[(version.uri, version.generation)] = version
         key = (row["conversation_id"], row["kind"])
+        self.hashes_by_id.setdefault(key, set()).add(version.content_sha256)
         newest = self.newest_file_by_id.get(key)
         if newest is None or newest.generation < version.generation:
             self.newest_file_by_id[key] = version
@@ -207,6 +209,17 @@ class EvidenceReader:
             else:
                 evidence.forgotten_ids.add(row["conversation_id"])
         return evidence
+
+    async def landed_analyses(self, conversation_id: str) -> set[str]:
+        """Return the names of the analyses of a conversation that raw rows hold."""
+        sql = (
+            f"select distinct analysis_name from {self._sink.table(CI_CONVERSATIONS)} "
+            f"where {ANY_PARTITION} and conversation_id = @conversation_id "
+            "and analysis_name is not null"
+        )
+        parameters = {"conversation_id": conversation_id}
+        rows = (await self._attempts.run(lambda: self._sink.query(sql, parameters))).value
+        return {row["analysis_name"] for row in rows}
 
     async def _objects(
         self, batch_date: dt.date, conversation_ids: Sequence[str]

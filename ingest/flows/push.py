@@ -21,7 +21,7 @@ from ingest.domain.conversation import Shard
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row, refusal
 from ingest.domain.validation import has_errors
-from ingest.enums import Mode
+from ingest.enums import Foreign, Mode
 from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
 from ingest.flows.attempts import Attempts
@@ -146,6 +146,8 @@ class PushOptions:
     mode: Mode = Mode.AUTO
     shard: Shard = field(default_factory=Shard)
     summarization: bool = False
+    foreign: Foreign = Foreign.REFUSE
+    allow_return: bool = False
 
     def __post_init__(self) -> None:
         if self.mode is Mode.BULK and not self.reaches_analysis:
@@ -262,6 +264,9 @@ class Push:
             profile=profile,
             until=self._options.until,
             land_now=self._batches.land_now,
+            landed_analyses=self._reader.landed_analyses,
+            foreign=self._options.foreign,
+            allow_return=self._options.allow_return,
         )
 
     def _is_bulk(self, count: int | None) -> bool:

@@ -95,6 +95,16 @@ class GrpcInsightsApi:
         )
         return messages.ci_conversation(await self._call(self._client.update_conversation, request))
 
+    async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
+        """Make the labels equal to these, and change nothing else."""
+        request = insights.UpdateConversationRequest(
+            conversation=insights.Conversation(
+                name=self._name(conversation_id), labels=dict(labels)
+            ),
+            update_mask=field_mask_pb2.FieldMask(paths=["labels"]),
+        )
+        await self._call(self._client.update_conversation, request)
+
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete it with its analyses; no error when it's gone."""
         request = insights.DeleteConversationRequest(name=self._name(conversation_id), force=True)

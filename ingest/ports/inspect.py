@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ingest.ports.move import CiAnalysisState as CiAnalysisState
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, StoredObject
 
 
@@ -17,15 +18,6 @@ class ObjectGeneration:
     stored: StoredObject
     written_at: dt.datetime
     is_live: bool
-
-
-@dataclass(frozen=True)
-class CiAnalysisState:
-    """One finished analysis; `payload` is its REST JSON, whole."""
-
-    name: str
-    created_at: dt.datetime
-    payload: Mapping[str, Any] = field(repr=False)
 
 
 class Bucket(Protocol):

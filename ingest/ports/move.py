@@ -118,6 +118,15 @@ class CiAnalysis:
 
 
 @dataclass(frozen=True)
+class CiAnalysisState:
+    """One finished analysis; `payload` is its REST JSON, whole."""
+
+    name: str
+    created_at: dt.datetime
+    payload: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class CiConversation:
     """A conversation as CI holds it.
 
@@ -164,6 +173,12 @@ class InsightsApi(Protocol):
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
         """Make everything equal to the submission but the transcript and the medium, which CI
         can't change; INVALID_ARGUMENT when the medium differs."""
+
+    async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
+        """Make the labels equal to these, and change nothing else."""
+
+    async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
+        """Return every analysis of the conversation, newest first."""
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete it with its analyses; no error when it's gone."""

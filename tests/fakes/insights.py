@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import orjson
+from pydantic.alias_generators import to_camel
 
-from ingest.domain.annotators import AppliedMatcher, Selector
+from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.errors import RemoteError
-from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation, Page
+from ingest.ports.move import (
+    CiAnalysis,
+    CiAnalysisState,
+    CiConversation,
+    CiMatcher,
+    CiOperation,
+    Page,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.trouble import Trouble
 
 PARENT = "projects/local-project/locations/us-central1"
 
 
+_ROLES = {"AGENT": "HUMAN_AGENT", "AUTOMATED_AGENT": "AUTOMATED_AGENT", "CUSTOMER": "END_USER"}
+
+
 @dataclass
 class _Held:
     submission: CiSubmission
     updated_at: dt.datetime
-    latest: CiAnalysis | None = None
+    created_at: dt.datetime
+    transcript_uri: str
+    analyses: list[CiAnalysis] = field(default_factory=list)
+
+    @property
+    def latest(self) -> CiAnalysis | None:
+        return self.analyses[-1] if self.analyses else None
 
 
 @dataclass
@@ -71,8 +88,24 @@ class FakeInsights:
         async with self.trouble.call("create_conversation"):
             if submission.conversation_id in self._held:
                 raise RemoteError("fake: id is taken", code="ALREADY_EXISTS")
-            self._held[submission.conversation_id] = _Held(submission, self._moment())
+            uri = f"gs://{self.bucket}/{submission.transcript_object}"
+            self._hold(submission, uri)
             return self._conversation(submission.conversation_id)
+
+    def make_foreign(
+        self, submission: CiSubmission, labels: dict[str, str], analyses: int = 0
+    ) -> None:
+        """Hold a conversation as another team makes it, from a bucket of its own."""
+        uri = f"gs://another-team/calls/{submission.conversation_id}.json"
+        self._hold(_replaced(submission, {"labels": labels}), uri)
+        for _ in range(analyses):
+            self._begin("CreateAnalysis", [submission.conversation_id], Selector(frozenset()))
+            self.analyses.pop()
+            self.selectors.pop()
+
+    def _hold(self, submission: CiSubmission, uri: str) -> None:
+        moment = self._moment()
+        self._held[submission.conversation_id] = _Held(submission, moment, moment, uri)
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
         async with self.trouble.call("get_conversation"):
@@ -90,6 +123,20 @@ class FakeInsights:
             held.submission = _replaced(submission, kept)
             held.updated_at = self._moment()
             return self._conversation(submission.conversation_id)
+
+    async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
+        async with self.trouble.call("set_labels"):
+            held = self._existing(conversation_id)
+            held.submission = _replaced(held.submission, {"labels": dict(labels)})
+            held.updated_at = self._moment()
+
+    async def list_analyses(self, conversation_id: str) -> Sequence[CiAnalysisState]:
+        async with self.trouble.call("list_analyses"):
+            self._end_operations()
+            return [
+                CiAnalysisState(analysis.name, analysis.requested_at, _analysis_json(analysis))
+                for analysis in reversed(self._existing(conversation_id).analyses)
+            ]
 
     async def delete_conversation(self, conversation_id: str) -> None:
         async with self.trouble.call("delete_conversation"):
@@ -189,7 +236,9 @@ class FakeInsights:
                 if held is not None:
                     number = next(self._numbers)
                     name = f"{PARENT}/conversations/{conversation_id}/analyses/{number}"
-                    held.latest = CiAnalysis(name, operation.requested_at, operation.selector)
+                    held.analyses.append(
+                        CiAnalysis(name, operation.requested_at, operation.selector)
+                    )
                     held.updated_at = self._moment()
 
     def _running(self, kind: str, conversation_id: str | None) -> CiOperation | None:
@@ -208,7 +257,7 @@ class FakeInsights:
     def _is_admitted(self, conversation_id: str, filter_: str) -> bool:
         held = self._held[conversation_id]
         date = re.search(r'labels\.batch_date="([^"]+)"', filter_)
-        if date and held.submission.labels["batch_date"] != date[1]:
+        if date and held.submission.labels.get("batch_date") != date[1]:
             return False
         since = re.search(r'update_time>="([^"]+)"', filter_)
         if since and held.updated_at < dt.datetime.fromisoformat(since[1]):
@@ -222,24 +271,40 @@ class FakeInsights:
         held = self._held[conversation_id]
         submission, latest = held.submission, held.latest
         name = f"{PARENT}/conversations/{conversation_id}"
-        payload: dict[str, Any] = {"name": name, "labels": dict(submission.labels)}
+        payload: dict[str, Any] = {
+            "name": name,
+            "labels": dict(submission.labels),
+            "createTime": held.created_at.isoformat().replace("+00:00", "Z"),
+            "dataSource": {"gcsSource": {"transcriptUri": held.transcript_uri}},
+        }
         if latest is not None:
-            payload["latestAnalysis"] = {"name": latest.name}
+            payload["latestAnalysis"] = _analysis_json(latest)
         segments = [
-            {"text": entry["text"]}
+            {"text": entry["text"], "segmentParticipant": {"role": _ROLES[entry["role"]]}}
             for entry in orjson.loads(submission.transcript_content)["entries"]
         ]
         payload["transcript"] = {"transcriptSegments": segments}
         return CiConversation(
             name=name,
             conversation_id=conversation_id,
-            transcript_uri=f"gs://{self.bucket}/{submission.transcript_object}",
+            transcript_uri=held.transcript_uri,
             medium=submission.medium,
             labels=dict(submission.labels),
             updated_at=held.updated_at,
             latest_analysis=latest,
             read_payload=lambda: payload,
         )
+
+
+def _analysis_json(analysis: CiAnalysis) -> dict[str, Any]:
+    return {
+        "name": analysis.name,
+        "requestTime": analysis.requested_at.isoformat().replace("+00:00", "Z"),
+        "annotatorSelector": {
+            to_camel(flag): flag in analysis.selector.flags for flag in ANNOTATOR_FLAGS
+        }
+        | {"phraseMatchers": sorted(analysis.selector.phrase_matchers)},
+    }
 
 
 def _replaced(submission: CiSubmission, changes: dict[str, Any]) -> CiSubmission:

@@ -120,6 +120,15 @@ def _landed_hashes(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> l
     return [{"conversation_id": i, "payload_sha256": sha256} for i, sha256 in sorted(pairs)]
 
 
+def _landed_analyses(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    names = {
+        row["analysis_name"]
+        for row in sink.rows[CI_CONVERSATIONS]
+        if row["conversation_id"] == parameters["conversation_id"] and row["analysis_name"]
+    }
+    return [{"analysis_name": name} for name in sorted(names)]
+
+
 def _row_count(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     (table,) = _TABLE.findall(sql)
     found = [
@@ -197,6 +206,7 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
     "step = 'validate'": _open_refusals,
     "select distinct matcher_id": _revisions,
+    "select distinct analysis_name": _landed_analyses,
     "select distinct conversation_id, payload_sha256": _landed_hashes,
     "count(*) as row_count": _row_count,
     "select distinct outcome": _forgets,

@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest.domain.conversation import Shard
 from ingest.domain.outcome import Step
-from ingest.enums import Mode
+from ingest.enums import Foreign, Mode
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.dry_run import without_effects
@@ -111,10 +111,20 @@ class World:
         shard: Shard | None = None,
         outside: Services | None = None,
         summarization: bool = False,
+        foreign: Foreign = Foreign.REFUSE,
+        allow_return: bool = False,
     ) -> Push:
         """Return a push of a new run, a second after the one before."""
         self.clock.advance(1)
-        options = PushOptions(self.new_run_id(), until, mode, shard or Shard(), summarization)
+        options = PushOptions(
+            self.new_run_id(),
+            until,
+            mode,
+            shard or Shard(),
+            summarization,
+            foreign,
+            allow_return,
+        )
         return Push(outside or self.outside(), self.settings, options)
 
     async def push(self, root: Path, **more: Any) -> PushReport:

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from conftest_ports import Ports
 
-from ingest.domain.annotators import Selector
+from ingest.domain.annotators import Selector, selector_of
 from ingest.domain.conversation import Metadata, Transcription
-from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
+from ingest.domain.insights_format import (
+    CiSubmission,
+    ConversationVersion,
+    ci_submission,
+    word_difference,
+)
 from ingest.domain.matchers import (
     MatcherDefinition,
     MatchType,
@@ -100,6 +105,43 @@ def test_an_unknown_conversation_is_none_and_deleting_it_is_no_error(ports: Port
     ports.run(ports.insights.delete_conversation(id_))
 
     assert ports.run(ports.insights.get_conversation(id_)) is None
+
+
+def test_labels_alone_are_set_and_nothing_else(ports: Ports) -> None:
+    before = created(ports)
+
+    ports.run(ports.insights.set_labels(before.conversation_id, {"only": "this"}))
+    after = held(ports, before.conversation_id)
+
+    assert after.labels == {"only": "this"}
+    assert after.updated_at > before.updated_at
+    kept = {k: v for k, v in after.payload.items() if k not in ("labels", "updateTime")}
+    assert kept == {k: v for k, v in before.payload.items() if k not in ("labels", "updateTime")}
+
+
+def test_every_analysis_is_listed_newest_first_with_what_it_was_asked_for(ports: Ports) -> None:
+    id_ = created(ports).conversation_id
+    for _ in range(2):
+        ended(ports, ports.run(ports.insights.create_analysis(id_, SENTIMENT)))
+    latest = held(ports, id_)
+
+    newest, oldest = ports.run(ports.insights.list_analyses(id_))
+
+    assert latest.latest_analysis is not None
+    assert newest.name == latest.latest_analysis.name
+    assert oldest.created_at < newest.created_at
+    assert [selector_of(found.payload) for found in (newest, oldest)] == [SENTIMENT] * 2
+    assert latest.payload["latestAnalysis"]["name"] == newest.payload["name"]
+
+
+def test_what_insights_holds_of_a_transcript_has_the_same_words(ports: Ports) -> None:
+    made = submission(ports, "a", "Hello, Robin here.", "Hi,  what is it?", "A bill.")
+    ports.run(ports.insights.create_conversation(made))
+    payload = held(ports, made.conversation_id).payload
+    other = submission(ports, "b", "Hello, Robin here.", "Hi, what was it?", "A bill.")
+
+    assert word_difference(made.transcript_content, payload) is None
+    assert word_difference(other.transcript_content, payload) == "what is said in turn 1"
 
 
 def test_an_update_replaces_labels_and_keeps_transcript_and_analysis(ports: Ports) -> None:

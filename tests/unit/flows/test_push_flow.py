@@ -200,7 +200,7 @@ def test_a_reverted_file_is_no_reason_to_trust_an_old_state(tmp_path: Path) -> N
     write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Edited."))
     asyncio.run(world.push(tmp_path))
     write(tmp_path, ID)
-    failed = asyncio.run(world.push(tmp_path))
+    failed = asyncio.run(world.push(tmp_path, allow_return=True))
 
     report = asyncio.run(world.push(tmp_path))
 
@@ -609,3 +609,74 @@ def test_no_create_is_spent_on_what_an_earlier_run_has_created_and_never_landed(
     assert (created, world.insights.trouble.calls["create_conversation"]) == (3, 3)
     assert report.effects["submit_adopted"] == len(ids)
     assert len(world.insights.analyses) == 3
+
+
+def corrected(root: Path) -> tuple[World, Path, Path]:
+    """Return a world to which a folder was pushed and then its correction, and both."""
+    world = World()
+    old, new = root / "old", root / "new"
+    for number in range(3):
+        id_ = conversation_id(number)
+        write(old, id_, transcription=transcription(id_, "It was the seventh."))
+        fixed = "It was the eighth." if number < 2 else "It was the seventh."
+        write(new, id_, transcription=transcription(id_, fixed))
+    asyncio.run(world.push(old))
+    asyncio.run(world.push(new))
+    return world, old, new
+
+
+def test_an_older_folder_pushed_again_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    world, old, new = corrected(tmp_path)
+    before = world.effects()
+
+    planned, effects = asyncio.run(world.dry_push(old))
+    report = asyncio.run(world.push(old))
+    again = asyncio.run(world.push(new))
+
+    assert (+planned.states, +effects) == (+report.states, {})
+    assert dict(+report.states) == {ItemState.OUTDATED: 2, ItemState.UNCHANGED: 1}
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert [(fault.file, fault.rule) for fault in report.faults] == [
+        (f"{DATE}/{conversation_id(number)}/transcription.json", "earlier_version")
+        for number in range(2)
+    ]
+    assert world.effects() == before
+    assert (again.exit_code, dict(+again.states)) == (ExitCode.OK, {ItemState.UNCHANGED: 3})
+
+
+def test_an_older_folder_goes_back_where_it_is_asked_to(tmp_path: Path) -> None:
+    world, old, _ = corrected(tmp_path)
+
+    report = asyncio.run(world.push(old, allow_return=True))
+    again = asyncio.run(world.push(old))
+
+    assert dict(+report.states) == {ItemState.DONE: 2, ItemState.UNCHANGED: 1}
+    assert dict(+again.states) == {ItemState.UNCHANGED: 3}
+    assert len(world.insights.analyses) == 3 + 2 + 2
+
+
+def test_earlier_content_in_a_later_date_folder_is_a_new_delivery(tmp_path: Path) -> None:
+    world, _, _ = corrected(tmp_path)
+    id_ = conversation_id(0)
+    later = tmp_path / "later"
+    write(later, id_, LATER_DATE, transcription=transcription(id_, "It was the seventh."))
+
+    report = asyncio.run(world.push(later))
+
+    assert dict(+report.states) == {ItemState.DONE: 1}
+
+
+def test_a_correction_that_a_killed_run_uploaded_is_not_reverted(tmp_path: Path) -> None:
+    world = World()
+    old, new = tmp_path / "old", tmp_path / "new"
+    id_ = conversation_id(0)
+    write(old, id_)
+    write(new, id_, transcription=transcription(id_, "Corrected."))
+    asyncio.run(world.push(old))
+    world.sink.trouble.fail("load", "PERMISSION_DENIED", times=99)
+    asyncio.run(world.push(new, until=Step.UPLOAD))
+    world.sink.trouble.end()
+
+    report = asyncio.run(world.push(old))
+
+    assert dict(+report.states) == {ItemState.OUTDATED: 1}

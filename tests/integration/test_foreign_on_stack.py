@@ -1,0 +1,159 @@
+"""Conversations that another team made in Insights, of the same id as ours or of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import contact_center_insights_v1 as insights
+from google.cloud import storage
+from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
+from push_command import Command, rows
+from stack_fixture import Stack
+
+from tests.fakes.folders import transcription, write
+
+pytestmark = pytest.mark.stack
+TALK = (
+    "Billing team, good morning.",
+    "My invoice shows a plan I never ordered.",
+    "I can take that off for you right now.",
+    "Lovely, thanks.",
+)
+
+
+class Team:
+    """Another team, that uses Insights without this pipeline."""
+
+    def __init__(self, stack: Stack) -> None:
+        settings = stack.settings
+        self._channel = grpc.insecure_channel(str(settings.insights_endpoint))
+        self._client = insights.ContactCenterInsightsClient(
+            transport=transports.ContactCenterInsightsGrpcTransport(channel=self._channel)
+        )
+        self._parent = f"projects/{settings.project_id}/locations/{settings.location}"
+        objects = storage.Client(
+            settings.project_id,
+            AnonymousCredentials(),
+            client_options={"api_endpoint": settings.gcs_endpoint},
+        )
+        self._bucket = objects.bucket(settings.bucket)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def make(self, id_: str, analyses: int = 3) -> None:
+        """Make a conversation of this talk, and analyse it."""
+        entries = [
+            {
+                "role": ("AGENT", "CUSTOMER")[place % 2],
+                "text": text,
+                "user_id": (2, 1)[place % 2],
+                "start_timestamp_usec": (1_766_892_000 + 7 * place) * 1_000_000,
+            }
+            for place, text in enumerate(TALK)
+        ]
+        blob = self._bucket.blob(f"another-team/{id_}.json")
+        blob.upload_from_string(json.dumps({"entries": entries}))
+        uri = f"gs://{self._bucket.name}/{blob.name}"
+        conversation = insights.Conversation(
+            data_source=insights.ConversationDataSource(
+                gcs_source=insights.GcsSource(transcript_uri=uri)
+            ),
+            labels={"owner": "crm"},
+        )
+        self._client.create_conversation(
+            request={
+                "parent": self._parent,
+                "conversation_id": id_,
+                "conversation": conversation,
+            }
+        )
+        for _ in range(analyses):
+            self._client.create_analysis(
+                parent=self._name(id_), analysis=insights.Analysis()
+            ).result(timeout=60)
+
+    def held(self, id_: str) -> tuple[str, dict[str, str], list[str]]:
+        """Return transcript, labels and analyses, newest first."""
+        found = self._client.get_conversation(name=self._name(id_))
+        listed = self._client.list_analyses(parent=self._name(id_))
+        names = [a.name for a in sorted(listed, key=lambda a: a.create_time, reverse=True)]
+        return found.data_source.gcs_source.transcript_uri, dict(found.labels), names
+
+    def _name(self, id_: str) -> str:
+        return f"{self._parent}/conversations/{id_}"
+
+
+@pytest.fixture
+def team(stack: Stack) -> Iterator[Team]:
+    found = Team(stack)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def command(stack: Stack) -> Command:
+    return Command(stack)
+
+
+def failures(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(f["conversation_id"], f["step"], f["code"]) for f in report["failures"]]
+
+
+def test_push_leaves_a_conversation_of_others_alone_until_it_is_told(
+    command: Command, team: Team, tmp_path: Path
+) -> None:
+    id_ = "foreign-call-0001"
+    team.make(id_)
+    before = team.held(id_)
+    write(tmp_path, id_, transcription=transcription(id_, *TALK))
+
+    refused = command.push(tmp_path)
+    after_refusal = team.held(id_)
+    adopted = command.push(tmp_path, "--adopt")
+    uri, labels, names = team.held(id_)
+
+    assert (refused.exit_code, failures(refused.report)) == (
+        1,
+        [(id_, "submit", "FOREIGN_CONVERSATION")],
+    )
+    assert (
+        f"from gs://{command.stack.settings.bucket}/another-team/, with labels owner"
+        in (refused.report["failures"][0]["message"])
+    )
+    assert after_refusal == before
+    assert (adopted.exit_code, adopted.states) == (0, {"done": 1})
+    assert (uri, labels["owner"], labels["medium"]) == (before[0], "crm", "PHONE_CALL")
+    assert names[-3:] == before[2]
+
+
+def test_a_replaced_conversation_has_all_its_analyses_landed(
+    command: Command, team: Team, tmp_path: Path
+) -> None:
+    id_ = "foreign-call-0002"
+    team.make(id_)
+    _, _, theirs = team.held(id_)
+    write(tmp_path, id_)
+
+    other_words = command.push(tmp_path, "--adopt")
+    replaced = command.push(tmp_path, "--replace")
+
+    _, labels, names = team.held(id_)
+    landed = rows(
+        command,
+        "select analysis_name, json_value(payload, '$.latestAnalysis.name') as named "
+        "from {ci_conversations} where _landed_at >= timestamp('2000-01-01') "
+        "and conversation_id = @id_",
+        id_=id_,
+    )
+    assert failures(other_words.report) == [(id_, "submit", "FOREIGN_CONVERSATION")]
+    assert replaced.exit_code == 0
+    assert "owner" not in labels
+    assert sorted(row["analysis_name"] for row in landed) == sorted([*theirs, *names])
+    assert all(row["analysis_name"] == row["named"] for row in landed)
