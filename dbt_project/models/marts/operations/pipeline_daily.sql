@@ -1,7 +1,11 @@
 with
 
 versions as (
-    select *
+    select
+        *,
+        is_current and origin = 'delivered' as is_delivered,
+        metadata_sha256 is not null and transcript_sha256 is not null as is_complete,
+        submitted_at is not null as is_submitted
     from {{ ref('conversation_registry', v=2) }}
 ),
 
@@ -26,6 +30,15 @@ failure_days as (
     group by batch_date
 ),
 
+refusals as (
+    select
+        batch_date,
+        count(*) as refused_count
+    from {{ ref('refused_conversations') }}
+    where not is_resolved
+    group by batch_date
+),
+
 funnel as (
     select
         batch_date,
@@ -36,12 +49,17 @@ funnel as (
         countif(is_current and status = 'submitted') as submitted_count,
         countif(is_current and status = 'analysed') as analysed_count,
         countif(is_current and status = 'failed') as failed_count,
-        approx_quantiles(upload_latency_sec, 100)[safe_offset(50)] as upload_latency_p50_sec,
-        approx_quantiles(upload_latency_sec, 100)[safe_offset(95)] as upload_latency_p95_sec,
-        approx_quantiles(submit_latency_sec, 100)[safe_offset(50)] as submit_latency_p50_sec,
-        approx_quantiles(submit_latency_sec, 100)[safe_offset(95)] as submit_latency_p95_sec,
-        approx_quantiles(analyse_latency_sec, 100)[safe_offset(50)] as analyse_latency_p50_sec,
-        approx_quantiles(analyse_latency_sec, 100)[safe_offset(95)] as analyse_latency_p95_sec
+        countif(is_current and origin = 'found_in_insights') as found_count,
+        countif(is_delivered) as funnel_delivered_count,
+        countif(is_delivered and is_complete) as funnel_complete_count,
+        countif(is_delivered and is_complete and is_submitted) as funnel_in_insights_count,
+        countif(is_delivered and is_complete and is_submitted and status = 'analysed') as funnel_analysed_count,
+        {{ percentile('upload_latency_sec', 50) }} as upload_latency_p50_sec,
+        {{ percentile('upload_latency_sec', 95) }} as upload_latency_p95_sec,
+        {{ percentile('submit_latency_sec', 50) }} as submit_latency_p50_sec,
+        {{ percentile('submit_latency_sec', 95) }} as submit_latency_p95_sec,
+        {{ percentile('analyse_latency_sec', 50) }} as analyse_latency_p50_sec,
+        {{ percentile('analyse_latency_sec', 95) }} as analyse_latency_p95_sec
     from versions
     group by batch_date
 ),
@@ -56,6 +74,12 @@ days as (
         coalesce(funnel.submitted_count, 0) as submitted_count,
         coalesce(funnel.analysed_count, 0) as analysed_count,
         coalesce(funnel.failed_count, 0) as failed_count,
+        coalesce(funnel.found_count, 0) as found_count,
+        coalesce(refusals.refused_count, 0) as refused_count,
+        coalesce(funnel.funnel_delivered_count, 0) as funnel_delivered_count,
+        coalesce(funnel.funnel_complete_count, 0) as funnel_complete_count,
+        coalesce(funnel.funnel_in_insights_count, 0) as funnel_in_insights_count,
+        coalesce(funnel.funnel_analysed_count, 0) as funnel_analysed_count,
         coalesce(failure_days.failure_count, 0) as failure_count,
         safe_divide(funnel.analysed_count, funnel.conversation_count) as analysed_share,
         funnel.upload_latency_p50_sec,
@@ -68,6 +92,8 @@ days as (
     from funnel
     full outer join failure_days
         on funnel.batch_date = failure_days.batch_date
+    left join refusals
+        on coalesce(funnel.batch_date, failure_days.batch_date) = refusals.batch_date
 )
 
 select * from days
