@@ -62,3 +62,24 @@
         )
     {%- endif -%}
 {%- endmacro %}
+
+{# Pre-hook of ci_analyses: what the rows that a forgetting takes away had cost stays known, without whose they were. #}
+{% macro keep_charges() -%}
+    {%- set charges = ref('int_forgotten_charges') -%}
+    {%- set forgotten_conversations = ref('int_conversations_forgotten') -%}
+    {%- if execute and load_relation(this) is not none -%}
+        insert into {{ charges }} (forgotten_charge_id, reason, analysis_count, billing_unit_count, analysed_date)
+        select
+            min(mart.analysis_id) as forgotten_charge_id,
+            mart.reason,
+            count(*) as analysis_count,
+            sum(mart.billing_unit_count) as billing_unit_count,
+            date(mart.analysed_at) as analysed_date
+        from {{ this }} as mart
+        inner join {{ forgotten_conversations }} as forgotten
+            on mart.conversation_id = forgotten.conversation_id
+        where mart.landed_at <= forgotten.forgotten_at
+        group by mart.conversation_id, mart.reason, date(mart.analysed_at)
+        having min(mart.analysis_id) not in (select forgotten_charge_id from {{ charges }})
+    {%- endif -%}
+{%- endmacro %}

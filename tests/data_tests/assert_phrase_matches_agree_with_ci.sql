@@ -2,7 +2,8 @@
    Compliance counts depend on it; a difference means that phrases were derived for the wrong state.
    For states that landed within seven days the annotations are those of the raw payload, so that a loss on the
    way to the mart shows. For older ones, judged so when they landed, they are those in int_analysis_findings:
-   reading every payload in every build is too dear. #}
+   reading every payload in every build is too dear.
+   A conversation in quarantine isn't asked: its annotations may point at turns that aren't there. #}
 {%- set lately = 'timestamp_sub(current_timestamp(), interval 7 day)' -%}
 with
 
@@ -67,4 +68,6 @@ full outer join annotated
         derived.conversation_id = annotated.conversation_id
         and derived.phrase_matcher_id = annotated.phrase_matcher_id
         and derived.turn_index = annotated.turn_index
-where derived.conversation_id is null or annotated.conversation_id is null
+where
+    (derived.conversation_id is null or annotated.conversation_id is null)
+    and {{ not_quarantined('coalesce(derived.conversation_id, annotated.conversation_id)') }}

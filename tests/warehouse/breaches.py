@@ -44,6 +44,21 @@ set phrase_match_count = 0,
     )
 where conversation_id = 'c-plain'
 """.strip()
+UNREAD_FILE = """
+insert into coach_raw.conversation_files
+select * replace (
+    999999 as generation, timestamp_sub(current_timestamp(), interval 2 hour) as _landed_at
+)
+from coach_raw.conversation_files
+where
+    conversation_id = 'c-plain' and kind = 'metadata'
+    and _landed_at >= timestamp '2020-01-01 00:00:00+00'
+"""
+MANY_QUARANTINED = """
+insert into laws.quarantined_conversations (conversation_id, rule)
+select 'c-plain' as conversation_id, 'labels_differ' as rule
+from unnest(generate_array(1, 25)) as number
+"""
 CHANGED_LABELS = """
 set labels = (
     select array_agg(struct({} as key, {} as value))
@@ -53,6 +68,21 @@ set labels = (
 where conversation_id = 'c-plain'
 """.strip()
 BREACHES = {
+    "an analysis of words that no version has": (
+        "analyses_belong_to_their_versions",
+        "laws.ci_analyses",
+        "set transcript_version_id = 'stray' where analysis_id = '101'",
+    ),
+    "a raw row that no build has read": (
+        "landed_rows_are_in_their_tables",
+        "coach_raw.conversation_files",
+        UNREAD_FILE,
+    ),
+    "many odd conversations": (
+        "quarantine_is_rare",
+        "laws.quarantined_conversations",
+        MANY_QUARANTINED,
+    ),
     "a conversation that isn't registered": (
         "analysed_conversations_are_registered",
         "laws.ci_conversations",

@@ -17,7 +17,7 @@ from google.cloud import bigquery
 from ingest.local.layout import is_free
 from tests.warehouse.raw_loading import client_for
 
-START_LIMIT_SEC = 60
+START_LIMIT_SEC = 180
 
 
 @dataclass(frozen=True)

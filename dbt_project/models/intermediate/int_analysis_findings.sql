@@ -52,7 +52,8 @@ findings as (
                 null
             )
             ignore nulls
-            order by annotations.turn_index, annotations.phrase_matcher, annotations.highlight
+            order by
+                annotations.turn_index, annotations.phrase_matcher, annotations.highlight, annotations.intent_id
         ) as hits,
         array_agg(
             if(
@@ -70,7 +71,9 @@ findings as (
                 null
             )
             ignore nulls
-            order by annotations.turn_index, annotations.phrase_matcher_name, annotations.intent_id
+            order by
+                annotations.turn_index, annotations.phrase_matcher_name, annotations.intent_id,
+                annotations.start_word_index, annotations.end_word_index
         ) as turn_annotations
     from states
     left join annotations

@@ -29,7 +29,13 @@ rules as (
         {{ phrase_pattern('query', 'is_case_sensitive') }} as pattern,
         {{ phrase_letters('query') }} as letters
     from {{ ref('phrase_matcher_rules') }}
-    where display_name = 'required_disclosures' and not is_negated
+    where
+        not is_negated
+        and display_name in (
+            select measures.phrase_matcher
+            from {{ ref('matcher_measures') }} as measures
+            where measures.measure = 'required_disclosure'
+        )
 ),
 
 candidates as (

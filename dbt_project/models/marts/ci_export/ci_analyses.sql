@@ -4,6 +4,7 @@
         unique_key='analysis_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
+        pre_hook="{{ keep_charges() }}",
         post_hook="{{ delete_forgotten() }}"
     )
 }}
@@ -58,6 +59,7 @@ explained as (
         ordered.analysis_id,
         ordered.conversation_id,
         ordered.conversation_version_id,
+        {{ surrogate_key(['ordered.conversation_id', 'ordered.transcript_sha256']) }} as transcript_version_id,
         ordered.previous_analysis_id,
         ordered.superseded_by,
         ordered.annotator_profile_sha256,

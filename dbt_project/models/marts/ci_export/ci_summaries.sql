@@ -24,17 +24,17 @@ summaries as (
         conversations.payload_sha256,
         states.summary.text as summary,
         (
-            select any_value(section.value)
+            select max(section.value)
             from unnest(states.summary.text_sections) as section
             where section.key = 'situation'
         ) as situation,
         (
-            select any_value(section.value)
+            select max(section.value)
             from unnest(states.summary.text_sections) as section
             where section.key = 'action'
         ) as action,
         (
-            select any_value(section.value)
+            select max(section.value)
             from unnest(states.summary.text_sections) as section
             where section.key = 'resolution'
         ) as resolution,

@@ -7,7 +7,8 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
-{# Only states that landed since the watermark are opened: an older current state has its rows already. #}
+{# Only states that landed since the watermark are opened: an older current state has its rows already.
+   A turn with several sentiments has that of its first words. #}
 {%- set landed_from = landed_from() %}
 with
 
@@ -28,8 +29,10 @@ sentiments as (
         conversation_id,
         payload_sha256,
         turn_index,
-        any_value(sentiment_score) as sentiment_score,
-        any_value(sentiment_magnitude) as sentiment_magnitude
+        array_agg(sentiment_score order by start_word_index, sentiment_score, sentiment_magnitude)[offset(0)]
+            as sentiment_score,
+        array_agg(sentiment_magnitude order by start_word_index, sentiment_score, sentiment_magnitude)[offset(0)]
+            as sentiment_magnitude
     from {{ ref('stg_ci__annotations') }}
     where landed_at >= {{ landed_from }} and annotation_type = 'sentiment'
     group by conversation_id, payload_sha256, turn_index

@@ -1,29 +1,35 @@
 {# A day is the one on the agent's calendar: the date folder has, as a rule, the local date of the call, whereas
-   started_at, in UTC, puts an Australian morning on the day before. #}
+   started_at, in UTC, puts an Australian morning on the day before. What a matcher counts as says a seed. #}
+{%- set measures = ['compliance_violation', 'empathy', 'escalation_trigger', 'vulnerability'] %}
 with
 
 conversations as (
     select
         *,
-        batch_date as conversation_date
+        batch_date as conversation_date,
+        {{ micros('duration_sec') }} as duration_micros,
+        {{ micros('customer_sentiment_score') }} as score_micros
     from {{ ref('ci_conversations') }}
-    where agent_id is not null
+    where agent_id is not null and {{ not_quarantined('conversation_id') }}
 ),
 
 arcs as (
-    select *
+    select
+        conversation_id,
+        {{ micros('last_third_score') }} - {{ micros('first_third_score') }} as change_micros
     from {{ ref('customer_sentiment_arcs') }}
 ),
 
 hits as (
     select
-        conversation_id,
-        count(distinct if(phrase_matcher = 'compliance_violations', turn_id, null)) as compliance_violation_count,
-        count(distinct if(phrase_matcher = 'empathy_indicators', turn_id, null)) as empathy_count,
-        count(distinct if(phrase_matcher = 'escalation_triggers', turn_id, null)) as escalation_trigger_count,
-        count(distinct if(phrase_matcher = 'vulnerability_indicators', turn_id, null)) as vulnerability_count
-    from {{ ref('ci_phrase_matches') }}
-    group by conversation_id
+        {%- for measure in measures %}
+            count(distinct if(measures.measure = '{{ measure }}', matches.turn_id, null)) as {{ measure }}_count,
+        {%- endfor %}
+        matches.conversation_id
+    from {{ ref('ci_phrase_matches') }} as matches
+    inner join {{ ref('matcher_measures') }} as measures
+        on matches.phrase_matcher = measures.phrase_matcher
+    group by matches.conversation_id
 ),
 
 missing as (
@@ -38,19 +44,22 @@ daily as (
     select
         {{ surrogate_key(['conversations.agent_id', 'conversations.conversation_date']) }} as agent_day_id,
         conversations.agent_id,
-        any_value(conversations.agent_name) as agent_name,
-        any_value(conversations.agent_team) as agent_team,
-        any_value(conversations.agent_site) as agent_site,
+        {%- for name in ['agent_name', 'agent_team', 'agent_site'] %}
+            array_agg(
+                conversations.{{ name }} ignore nulls
+                order by conversations.started_at desc, conversations.conversation_id desc
+            )[safe_offset(0)] as {{ name }},
+        {%- endfor %}
         count(*) as conversation_count,
         countif(conversations.is_analysed) as analysed_count,
-        sum(conversations.duration_sec) as talk_duration_sec,
-        sum(coalesce(hits.compliance_violation_count, 0)) as compliance_violation_count,
-        sum(coalesce(hits.empathy_count, 0)) as empathy_count,
-        sum(coalesce(hits.escalation_trigger_count, 0)) as escalation_trigger_count,
-        sum(coalesce(hits.vulnerability_count, 0)) as vulnerability_count,
+        count(conversations.score_micros) as scored_conversation_count,
+        sum(conversations.duration_micros) / 1000000 as talk_duration_sec,
+        {%- for measure in measures %}
+            sum(coalesce(hits.{{ measure }}_count, 0)) as {{ measure }}_count,
+        {%- endfor %}
         sum(coalesce(missing.missing_disclosure_count, 0)) as missing_disclosure_count,
-        avg(arcs.mean_sentiment_score) as mean_customer_sentiment_score,
-        avg(arcs.last_third_score - arcs.first_third_score) as mean_sentiment_change,
+        {{ mean_of_micros('conversations.score_micros') }} as mean_customer_sentiment_score,
+        {{ mean_of_micros('arcs.change_micros') }} as mean_sentiment_change,
         conversations.conversation_date
     from conversations
     left join arcs

@@ -54,7 +54,8 @@ changes as (
         reason,
         customer_sentiment_score,
         previous_sentiment_score,
-        customer_sentiment_score - previous_sentiment_score as sentiment_score_change,
+        ({{ micros('customer_sentiment_score') }} - {{ micros('previous_sentiment_score') }}) / 1000000
+            as sentiment_score_change,
         annotation_count_change,
         entity_mention_count_change,
         array_length(added_hits) as added_hit_count,

@@ -1,4 +1,5 @@
-{# The arc compares the first with the last third of the customer's turns; 0.2 parts a change from noise. #}
+{# The arc compares the first with the last third of the customer's turns; 0.2 parts a change from noise. Scores are
+   whole millionths until they are shown, so that 0.3 is 0.2 more than 0.1. #}
 with
 
 customer_turns as (
@@ -6,13 +7,15 @@ customer_turns as (
         conversation_id,
         conversation_version_id,
         batch_date,
-        customer_sentiment_score as score,
+        {{ micros('customer_sentiment_score') }} as score,
         ntile(3) over (partition by conversation_id order by turn_index) as third
     from {{ ref('ci_turns') }}
-    where customer_sentiment_score is not null
+    where
+        customer_sentiment_score is not null
+        and {{ not_quarantined('conversation_id') }}
 ),
 
-thirds as (
+sums as (
     select
         conversation_id,
         conversation_version_id,
@@ -20,37 +23,60 @@ thirds as (
         count(*) as customer_turn_count,
         countif(score > 0) as positive_turn_count,
         countif(score < 0) as negative_turn_count,
-        avg(score) as mean_sentiment_score,
-        min(score) as lowest_sentiment_score,
-        avg(if(third = 1, score, null)) as first_third_score,
-        coalesce(avg(if(third = 3, score, null)), avg(if(third = 2, score, null)), avg(score)) as last_third_score,
-        coalesce(stddev(score), 0) as sentiment_spread
+        sum(score) as score_sum,
+        sum(score * score) as square_sum,
+        min(score) as lowest_score,
+        sum(if(third = 1, score, 0)) / countif(third = 1) as first_score,
+        sum(if(third = 2, score, 0)) / nullif(countif(third = 2), 0) as second_score,
+        sum(if(third = 3, score, 0)) / nullif(countif(third = 3), 0) as third_score
     from customer_turns
     group by conversation_id, conversation_version_id, batch_date
 ),
 
+rounded as (
+    select
+        *,
+        cast(round(score_sum / customer_turn_count) as int64) as mean_score,
+        cast(round(coalesce(third_score, second_score, first_score)) as int64) as last_third,
+        cast(round(first_score) as int64) as first_third,
+        cast(
+            round(
+                sqrt(
+                    greatest(square_sum - cast(score_sum as float64) * score_sum / customer_turn_count, 0)
+                    / greatest(customer_turn_count - 1, 1)
+                )
+            ) as int64
+        ) as spread
+    from sums
+),
+
 arcs as (
     select
-        conversation_id,
-        conversation_version_id,
+        rounded.conversation_id,
+        rounded.conversation_version_id,
         case
-            when last_third_score - first_third_score >= 0.2 and first_third_score <= 0.1 then 'negative_to_positive'
-            when first_third_score - last_third_score >= 0.2 and last_third_score <= 0.1 then 'positive_to_negative'
-            when mean_sentiment_score <= -0.2 then 'steady_negative'
-            when mean_sentiment_score >= 0.2 then 'steady_positive'
-            when sentiment_spread >= 0.6 then 'mixed'
+            when rounded.last_third - rounded.first_third >= 200000 and rounded.first_third <= 100000
+                then 'negative_to_positive'
+            when rounded.first_third - rounded.last_third >= 200000 and rounded.last_third <= 100000
+                then 'positive_to_negative'
+            when rounded.mean_score <= -200000 then 'steady_negative'
+            when rounded.mean_score >= 200000 then 'steady_positive'
+            when rounded.spread >= 600000 then 'mixed'
             else 'steady_neutral'
         end as sentiment_arc,
-        customer_turn_count,
-        positive_turn_count,
-        negative_turn_count,
-        mean_sentiment_score,
-        lowest_sentiment_score,
-        first_third_score,
-        last_third_score,
-        sentiment_spread,
-        batch_date
-    from thirds
+        rounded.customer_turn_count,
+        rounded.positive_turn_count,
+        rounded.negative_turn_count,
+        conversations.customer_sentiment_score,
+        rounded.mean_score / 1000000 as mean_sentiment_score,
+        rounded.lowest_score / 1000000 as lowest_sentiment_score,
+        rounded.first_third / 1000000 as first_third_score,
+        rounded.last_third / 1000000 as last_third_score,
+        rounded.spread / 1000000 as sentiment_spread,
+        rounded.batch_date
+    from rounded
+    left join {{ ref('ci_conversations') }} as conversations
+        on rounded.conversation_id = conversations.conversation_id
 )
 
 select * from arcs

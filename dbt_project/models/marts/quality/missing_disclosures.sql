@@ -3,6 +3,7 @@ with
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
+    where {{ not_quarantined('conversation_id') }}
 ),
 
 required as (

@@ -9,7 +9,7 @@ judged as (
         on
             truths.conversation_id = conversations.conversation_id
             and truths.transcript_sha256 = conversations.transcript_sha256
-    where conversations.is_analysed
+    where conversations.is_analysed and {{ not_quarantined('truths.conversation_id') }}
 ),
 
 labelled as (

@@ -28,6 +28,11 @@ registered as (
     select
         versions.conversation_version_id,
         versions.conversation_id,
+        if(
+            versions.origin = 'delivered' and versions.transcript_sha256 is null,
+            null,
+            {{ surrogate_key(['versions.conversation_id', 'versions.transcript_sha256']) }}
+        ) as transcript_version_id,
         versions.metadata_sha256,
         versions.transcript_sha256,
         metadata_files.uri as metadata_uri,

@@ -70,11 +70,9 @@ parsed as (
             as start_word_index,
         coalesce(safe_cast(json_value(annotation, '$.annotationEndBoundary.wordIndex') as int64), 0)
             as end_word_index,
-        coalesce(safe_cast(json_value(annotation, '$.sentimentData.score') as float64), 0) as sentiment_score,
-        coalesce(safe_cast(json_value(annotation, '$.sentimentData.magnitude') as float64), 0)
-            as sentiment_magnitude,
-        coalesce(safe_cast(json_value(annotation, '$.entityMentionData.sentiment.score') as float64), 0)
-            as mention_sentiment_score,
+        {{ number_or_zero("json_value(annotation, '$.sentimentData.score')") }} as sentiment_score,
+        {{ number_or_zero("json_value(annotation, '$.sentimentData.magnitude')") }} as sentiment_magnitude,
+        {{ number_or_zero("json_value(annotation, '$.entityMentionData.sentiment.score')") }} as mention_sentiment_score,
         analysis_requested_at,
         _landed_at as landed_at
     from unnested

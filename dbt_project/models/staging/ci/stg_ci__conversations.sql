@@ -1,4 +1,5 @@
-{# Every landed state of a CI conversation. Absent means zero in the payload: proto3 JSON omits it. #}
+{# Every landed state of a CI conversation. Absent means zero in the payload: proto3 JSON omits it.
+   The customer's channel is the one that CI states, else the one on which the transcript's customer speaks. #}
 with
 
 source as (
@@ -6,9 +7,24 @@ source as (
         *,
         json_query(payload, '$.labels') as label_map,
         json_query(payload, '$.qualityMetadata.agentInfo[0]') as agent,
-        json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments
+        json_query(payload, '$.latestAnalysis.analysisResult.callAnalysisMetadata.sentiments') as sentiments,
+        json_query_array(payload, '$.transcript.transcriptSegments') as segments
     from {{ source('coach_raw', 'ci_conversations') }}
     where _landed_at >= timestamp '{{ var("raw_start_date") }} 00:00:00+00'
+),
+
+channelled as (
+    select
+        *,
+        coalesce(
+            json_value(payload, '$.callMetadata.customerChannel'),
+            (
+                select min(coalesce(json_value(segment, '$.channelTag'), '0'))
+                from unnest(segments) as segment
+                where json_value(segment, '$.segmentParticipant.role') = 'END_USER'
+            )
+        ) as customer_channel
+    from source
 ),
 
 parsed as (
@@ -38,14 +54,14 @@ parsed as (
         _run_id as run_id,
         coalesce(safe_cast(json_value(payload, '$.turnCount') as int64), 0) as turn_count,
         (
-            select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.score') as float64), 0))
+            select min({{ number_or_zero("json_value(sentiment, '$.sentimentData.score')") }})
             from unnest(json_query_array(sentiments)) as sentiment
-            where json_value(sentiment, '$.channelTag') = '1'
+            where coalesce(json_value(sentiment, '$.channelTag'), '0') = customer_channel
         ) as customer_sentiment_score,
         (
-            select any_value(coalesce(safe_cast(json_value(sentiment, '$.sentimentData.magnitude') as float64), 0))
+            select min({{ number_or_zero("json_value(sentiment, '$.sentimentData.magnitude')") }})
             from unnest(json_query_array(sentiments)) as sentiment
-            where json_value(sentiment, '$.channelTag') = '1'
+            where coalesce(json_value(sentiment, '$.channelTag'), '0') = customer_channel
         ) as customer_sentiment_magnitude,
         safe_cast(regexp_extract(json_value(payload, '$.duration'), r'^([0-9.]+)s$') as float64) as duration_sec,
         coalesce(
@@ -74,7 +90,7 @@ parsed as (
             from unnest(json_keys(label_map, 1)) as label_key
             order by label_key
         ) as labels
-    from source
+    from channelled
 )
 
 select * from parsed

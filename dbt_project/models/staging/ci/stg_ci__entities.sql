@@ -31,9 +31,9 @@ parsed as (
         entity_key,
         json_value(entity, '$.displayName') as entity,
         coalesce(json_value(entity, '$.type'), 'TYPE_UNSPECIFIED') as entity_type,
-        coalesce(safe_cast(json_value(entity, '$.salience') as float64), 0) as salience,
-        coalesce(safe_cast(json_value(entity, '$.sentiment.score') as float64), 0) as sentiment_score,
-        coalesce(safe_cast(json_value(entity, '$.sentiment.magnitude') as float64), 0) as sentiment_magnitude,
+        {{ number_or_zero("json_value(entity, '$.salience')") }} as salience,
+        {{ number_or_zero("json_value(entity, '$.sentiment.score')") }} as sentiment_score,
+        {{ number_or_zero("json_value(entity, '$.sentiment.magnitude')") }} as sentiment_magnitude,
         _landed_at as landed_at
     from unnested
 )
