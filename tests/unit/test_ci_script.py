@@ -1,14 +1,20 @@
-"""`.ci/run` with stand-ins for all commands: what it installs, says, and asks of tests."""
+"""`.ci/run` with stand-ins for all commands, and the workflows that call it."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 
-SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "run"
 SETUP = "make setup"
 UPDATE = "apt-get update -qq"
 INSTALL = "apt-get install -qq --yes --no-install-recommends chromium chromium-driver"
@@ -176,3 +182,34 @@ def test_the_exit_code_is_that_of_the_tests(root: Machine) -> None:
     machine = root.has("chromium").has("chromedriver").has("make", '[ "$1" != test ] || exit 2')
 
     assert machine.runs() == ([SETUP, "make test"], "", 2)
+
+
+@pytest.mark.parametrize(
+    "command", [["actionlint"], ["zizmor", "--offline", "--quiet", "--pedantic", ".github"]]
+)
+def test_workflows_have_no_finding(command: list[str]) -> None:
+    name, *arguments = command
+    tool = Path(sys.executable).with_name(name)
+
+    done = subprocess.run(
+        [tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflows_and_hooks_name_what_is_there() -> None:
+    """Every `make` target, program of .venv and Python that they name exists."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    targets = {step.split()[1] for step in steps if step.startswith("make ")}
+    programs = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks["hooks"]}
+    pythons = SpecifierSet(project["requires-python"])
+    minors = [f"3.{minor}" for minor in range(30) if f"3.{minor}" in pythons]
+
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    here = Path(sys.executable).parent
+    assert [name for name in programs if not (here / name).is_file()] == []
+    assert workflow["jobs"]["check"]["strategy"]["matrix"]["python"] == minors
