@@ -32,6 +32,7 @@ async def _serve(options: EmulatorOptions, annotators: Annotators) -> None:
     await emulator.start()
     _spare_the_collector()
     sys.stdout.write(f"Insights emulator ready on 127.0.0.1:{emulator.port}\n")
+    sys.stdout.write(f"REST on http://127.0.0.1:{emulator.rest_port}\n")
     sys.stdout.flush()
     await stopped.wait()
     await emulator.stop()

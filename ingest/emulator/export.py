@@ -30,6 +30,7 @@ from ingest.emulator.errors import (
 )
 from ingest.emulator.filters import CONVERSATION_FIELDS, compile_filter
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
+from ingest.emulator.wire import add_rest_fields, rest_fields
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -328,6 +329,7 @@ def _summary(conversation: protos.Pb) -> dict[str, Any] | None:
 
 _KIND = "ExportInsightsData"
 _TRUNCATE, _APPEND = 1, 2
+_UNSPECIFIED = "EXPORT_SCHEMA_VERSION_UNSPECIFIED"
 _CHUNK = 20
 _Request = protos.message_class("ExportInsightsDataRequest")
 _Metadata = protos.message_class("ExportInsightsDataMetadata")
@@ -365,6 +367,7 @@ class ExportMethods:
             raise invalid("big_query_destination needs dataset and table.")
         if request.write_disposition not in (0, _TRUNCATE, _APPEND):
             raise invalid("Invalid write_disposition: use WRITE_TRUNCATE or WRITE_APPEND.")
+        self._version_of(request)
         if request.kms_key:
             raise unimplemented("An export with a kms_key")
         if self._endpoint is None:
@@ -380,8 +383,24 @@ class ExportMethods:
             await self._write_rows(running, rows)
             rows.seek(0)
             append = request.write_disposition == _APPEND
-            await asyncio.to_thread(self._loader(request).load, rows, append, self._version)
+            version = self._version_of(request)
+            await asyncio.to_thread(self._loader(request).load, rows, append, version)
         return Outcome(_Response())
+
+    def _version_of(self, request: protos.Pb) -> int:
+        """Return the version that a REST call asks for, or that of the command line."""
+        asked = rest_fields(request).get("exportSchemaVersion", _UNSPECIFIED)
+        if asked == _UNSPECIFIED:
+            return self._version
+        if asked == "EXPORT_VERSION_LATEST_AVAILABLE":
+            return EXPORT_VERSIONS[-1]
+        number = str(asked).removeprefix("EXPORT_V")
+        if number not in map(str, EXPORT_VERSIONS):
+            raise invalid(
+                f"Invalid export_schema_version '{asked}': known are"
+                f" EXPORT_V{EXPORT_VERSIONS[0]} to EXPORT_V{EXPORT_VERSIONS[-1]}."
+            )
+        return int(number)
 
     def _loader(self, request: protos.Pb) -> TableLoader:
         destination = request.big_query_destination
@@ -396,7 +415,8 @@ class ExportMethods:
         parent_id = self._context.database.parent_id(running.parent)
         seqs = self._store.matching(parent_id, condition.sql, condition.parameters)
         now = self._context.clock.now()
-        columns = export_columns(self._version)
+        columns = export_columns(self._version_of(running.request))
+        done = 0
         for count, seq in enumerate(seqs, start=1):
             for stored in self._store.read([seq]):
                 try:
@@ -406,10 +426,14 @@ class ExportMethods:
                     full = protos.Conversation.FromString(self._conversations.full(stored))
                     row = in_columns(export_row(full, now), columns)
                     rows.write(orjson.dumps(row) + b"\n")
+                    done += 1
                 except ApiError as error:
                     running.metadata.partial_errors.append(error.status())
             if count % _CHUNK == 0:
                 await asyncio.sleep(0)
+        failed = len(running.metadata.partial_errors)
+        counters = {"completedExportCount": done, "failedExportCount": failed}
+        add_rest_fields(running.metadata, {name: n for name, n in counters.items() if n})
 
 
 def _project(request: protos.Pb, project_id: str | None) -> str:

@@ -24,6 +24,7 @@ from ingest.emulator.errors import (
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import checked_conversation_id
 from ingest.emulator.settings import SettingsStore
+from ingest.emulator.wire import rest_fields
 
 UPLOAD = "UploadConversation"
 _UploadRequest = protos.message_class("UploadConversationRequest")
@@ -140,6 +141,11 @@ class IngestMethods:
     async def ingest_conversations(self, request: protos.Pb) -> protos.Pb:
         """Check the request, then read the bucket in an operation; one at a time a region."""
         parent = self._context.names.location(request.parent)
+        buckets = rest_fields(request.gcs_source)
+        if buckets.get("audioBucketUri"):
+            raise unimplemented("Speech-to-Text of audio files")
+        if buckets.get("transcriptBucketUri"):
+            request.gcs_source.bucket_uri = str(buckets["transcriptBucketUri"])
         _check_ingestion(request)
         settings = self._settings.find(parent)
         for config in (request.redaction_config, settings.redaction_config):

@@ -25,6 +25,7 @@ class EmulatorOptions:
     data_dir: Path
     gcs_endpoint: str
     port: int = 0
+    rest_port: int = 0
     bigquery_endpoint: str | None = None
     export_version: int = DEFAULT_VERSION
     project_number: str | None = None
@@ -48,6 +49,7 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
         data_dir=given.data_dir,
         gcs_endpoint=given.gcs_endpoint,
         port=given.port,
+        rest_port=given.rest_port,
         bigquery_endpoint=given.bigquery_endpoint,
         export_version=int(given.export_version.removeprefix("V")),
         project_number=given.project_number,
@@ -64,10 +66,11 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="insights-emulator", description="Emulates Conversational Insights over gRPC."
+        prog="insights-emulator", description="Emulates Conversational Insights over gRPC and REST."
     )
     where = parser.add_argument_group("where")
     where.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 picks one")
+    where.add_argument("--rest-port", type=_port, default=0, help="port of REST; 0 picks one")
     where.add_argument("--data-dir", type=Path, required=True, help="folder that keeps the data")
     where.add_argument(
         "--gcs-endpoint", type=_endpoint, required=True, help="Cloud Storage, http://host:port"

@@ -10,7 +10,7 @@ from ingest.emulator import protos
 from ingest.emulator.analysis.annotate import ActiveMatcher
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
-from ingest.emulator.errors import invalid, not_found
+from ingest.emulator.errors import invalid, not_found, unimplemented
 from ingest.emulator.request_fields import (
     UpdateRule,
     copy_field,
@@ -18,6 +18,7 @@ from ingest.emulator.request_fields import (
     encode_token,
     page_size,
 )
+from ingest.emulator.wire import rest_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +268,8 @@ def _check(matcher: protos.Pb) -> None:
         if not group.phrase_match_rules:
             raise invalid(f"Invalid {where}: phrase_match_rules is empty.")
         for number, rule in enumerate(group.phrase_match_rules):
+            if "regexMatchConfig" in rest_fields(rule.config):
+                raise unimplemented("A phrase matcher with a regular expression")
             if not rule.query.strip():
                 raise invalid(f"Invalid {where}.phrase_match_rules[{number}]: query is required.")
     if matcher.role_match not in (0, 1, 2, 3, 4):

@@ -55,6 +55,7 @@ Duration = duration_pb2.Duration
 Empty = empty_pb2.Empty
 FieldMask = field_mask_pb2.FieldMask
 Operation = operations_pb2.Operation
+BadRequest = error_details_pb2.BadRequest
 RetryInfo = error_details_pb2.RetryInfo
 Status = status_pb2.Status
 Timestamp = timestamp_pb2.Timestamp

@@ -38,6 +38,8 @@ class RunningEmulator:
     client: insights.ContactCenterInsightsClient
     """The official client."""
     control: Control
+    rest_endpoint: str = ""
+    """Where REST is served, http://host:port."""
     parent: str = f"projects/{PROJECT_NUMBER}/locations/us-central1"
 
 
@@ -82,7 +84,7 @@ def _ci_emulator(
     )
     with EmulatorThread(options) as thread, Control(thread.address) as control:
         client = insights_client(thread.address)
-        yield RunningEmulator(thread.address, client, control)
+        yield RunningEmulator(thread.address, client, control, thread.rest_endpoint)
         client.transport.close()
 
 

@@ -29,6 +29,7 @@ from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.phrase_matchers import MatcherMethods, MatcherStore
 from ingest.emulator.quotas import Quotas
 from ingest.emulator.request_fields import Names
+from ingest.emulator.rest import RestServer
 from ingest.emulator.rpc_pipeline import (
     Handler,
     Recorder,
@@ -86,12 +87,12 @@ _CHANNEL_OPTIONS = (
 
 
 class Emulator:
-    """One running emulator; `port` is known after `start`."""
+    """One running emulator; `port` and `rest_port` are known after `start`."""
 
     def __init__(self, options: EmulatorOptions, annotators: Annotators | None = None) -> None:
         self._options = options
         self._annotators = annotators or LocalAnnotators()
-        self.port = 0
+        self.port = self.rest_port = 0
         self._recorder = None if options.record is None else Recorder(options.record)
         self._replay = None if options.replay is None else Replay(options.replay)
         database = Database(options.data_dir / "insights.sqlite3")
@@ -106,6 +107,7 @@ class Emulator:
         self._conversations = ConversationMethods(self.context)
         self.control = ControlMethods(self.context, self.operations)
         self._server: Any = None
+        self._rest: RestServer | None = None
 
     async def start(self) -> None:
         """Answer calls from now on; raise InputError when the port is taken."""
@@ -115,10 +117,12 @@ class Emulator:
         pipeline = RpcPipeline(
             self.context, self._conversations.forget_expired, self._recorder, self._replay
         )
+        every: dict[str, Any] = {}
         for service in sorted({method.service for method in ALL_METHODS}):
             methods = [method for method in ALL_METHODS if method.service == service]
             entries = {m.name: pipeline.entry(m, handlers.get(m.handler)) for m in methods}
             self._serve(service, entries)
+            every |= entries
         self._serve(CONTROL_SERVICE, control_entries(self.context.scopes, self.control.handlers()))
         await self._serve_health()
         enable_reflection(self._server, list(self.control.handlers()))
@@ -129,10 +133,15 @@ class Emulator:
             raise InputError(
                 f"port {self._options.port} on {HOST} is taken", "give another --port"
             ) from error
+        self._rest = RestServer(every, self._options.rest_port)
+        await self._rest.start(HOST)
+        self.rest_port = self._rest.port
         await self._server.start()
 
     async def stop(self) -> None:
         """End calls within a second and close the store."""
+        if self._rest is not None:
+            await self._rest.stop()
         await self._server.stop(_STOP_GRACE_SEC)
         await self.operations.close()
         if self._recorder is not None:

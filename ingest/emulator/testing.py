@@ -119,15 +119,16 @@ class EmulatorThread:
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
-        self._started: Future[int] = Future()
+        self._started: Future[tuple[int, int]] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self.address = ""
+        self.address = self.rest_endpoint = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.address = f"{HOST}:{self._started.result(_START_SEC)}"
+        port, rest_port = self._started.result(_START_SEC)
+        self.address, self.rest_endpoint = f"{HOST}:{port}", f"http://{HOST}:{rest_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,7 +144,7 @@ class EmulatorThread:
         except Exception as error:  # noqa: BLE001 (told to the thread that waits)
             self._started.set_exception(error)
             return
-        self._started.set_result(emulator.port)
+        self._started.set_result((emulator.port, emulator.rest_port))
         await self._stopped.wait()
         await emulator.stop()
 

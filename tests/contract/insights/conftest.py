@@ -4,6 +4,7 @@ Without settings an emulator is started. To test the real service, set
 INSIGHTS_CONTRACT_PROJECT, INSIGHTS_CONTRACT_LOCATION and INSIGHTS_CONTRACT_BUCKET and sign in with
 application default credentials; every resource and object that a case makes is deleted again,
 analyses are billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT and
+INSIGHTS_CONTRACT_REST_ENDPOINT and
 INSIGHTS_CONTRACT_GCS_ENDPOINT as well.
 """
 
@@ -22,17 +23,18 @@ from google.cloud.contact_center_insights_v1.services.contact_center_insights im
 from insights_service import Service
 
 
-@pytest.fixture
+@pytest.fixture(params=["grpc", "rest"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """Yield the service under test."""
+    """Yield the service under test, over each of its transports."""
     project = os.environ.get("INSIGHTS_CONTRACT_PROJECT")
     if project:
-        service = _configured(project)
+        service = _configured(project, request.param)
     else:
         emulator = request.getfixturevalue("ci_emulator")
+        is_rest = request.param == "rest"
         objects = request.getfixturevalue("ci_objects")
         service = Service(
-            emulator.client,
+            rest_client(emulator.rest_endpoint) if is_rest else emulator.client,
             emulator.parent,
             lambda name, body: objects.put("contract", name, body),
             lambda name: objects.objects.pop(("contract", name)),
@@ -41,15 +43,27 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     service.clean()
 
 
-def _configured(project: str) -> Service:
+def rest_client(endpoint: str) -> insights.ContactCenterInsightsClient:
+    """Return the official client over REST; `endpoint` is http://host:port."""
+    return insights.ContactCenterInsightsClient(
+        transport="rest",
+        credentials=AnonymousCredentials(),
+        client_options=ClientOptions(api_endpoint=endpoint),
+    )
+
+
+def _configured(project: str, transport: str) -> Service:
     location = os.environ.get("INSIGHTS_CONTRACT_LOCATION", "us-central1")
     bucket_name = os.environ["INSIGHTS_CONTRACT_BUCKET"]
     endpoint = os.environ.get("INSIGHTS_CONTRACT_ENDPOINT")
     if endpoint:
-        transport = transports.ContactCenterInsightsGrpcTransport(
-            channel=grpc.insecure_channel(endpoint)
-        )
-        client = insights.ContactCenterInsightsClient(transport=transport)
+        if transport == "rest":
+            client = rest_client(os.environ["INSIGHTS_CONTRACT_REST_ENDPOINT"])
+        else:
+            channel = grpc.insecure_channel(endpoint)
+            client = insights.ContactCenterInsightsClient(
+                transport=transports.ContactCenterInsightsGrpcTransport(channel=channel)
+            )
         options = ClientOptions(api_endpoint=os.environ["INSIGHTS_CONTRACT_GCS_ENDPOINT"])
         gcs = storage.Client(project, AnonymousCredentials(), client_options=options)
     else:
@@ -57,7 +71,7 @@ def _configured(project: str) -> Service:
         if location != "us-central1":
             host = f"{location}-{host}"
         client = insights.ContactCenterInsightsClient(
-            client_options=ClientOptions(api_endpoint=host)
+            transport=transport, client_options=ClientOptions(api_endpoint=host)
         )
         gcs = storage.Client(project)
     bucket = gcs.bucket(bucket_name)

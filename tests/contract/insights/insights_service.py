@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.api_core.exceptions import NotFound
+import pytest
+import requests
+from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import contact_center_insights_v1 as insights
 
 START_USEC = 1_766_892_002_000_000
@@ -29,6 +32,18 @@ class Service:
     """Deletes an object."""
     uploaded: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def refused(self, kind: type[GoogleAPICallError], match: str | None = None) -> Iterator[None]:
+        """Expect a refusal of this kind; over REST the exception's class is the HTTP status's."""
+        with pytest.raises(GoogleAPICallError, match=match) as refusal:
+            yield
+        error = refusal.value
+        response = getattr(error, "response", None)
+        if isinstance(response, requests.Response):
+            assert response.json()["error"]["status"] == kind.grpc_status_code.name
+        else:
+            assert isinstance(error, kind)
 
     def transcript(self, *turns: tuple[str, str]) -> str:
         """Upload a transcript of (role, text) turns, five seconds apart; return its URI."""

@@ -213,7 +213,7 @@ def test_every_analysis_is_kept_until_it_is_deleted(service: Service) -> None:
     assert sorted(a.name for a in listed) == sorted(a.name for a in analyses)
     assert service.client.get_analysis(name=analyses[0].name) == analyses[0]
     service.client.delete_analysis(name=analyses[2].name)
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_analysis(name=analyses[2].name)
     latest = service.client.get_conversation(name=name).latest_analysis
     assert latest == analyses[1]

@@ -35,7 +35,7 @@ def test_a_conversation_without_an_id_gets_a_decimal_one(service: Service) -> No
 @pytest.mark.fact("documented", "CreateConversationRequest.conversation_id; status assumed")
 def test_an_id_outside_the_pattern_is_refused(service: Service, bad: str) -> None:
     uri = service.transcript(*TALK)
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.create(uri, bad)
 
 
@@ -43,7 +43,7 @@ def test_an_id_outside_the_pattern_is_refused(service: Service, bad: str) -> Non
 def test_an_id_that_is_taken_is_refused_and_changes_nothing(service: Service) -> None:
     first = service.talk(*TALK, agent_id="one")
     own_id = first.name.rpartition("/")[2]
-    with pytest.raises(exceptions.AlreadyExists):
+    with service.refused(exceptions.AlreadyExists):
         service.create(service.transcript(*TALK), own_id, agent_id="two")
     assert service.client.get_conversation(name=first.name).agent_id == "one"
 
@@ -74,7 +74,7 @@ def test_a_conversation_without_medium_is_a_phone_call(service: Service) -> None
 def test_too_many_or_too_long_labels_are_refused(service: Service) -> None:
     uri = service.transcript(*TALK)
     for labels in ({f"key{n}": "v" for n in range(101)}, {"key": "v" * 257}, {"k" * 257: "v"}):
-        with pytest.raises(exceptions.InvalidArgument):
+        with service.refused(exceptions.InvalidArgument):
             service.create(uri, labels=labels)
     longest = {f"key{n}": "v" * 256 for n in range(100)}
     assert dict(service.create(uri, labels=longest).labels) == longest
@@ -105,7 +105,7 @@ def test_an_unknown_conversation_is_not_found(service: Service) -> None:
         ),
         lambda: service.client.create_analysis(parent=name, analysis=insights.Analysis()),
     ):
-        with pytest.raises(exceptions.NotFound):
+        with service.refused(exceptions.NotFound):
             call()
 
 
@@ -161,7 +161,7 @@ def test_a_conversation_is_found_by_its_name(service: Service) -> None:
     request = {"parent": service.parent, "filter": f'name="{wanted}" OR name="{other}"'}
     found = {each.name for each in service.client.list_conversations(request)}
     assert found == {wanted, other}
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.list_conversations({**request, "filter": 'name="nonsense"'})
 
 
@@ -169,7 +169,7 @@ def test_a_conversation_is_found_by_its_name(service: Service) -> None:
 @pytest.mark.parametrize("path", ["medium", "data_source.gcs_source", "nonsense", "labels.a"])
 def test_an_update_of_a_fixed_field_is_refused(service: Service, path: str) -> None:
     name = service.talk(*TALK).name
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.update_conversation(
             conversation=insights.Conversation(name=name),
             update_mask=field_mask_pb2.FieldMask(paths=[path]),
@@ -180,7 +180,7 @@ def test_an_update_of_a_fixed_field_is_refused(service: Service, path: str) -> N
 def test_a_transcript_uri_never_changes(service: Service) -> None:
     name = service.talk(*TALK).name
     other = insights.GcsSource(transcript_uri=service.transcript(("AGENT", "Other words.")))
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.update_conversation(
             conversation=insights.Conversation(name=name, data_source={"gcs_source": other}),
             update_mask=field_mask_pb2.FieldMask(paths=["data_source.gcs_source.transcript_uri"]),
@@ -192,7 +192,7 @@ def test_the_audio_of_another_source_is_refused_and_the_transcript_stays(service
     name = service.talk(*TALK).name
     before = service.client.get_conversation(name=name)
     audio = insights.DialogflowSource(audio_uri="gs://some-bucket/a.wav")
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.update_conversation(
             conversation=insights.Conversation(name=name, data_source={"dialogflow_source": audio}),
             update_mask=field_mask_pb2.FieldMask(paths=["data_source.dialogflow_source.audio_uri"]),
@@ -204,10 +204,10 @@ def test_the_audio_of_another_source_is_refused_and_the_transcript_stays(service
 def test_a_conversation_with_analyses_is_deleted_only_by_force(service: Service) -> None:
     name = service.talk(*TALK).name
     service.analyse(name)
-    with pytest.raises(exceptions.FailedPrecondition):
+    with service.refused(exceptions.FailedPrecondition):
         service.client.delete_conversation(name=name)
     service.client.delete_conversation(insights.DeleteConversationRequest(name=name, force=True))
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_conversation(name=name)
 
 

@@ -52,14 +52,14 @@ def test_the_newest_come_first_unless_another_order_is_asked_for(
     "order", ["name", "create_time up", "create_time, duration", "turn_count asc x"]
 )
 def test_an_unknown_order_is_refused(service: Service, order: str) -> None:
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         listed(service, order_by=order)
 
 
 @pytest.mark.fact("documented", "page_size from 0 to 100,000; status assumed")
 @pytest.mark.parametrize("size", [-1, 100_001])
 def test_a_page_size_out_of_range_is_refused(service: Service, size: int) -> None:
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         listed(service, page_size=size)
 
 
@@ -84,9 +84,9 @@ def test_a_page_token_of_another_request_is_refused(service: Service, tag: str) 
     request = insights.ListConversationsRequest(parent=service.parent, page_size=1)
     token = next(iter(service.client.list_conversations(request).pages)).next_page_token
     for wrong in (f"{token}x", "nonsense", "AAAA"):
-        with pytest.raises(exceptions.InvalidArgument):
+        with service.refused(exceptions.InvalidArgument):
             listed(service, page_size=1, page_token=wrong)
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         listed(service, page_size=1, page_token=token, order_by="duration")
 
 
@@ -170,7 +170,7 @@ def test_a_filter_selects(service: Service, tag: str, term: str) -> None:
 def test_a_bad_filter_is_refused_with_its_position(
     service: Service, term: str, position: int
 ) -> None:
-    with pytest.raises(exceptions.InvalidArgument, match=f"position {position}:"):
+    with service.refused(exceptions.InvalidArgument, match=f"position {position}:"):
         listed(service, filter=term)
 
 

@@ -43,7 +43,7 @@ def test_a_share_out_of_range_is_refused(service: Service, percentage: float) ->
     request = insights.BulkAnalyzeConversationsRequest(
         parent=service.parent, filter='medium="CHAT"', analysis_percentage=percentage
     )
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.bulk_analyze_conversations(request)
 
 
@@ -59,11 +59,11 @@ def test_bulk_deletion_spares_conversations_with_analyses_unless_forced(service:
     operation = service.client.bulk_delete_conversations(request)
     operation.result(timeout=TIMEOUT_SEC)
     assert len(operation.metadata.partial_errors) == 1
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_conversation(name=plain)
     request.force = True
     service.client.bulk_delete_conversations(request).result(timeout=TIMEOUT_SEC)
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_conversation(name=analysed)
 
 
@@ -85,7 +85,7 @@ def test_an_upload_makes_a_conversation(service: Service) -> None:
 @pytest.mark.fact("assumed", "the conflict may come with the call or with the operation")
 def test_an_upload_of_a_taken_id_is_refused(service: Service) -> None:
     taken = service.talk(*TALK)
-    with pytest.raises(exceptions.AlreadyExists):
+    with service.refused(exceptions.AlreadyExists):
         service.client.upload_conversation(
             insights.UploadConversationRequest(
                 parent=service.parent,
@@ -147,7 +147,7 @@ def test_an_incomplete_ingestion_is_refused(service: Service) -> None:
         {"conversation_config": {"agent_channel": 3}},
         {"sample_size": 0},
     ):
-        with pytest.raises(exceptions.InvalidArgument):
+        with service.refused(exceptions.InvalidArgument):
             service.client.ingest_conversations({**good, **fault})
 
 
@@ -183,7 +183,7 @@ def test_settings_without_mask_or_with_a_wrong_value_are_refused(service: Servic
             ["analysis_config"],
         ),
     ):
-        with pytest.raises(exceptions.InvalidArgument):
+        with service.refused(exceptions.InvalidArgument):
             service.client.update_settings(
                 settings=insights.Settings(name=name, **settings),
                 update_mask=field_mask_pb2.FieldMask(paths=paths),
@@ -246,7 +246,7 @@ def test_operations_are_listed_by_filter(service: Service) -> None:
 @pytest.mark.fact("assumed", "the status of an unknown operation")
 def test_an_unknown_operation_is_not_found(service: Service) -> None:
     name = f"{service.parent}/operations/1"
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_operation(operations_pb2.GetOperationRequest(name=name))
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.cancel_operation(operations_pb2.CancelOperationRequest(name=name))

@@ -179,7 +179,7 @@ BAD_MATCHERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("fault", BAD_MATCHERS)
 @pytest.mark.fact("documented", "required fields of PhraseMatcher; status assumed")
 def test_an_incomplete_matcher_is_refused(service: Service, fault: str) -> None:
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.matcher("x", **BAD_MATCHERS[fault])
 
 
@@ -187,11 +187,11 @@ def test_an_incomplete_matcher_is_refused(service: Service, fault: str) -> None:
 def test_unknown_matchers_and_paths_are_refused(service: Service) -> None:
     matcher = service.matcher("x")
     for name in (f"{service.parent}/phraseMatchers/1", f"{matcher.name}@1"):
-        with pytest.raises(exceptions.NotFound):
+        with service.refused(exceptions.NotFound):
             service.client.get_phrase_matcher(name=name)
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.delete_phrase_matcher(name=f"{service.parent}/phraseMatchers/{new_id()}")
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.client.update_phrase_matcher(
             phrase_matcher=matcher, update_mask=field_mask_pb2.FieldMask(paths=["nonsense"])
         )

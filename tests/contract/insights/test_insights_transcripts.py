@@ -94,13 +94,13 @@ def test_a_broken_transcript_is_refused(service: Service, fault: str) -> None:
     content = BAD_FILES[fault]
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     uri = service.upload("contract/broken.json", body)
-    with pytest.raises(exceptions.InvalidArgument, match="Failed to deserialize"):
+    with service.refused(exceptions.InvalidArgument, match="Failed to deserialize"):
         service.create(uri)
 
 
 @pytest.mark.fact("observed", "'GCS source not provided'; status assumed")
 def test_a_conversation_without_a_source_is_refused(service: Service) -> None:
-    with pytest.raises(exceptions.InvalidArgument, match="GCS source not provided"):
+    with service.refused(exceptions.InvalidArgument, match="GCS source not provided"):
         service.client.create_conversation(
             parent=service.parent, conversation=insights.Conversation()
         )
@@ -109,14 +109,14 @@ def test_a_conversation_without_a_source_is_refused(service: Service) -> None:
 @pytest.mark.parametrize("uri", ["https://example.com/a.json", "gs://", "gs://bucket", "a.json"])
 @pytest.mark.fact("assumed", "the status of a source that is no object")
 def test_a_source_that_is_no_object_is_refused(service: Service, uri: str) -> None:
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.create(uri)
 
 
 @pytest.mark.fact("assumed", "the status of an object that is missing")
 def test_a_missing_object_is_refused(service: Service) -> None:
     uri = service.transcript(("AGENT", "Hi.")).replace(".json", "-missing.json")
-    with pytest.raises(exceptions.InvalidArgument):
+    with service.refused(exceptions.InvalidArgument):
         service.create(uri)
 
 
@@ -138,5 +138,5 @@ def test_what_a_case_makes_is_deleted_again(service: Service) -> None:
     created = case.talk(("AGENT", "Hello."))
     case.clean()
     assert removed == stored != []
-    with pytest.raises(exceptions.NotFound):
+    with service.refused(exceptions.NotFound):
         service.client.get_conversation(name=created.name)

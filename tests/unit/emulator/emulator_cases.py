@@ -44,5 +44,5 @@ def own_emulator(
     thread = EmulatorThread(EmulatorOptions(**{**chosen, **options}))
     with thread, Control(thread.address) as control:
         client = insights_client(thread.address)
-        yield RunningEmulator(thread.address, client, control)
+        yield RunningEmulator(thread.address, client, control, thread.rest_endpoint)
         client.transport.close()
