@@ -1,4 +1,4 @@
-"""Objects read from Cloud Storage, as the service agent would, over its JSON API."""
+"""Objects read from and written to Cloud Storage, as the service agent would, over its JSON API."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def parse_bucket_uri(uri: str) -> GcsUri:
 
 
 class ObjectReader:
-    """Reads objects as the emulator's service agent."""
+    """Reads and writes objects as the emulator's service agent."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -87,14 +87,25 @@ class ObjectReader:
             names.extend(found)
         return sorted(names)
 
+    async def write(self, uri: GcsUri, content: bytes) -> None:
+        """Store an object; refusals as when one is read."""
+        query = urlencode({"uploadType": "media", "name": uri.name})
+        path = f"/upload/storage/v1/b/{quote(uri.bucket, safe='')}/o?{query}"
+        status, _ = await self._send("POST", path, content)
+        if status != _OK:
+            raise _refusal(uri, status)
+
     def close(self) -> None:
         """Close every connection."""
         self._http.close()
 
     async def _get(self, path: str) -> tuple[int, bytes]:
+        return await self._send("GET", path)
+
+    async def _send(self, verb: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         try:
             reply = await asyncio.to_thread(
-                self._http.request, "GET", path, redirect=False, decode_content=False
+                self._http.request, verb, path, body=body, redirect=False, decode_content=False
             )
         except urllib3.exceptions.HTTPError as error:
             raise unavailable(

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from ingest.errors import SettingsError
 
-FORMAT = 3
+FORMAT = 4
 _CACHE_KIB = 32 * 1024
 _CHECKPOINT_PAGES = 4000
 _SCHEMA = """
@@ -82,6 +82,22 @@ create index operations_by_conversation on operations (parent_id, conversation_i
 where conversation_id != '';
 create index operations_orphaned on operations (seq) where is_orphan and is_done;
 """
+_RESOURCES = """
+create table resources (
+    seq integer primary key autoincrement,
+    parent_id integer not null, owner text not null, collection text not null,
+    resource_id text not null, body blob not null,
+    unique (parent_id, owner, collection, resource_id)
+) strict;
+create table feedback_labels (
+    seq integer primary key autoincrement,
+    parent_id integer not null, conversation_seq integer not null,
+    conversation_id text not null, label_id text not null,
+    create_us integer not null, update_us integer not null, type text not null,
+    question_id text not null, scorecard_id text not null, model_id text not null,
+    body blob not null, unique (conversation_seq, label_id)
+) strict;
+"""
 _UPGRADES = {
     1: """
 alter table conversations add column operation_id text not null default '';
@@ -97,6 +113,7 @@ update operations set is_orphan = 1 where not exists (
 );
 {_ORPHANS}
 """,
+    3: _RESOURCES,
 }
 """What makes a store of an earlier format one of the next.
 
@@ -215,7 +232,7 @@ class Database:
             self.execute(f"pragma {pragma}")
         found = self.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self._change(_SCHEMA + _ORPHANS, FORMAT)
+            self._change(_SCHEMA + _ORPHANS + _RESOURCES, FORMAT)
         while found in _UPGRADES:
             self._change(_UPGRADES[found], found + 1)
             found += 1

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ from ingest.emulator.errors import (
     unavailable,
     unimplemented,
 )
+from ingest.emulator.feedback_labels import FeedbackLabelStore
 from ingest.emulator.filters import CONVERSATION_FIELDS, compile_filter
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.wire import add_rest_fields, rest_fields
@@ -149,7 +152,9 @@ _CUSTOMER_CHANNEL = 1
 _AGENT_CHANNEL = 2
 
 
-def export_row(conversation: protos.Pb, exported_us: int) -> dict[str, Any]:
+def export_row(
+    conversation: protos.Pb, exported_us: int, labels: Sequence[protos.Pb] = ()
+) -> dict[str, Any]:
     """Return the row of a FULL conversation with the columns of every version.
 
     Absent values are None, empty lists, or left out.
@@ -193,10 +198,40 @@ def export_row(conversation: protos.Pb, exported_us: int) -> dict[str, Any]:
             }
             for agent in conversation.quality_metadata.agent_info
         ],
+        "feedbackLabels": [_feedback_label(label) for label in labels],
         "conversationExpiryTime": _time(conversation, "expire_time"),
         "conversationUpdateTime": _time(conversation, "update_time"),
         "conversationExportTime": protos.timestamp(exported_us).ToJsonString(),
         "obfuscatedUserId": conversation.obfuscated_user_id or None,
+    }
+
+
+def _feedback_label(label: protos.Pb) -> dict[str, Any]:
+    return {
+        "name": label.name,
+        "label": label.label or None,
+        "labeledResource": label.labeled_resource,
+        "qaAnswerLabel": _answer(label.qa_answer_label)
+        if label.HasField("qa_answer_label")
+        else None,
+    }
+
+
+def _answer(value: protos.Pb) -> dict[str, Any]:
+    """Return an answer of a scorecard's question; of its values only one is set."""
+    kind = value.WhichOneof("value")
+    scores = ("score", "potential_score", "normalized_score")
+    return {
+        "key": value.key or None,
+        "stringValue": value.str_value if kind == "str_value" else None,
+        "numericValue": value.num_value if kind == "num_value" else None,
+        "boolValue": value.bool_value if kind == "bool_value" else None,
+        "naValue": value.na_value if kind == "na_value" else None,
+        **{
+            re.sub(r"_(\w)", lambda found: found[1].upper(), name): getattr(value, name)
+            for name in scores
+            if value.HasField(name)
+        },
     }
 
 
@@ -349,6 +384,7 @@ class ExportMethods:
     ) -> None:
         self._context = context
         self._store = ConversationStore(context.database)
+        self._labels = FeedbackLabelStore(context.database)
         self._conversations = conversations
         self._operations = operations
         self._endpoint = bigquery_endpoint
@@ -424,7 +460,9 @@ class ExportMethods:
                     if fault is not None:
                         raise fault.error()
                     full = protos.Conversation.FromString(self._conversations.full(stored))
-                    row = in_columns(export_row(full, now), columns)
+                    labels = self._labels.select("conversation_seq = ?", (seq,))
+                    whole = export_row(full, now, [label for _, label in labels])
+                    row = in_columns(whole, columns)
                     rows.write(orjson.dumps(row) + b"\n")
                     done += 1
                 except ApiError as error:

@@ -5,7 +5,7 @@ even for numbers and times; the rest of the grammar is AIP-160's. Where the docu
 quoted values, an unquoted one is refused.
 
 Fields of conversations: the rows of the filtering page that could be read, and `language_code`
-(assumed). Of operations: the rows of the same page. Anything else is refused.
+(assumed). Of operations and feedback labels: those that are documented. Anything else is refused.
 """
 
 from __future__ import annotations
@@ -361,6 +361,38 @@ CONVERSATION_FIELDS = Vocabulary(
         "dialogflow_conversation_profile_id": _nothing,
     },
     {"labels.": _label},
+)
+
+
+def _bound(column: str, operator: str) -> FieldRule:
+    """A time that `min_…` or `max_…` names, both inclusive (assumed)."""
+
+    def rule(key: str, comparator: str, value: str) -> Condition:
+        if comparator not in ("=", ":"):
+            raise ValueError(f"takes =, not {comparator}")
+        return Condition(f"{column} {operator} ?", (_micros(value),))
+
+    return rule
+
+
+def _label_type(key: str, comparator: str, value: str) -> Condition:
+    if value not in ("QUALITY_AI", "TOPIC_MODELING"):
+        raise ValueError(f"takes QUALITY_AI or TOPIC_MODELING, not {value!r}")
+    return _compare("f.type", comparator, _EQUAL, value)
+
+
+LABEL_FIELDS = Vocabulary(
+    {
+        "issue_model_id": _text("f.model_id"),
+        "qa_question_id": _text("f.question_id"),
+        "qa_scorecard_id": _text("f.scorecard_id"),
+        "min_create_time": _bound("f.create_us", ">="),
+        "max_create_time": _bound("f.create_us", "<="),
+        "min_update_time": _bound("f.update_us", ">="),
+        "max_update_time": _bound("f.update_us", "<="),
+        "feedback_label_type": _label_type,
+    },
+    {},
 )
 
 OPERATION_FIELDS = Vocabulary(

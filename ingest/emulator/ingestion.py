@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
 
 from ingest.emulator import protos
+from ingest.emulator.analysis_rules import AutomaticAnalysis
 from ingest.emulator.cloud_storage import GcsUri, parse_bucket_uri
 from ingest.emulator.context import Context
 from ingest.emulator.conversation_input import checked_medium, prepared
@@ -29,8 +29,6 @@ from ingest.emulator.wire import rest_fields
 UPLOAD = "UploadConversation"
 _UploadRequest = protos.message_class("UploadConversationRequest")
 _UploadMetadata = protos.message_class("UploadConversationMetadata")
-_AnalysisRequest = protos.message_class("CreateAnalysisRequest")
-_AnalysisMetadata = protos.message_class("CreateAnalysisOperationMetadata")
 
 
 class UploadMethods:
@@ -43,6 +41,7 @@ class UploadMethods:
         self._store = ConversationStore(context.database)
         self._settings = SettingsStore(context.database)
         self._conversations = conversations
+        self._automatic = AutomaticAnalysis(context, operations)
         self._operations = operations
         operations.register(
             Kind(UPLOAD, _UploadRequest, _UploadMetadata, in_background=self._upload)
@@ -84,29 +83,10 @@ class UploadMethods:
         else:
             stored = self._store.read([seq])[0]
         name = f"{running.parent}/conversations/{stored.conversation_id}"
-        if self._is_analysed(running.parent, name):
-            running.metadata.analysis_operation = await self._start_analysis(running.parent, name)
-        return Outcome(protos.Conversation.FromString(stored.basic()))
-
-    def _is_analysed(self, parent: str, name: str) -> bool:
-        """Return whether the share of uploads that are analysed holds this one.
-
-        The share is documented (0 to 100); that a hash of the name decides is ours.
-        """
-        config = self._settings.find(parent).analysis_config
-        draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % 10_000
-        return bool(draw < config.upload_conversation_analysis_percentage * 100)
-
-    async def _start_analysis(self, parent: str, name: str) -> str:
-        config = self._settings.find(parent).analysis_config
-        request = _AnalysisRequest(parent=name)
-        if config.HasField("annotator_selector"):
-            request.analysis.annotator_selector.CopyFrom(config.annotator_selector)
-        metadata = _AnalysisMetadata(conversation=name)
-        operation = await self._operations.start(
-            "CreateAnalysis", parent, request, metadata, name.rpartition("/")[2]
+        running.metadata.analysis_operation = await self._automatic.start(
+            running.parent, stored.seq, name, is_upload=True
         )
-        return str(operation.name)
+        return Outcome(protos.Conversation.FromString(stored.basic()))
 
 
 def _is_redacted(config: protos.Pb) -> bool:
@@ -133,6 +113,7 @@ class IngestMethods:
         self._store = ConversationStore(context.database)
         self._settings = SettingsStore(context.database)
         self._conversations = conversations
+        self._automatic = AutomaticAnalysis(context, operations)
         self._operations = operations
         operations.register(
             Kind(INGEST, _IngestRequest, _IngestMetadata, in_background=self._ingest)
@@ -160,8 +141,8 @@ class IngestMethods:
         """Ingest in the order of object names; skip URIs that a conversation has already.
 
         A sample takes the first objects (which ones is assumed). What an earlier process ingested
-        for this operation counts as its success, not as a duplicate. No conversation is analysed:
-        only analysis rules would do that (documented), and there are none here.
+        for this operation counts as its success, not as a duplicate. Analysis rules alone say what
+        is analysed (documented).
         """
         request, stats = running.request, running.metadata.ingest_conversations_stats
         source = parse_bucket_uri(request.gcs_source.bucket_uri)
@@ -198,8 +179,12 @@ class IngestMethods:
             if fault is not None:
                 raise fault.error()
             conversation = await self._conversation(uri, running.request)
-            await self._conversations.create(running.parent, conversation, "", running.operation_id)
+            stored, _ = await self._conversations.create(
+                running.parent, conversation, "", running.operation_id
+            )
             stats.successful_ingest_count += 1
+            name = f"{running.parent}/conversations/{stored.conversation_id}"
+            await self._automatic.start(running.parent, stored.seq, name, is_upload=False)
         except ApiError as error:
             status = error.status()
             status.message = f"{uri}: {status.message}"

@@ -65,10 +65,30 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "UploadConversation": (_PARTIAL, "transcripts only: no audio, no redaction"),
     "BulkDeleteConversations": (_FULL, ""),
     "IngestConversations": (_PARTIAL, "transcripts only: no audio, no redaction"),
-    "ExportInsightsData": (_PARTIAL, "versions 3 to 18; no scorecards, topics and labels yet"),
+    "ExportInsightsData": (_PARTIAL, "versions 3 to 18; no scorecards and topics yet"),
     "GetSettings": (_FULL, ""),
     "UpdateSettings": (_PARTIAL, "kept and returned; notifications are never sent"),
     "CalculateStats": (_PARTIAL, "no topics"),
+    **{
+        f"{verb}{noun}": (_FULL, "")
+        for noun, plural in (
+            ("AnalysisRule", "AnalysisRules"),
+            ("View", "Views"),
+            ("FeedbackLabel", "FeedbackLabels"),
+        )
+        for verb, noun in (
+            ("Create", noun),
+            ("Get", noun),
+            ("List", plural),
+            ("Update", noun),
+            ("Delete", noun),
+        )
+    },
+    "ListAllFeedbackLabels": (_FULL, ""),
+    "BulkUploadFeedbackLabels": (_PARTIAL, "JSON of an assumed form; no CSV"),
+    "BulkDownloadFeedbackLabels": (_PARTIAL, "JSON of an assumed form; no CSV, no template"),
+    "GetEncryptionSpec": (_FULL, ""),
+    "InitializeEncryptionSpec": (_PARTIAL, "the key is kept and encrypts nothing"),
     "CreatePhraseMatcher": (_FULL, ""),
     "GetPhraseMatcher": (_FULL, ""),
     "ListPhraseMatchers": (_FULL, ""),
@@ -159,7 +179,10 @@ OPERATION_KINDS = (
     - UNIMPLEMENTED_NAMES
 )
 """Operations are called by the method that starts them."""
-BULK_KINDS = OPERATION_KINDS - {"CreateAnalysis", "UploadConversation"}
+BULK_KINDS = OPERATION_KINDS & {
+    "BulkAnalyzeConversations", "BulkDeleteConversations", "IngestConversations",
+    "ExportInsightsData", "BulkUploadFeedbackLabels",
+}  # fmt: skip
 """Operations of many items, of which one may fail."""
 
 

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from ingest.emulator import protos
 from ingest.emulator.analyses import AnalysisMethods
+from ingest.emulator.analysis_rules import AnalysisRuleMethods, ViewMethods
 from ingest.emulator.annotator_process import Annotators, LocalAnnotators
 from ingest.emulator.cloud_storage import ObjectReader
 from ingest.emulator.context import Clock, Context, Ids, Scope, Scopes, Switches
@@ -21,6 +22,7 @@ from ingest.emulator.conversations import BulkDeleteMethods, ConversationMethods
 from ingest.emulator.database import Database
 from ingest.emulator.export import ExportMethods
 from ingest.emulator.faults import FaultPlan
+from ingest.emulator.feedback_labels import FeedbackLabelMethods
 from ingest.emulator.ingestion import IngestMethods, UploadMethods
 from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage, Method
 from ingest.emulator.metrics import StatisticsMethods
@@ -170,7 +172,10 @@ class Emulator:
                 self._options.bigquery_endpoint,
                 self._options.export_version,
             ),
-            SettingsMethods(self.context),
+            SettingsMethods(self.context, self.operations),
+            AnalysisRuleMethods(self.context),
+            ViewMethods(self.context),
+            FeedbackLabelMethods(self.context, self.operations),
             StatisticsMethods(self.context),
         )
         wanted = {m.handler for m in ALL_METHODS if m.coverage is not Coverage.UNIMPLEMENTED}

@@ -1,4 +1,4 @@
-"""The settings of a location: one resource, always there."""
+"""The settings and the encryption key of a location: one of each, always there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 from ingest.emulator import protos
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
-from ingest.emulator.errors import invalid
+from ingest.emulator.errors import failed_precondition, invalid
+from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import UpdateRule, check_selector, check_ttl, copy_field
+from ingest.emulator.resources import ResourceName, Resources
 
 _DEFAULT_LANGUAGE = "en-US"
 """Settings.language_code of a fresh location (documented default)."""
@@ -24,6 +26,10 @@ _EVENTS = frozenset(
     | {"ingest-conversations", "update-conversation", "upload-conversation"}
 )
 _SUFFIX = "/settings"
+_INITIALIZE = "InitializeEncryptionSpec"
+_Spec = protos.message_class("EncryptionSpec")
+_SpecMetadata = protos.message_class("InitializeEncryptionSpecMetadata")
+_KMS_KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _TEMPLATES = {
     f"{kind}_template": re.compile(rf"projects/[^/]+/(?:locations/[^/]+/)?{kind}Templates/[^/]+")
@@ -58,9 +64,46 @@ class SettingsStore:
 class SettingsMethods:
     """The methods, by their RPC names in snake case."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, operations: OperationEngine) -> None:
         self._context = context
         self._settings = SettingsStore(context.database)
+        self._specs = Resources(context, _Spec, "encryptionSpec")
+        self._operations = operations
+        request = protos.message_class(f"{_INITIALIZE}Request")
+        operations.register(Kind(_INITIALIZE, request, _SpecMetadata, at_once=self._initialize))
+
+    async def get_encryption_spec(self, request: protos.Pb) -> protos.Pb:
+        """Return the location's key; without one, resources have the default encryption."""
+        name = self._encryption_name(request.name)
+        return self._specs.find(name) or _Spec(name=str(name))
+
+    async def initialize_encryption_spec(self, request: protos.Pb) -> protos.Pb:
+        """Set the location's key once, in an operation; a second time is refused (assumed)."""
+        spec = request.encryption_spec
+        name = self._encryption_name(spec.name)
+        if spec.kms_key:
+            found = _KMS_KEY.fullmatch(spec.kms_key)
+            if not found:
+                raise invalid(f"Invalid encryption_spec.kms_key '{spec.kms_key}'.")
+            if found[1] != name.location.rpartition("/")[2]:
+                raise invalid("Invalid encryption_spec.kms_key: it must be of the same location.")
+        if self._specs.find(name) is not None:
+            raise failed_precondition(f"Resource '{name}' is initialized already.")
+        metadata = _SpecMetadata(request=request)
+        return await self._operations.start(_INITIALIZE, name.location, request, metadata)
+
+    def _initialize(self, running: Running) -> Outcome:
+        name = self._encryption_name(running.request.encryption_spec.name)
+        spec = _Spec(kms_key=running.request.encryption_spec.kms_key)
+        if self._specs.find(name) is None:
+            self._specs.insert(name, spec)
+        return Outcome(protos.message_class("InitializeEncryptionSpecResponse")())
+
+    def _encryption_name(self, name: str) -> ResourceName:
+        location, _, last = name.rpartition("/")
+        if last != "encryptionSpec":
+            raise invalid(f"Invalid name '{name}': use projects/…/locations/…/encryptionSpec.")
+        return ResourceName(self._context.names.location(location, "name"), "", last, "")
 
     async def get_settings(self, request: protos.Pb) -> protos.Pb:
         """Return the location's settings."""

@@ -105,6 +105,15 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
+        def do_POST(self) -> None:
+            url = urlsplit(self.path)
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            server.put(url.path.split("/")[5], parse_qs(url.query)["name"][0], content)
+            self.send_response(_OK)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 

@@ -18,6 +18,12 @@ START_USEC = 1_766_892_002_000_000
 TIMEOUT_SEC = 300
 
 Entry = dict[str, Any]
+_DELETIONS = {
+    "phraseMatchers": "delete_phrase_matcher",
+    "analysisRules": "delete_analysis_rule",
+    "views": "delete_view",
+    "feedbackLabels": "delete_feedback_label",
+}
 
 
 @dataclass
@@ -108,8 +114,9 @@ class Service:
     def _delete_resources(self) -> None:
         for name in self.made:
             try:
-                if "/phraseMatchers/" in name:
-                    self.client.delete_phrase_matcher(name=name)
+                kind = name.split("/")[-2]
+                if kind in _DELETIONS:
+                    getattr(self.client, _DELETIONS[kind])(name=name)
                 else:
                     request = insights.DeleteConversationRequest(name=name, force=True)
                     self.client.delete_conversation(request)

@@ -214,10 +214,23 @@ def test_an_export_of_another_version_has_its_columns(
         export_version=EXPORT_VERSIONS[-1],
     ) as emulator:
         agents = [{"agent_id": "a-1", "display_name": "Ada", "teams": ["red"]}]
-        create(emulator, ci_objects, "exported-one", quality_metadata={"agent_info": agents})
+        made = create(emulator, ci_objects, "exported-one", quality_metadata={"agent_info": agents})
+        question = f"{emulator.parent}/qaScorecards/c/revisions/r/qaQuestions/q"
+        answer = {"bool_value": False, "score": 0, "potential_score": 2}
+        emulator.client.create_feedback_label(
+            parent=made.name,
+            feedback_label={"labeled_resource": question, "qa_answer_label": answer},
+        )
         export(emulator, "insights")
     (row,) = rows(warehouse, "insights")
     assert set(row) == {column["name"] for column in export_columns(EXPORT_VERSIONS[-1])}
+    (label,) = row["feedbackLabels"]
+    assert label["labeledResource"] == question
+    assert {key: value for key, value in label["qaAnswerLabel"].items() if value is not None} == {
+        "boolValue": False,
+        "score": 0.0,
+        "potentialScore": 2.0,
+    }
     assert row["agents"] == [{"agentId": "a-1", "agentDisplayName": "Ada", "agentTeam": "red"}]
 
 
