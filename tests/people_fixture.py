@@ -25,9 +25,9 @@ from output_checks import check_output
 from typer.testing import CliRunner
 
 from ingest.cli import app
+from ingest.cli.local import run_first_steps
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 
 SEEDS = Path(__file__).resolve().parents[1] / "seeds"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ingest.cli.local import run_first_steps
 from ingest.errors import InputError
 from ingest.local import stack as local_stack
 from ingest.local.layout import PORTS_PER_STACK, Layout, Service, is_free
 from ingest.local.processes import StackState
-from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 
 _FIRST_PORT = 20_000

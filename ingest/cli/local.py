@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from ingest.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from ingest.local.layout import Layout, Service
     from ingest.local.processes import StackState
+    from ingest.settings import Settings
 
 app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and CI on this machine.")
 
@@ -40,15 +42,15 @@ def up(
 
     Example: ingest local up
     """
+    layout = _layout(data_dir, port_base)
     from ingest.local import provisioning, stack
 
-    layout = _layout(data_dir, port_base)
     provisioning.begin_to_import_clients()
     state = stack.up(layout, _services(only or _SERVICES), _say)
-    provisioning.run_first_steps(layout, state, _say)
-    provisioning.copy_profiles(Path.cwd(), _say)
+    run_first_steps(layout, state, _say)
+    exports = endpoints_to_export(layout, state)
     _warn_of_another_project()
-    typer.echo(_json(state) if as_json else endpoints_text(layout, state))
+    typer.echo(_json(state) if as_json else endpoints_text(state, exports))
 
 
 @app.command()
@@ -57,9 +59,10 @@ def down(data_dir: DataDir = _DATA_DIR) -> None:
 
     Example: ingest local down
     """
+    layout = _layout(data_dir)
     from ingest.local import stack
 
-    ended = stack.down(_layout(data_dir), _say)
+    ended = stack.down(layout, _say)
     typer.echo(f"ended {len(ended)} processes" if ended else "the local stack wasn't running")
 
 
@@ -69,9 +72,10 @@ def status(data_dir: DataDir = _DATA_DIR, as_json: AsJson = False) -> None:
 
     Example: ingest local status --json
     """
+    layout = _layout(data_dir)
     from ingest.local.status import as_table, status
 
-    found = status(_layout(data_dir))
+    found = status(layout)
     typer.echo(_json(found) if as_json else as_table(found))
     raise typer.Exit(ExitCode.OK if found.is_healthy else ExitCode.SOME_FAILED)
 
@@ -85,9 +89,9 @@ def reset(
 
     Example: ingest local reset --yes
     """
+    layout = _layout(data_dir)
     from ingest.local import stack
 
-    layout = _layout(data_dir)
     if not yes:
         _confirm(f"Delete all data of the local stack under {layout.data_dir}?")
     freed = stack.reset(layout, _say)
@@ -105,13 +109,13 @@ def logs(
 
     Example: ingest local logs bigquery
     """
-    from ingest.local.status import follow as followed
-    from ingest.local.status import last_lines
-
     names = [*_SERVICES, "supervisor"]
     if service is not None and service not in names:
         raise InputError(f'there is no service "{service}"', f"choose one of {', '.join(names)}")
     layout = _layout(data_dir)
+    from ingest.local.status import follow as followed
+    from ingest.local.status import last_lines
+
     files = [layout.log_file(name) for name in ([service] if service else names)]
     for file in files:
         for line in last_lines(file, lines):
@@ -125,12 +129,41 @@ def logs(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
+def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> Settings:
+    """Fill a stack that answers, as far as its services run, each step safe to repeat; return
+    settings that reach it."""
+    from ingest.local.provisioning import local_settings, provision
+
+    settings = local_settings(layout, state)
+    if {"gcs", "bigquery"} <= set(state.services):
+        say(f"bucket and tables: {provision(settings)}")
+    if set(_SERVICES) <= set(state.services):
+        say(f"phrase matchers: {_apply_phrase_matchers(settings)}")
+    return settings
+
+
+def _apply_phrase_matchers(settings: Settings) -> str:
+    """Give the emulator the matchers of the seeds; in the cloud that is Terraform's part."""
+    if not (settings.seeds_dir / "phrase_matchers.csv").exists():
+        return f"none defined in {settings.seeds_dir}"
+    from ingest.cli._context import run
+    from ingest.cli.matchers import apply_to
+
+    outcomes = run(apply_to(settings))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    counts = Counter(outcome.change.kind.value for outcome in outcomes)
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+
+
 def _layout(data_dir: Path, port_base: int | None = None) -> Layout:
     from ingest.local.layout import DEFAULT_PORT_BASE, Layout
     from ingest.local.processes import read_state
 
     absolute = data_dir.resolve()
-    left = read_state(Layout(absolute).state_file)
+    files = Layout(absolute)
+    left = read_state(files.state_file) or read_state(files.plan_file)
     remembered = left.port_base if left else DEFAULT_PORT_BASE
     return Layout(absolute, remembered if port_base is None else port_base)
 
@@ -148,19 +181,23 @@ def _services(names: Sequence[str]) -> list[Service]:
     return [Service(name) for name in _SERVICES if name in wanted]
 
 
-def endpoints_text(layout: Layout, state: StackState) -> str:
-    from ingest.local.layout import DEFAULT_DATA_DIR, DEFAULT_PORT_BASE
+def endpoints_to_export(layout: Layout, state: StackState) -> list[str]:
+    """Return the endpoints that other commands and dbt don't find by themselves."""
+    from ingest.local.layout import DEFAULT_DATA_DIR
+    from ingest.local.provisioning import point_dbt_at
 
-    lines = [f"{name:<18} {address}" for name, address in state.endpoints.items()]
     if layout.data_dir != DEFAULT_DATA_DIR.resolve():
-        wanted = list(state.endpoints)
-    else:
-        wanted = ["bigquery_endpoint"] if state.port_base != DEFAULT_PORT_BASE else []
-    exports = [
-        f"export INGEST_{name.upper()}={state.endpoints[name]}"
-        for name in wanted
-        if name in state.endpoints
-    ]
+        return list(state.endpoints)
+    endpoint = state.endpoints.get("bigquery_endpoint")
+    if endpoint is None or point_dbt_at(endpoint, Path.cwd(), _say):
+        return []
+    return ["bigquery_endpoint"]
+
+
+def endpoints_text(state: StackState, exported: Sequence[str]) -> str:
+    """Return the stack's addresses, and the lines that make a shell export some of them."""
+    lines = [f"{name:<18} {address}" for name, address in state.endpoints.items()]
+    exports = [f"export INGEST_{name.upper()}={state.endpoints[name]}" for name in exported]
     return "\n".join([*lines, *exports])
 
 

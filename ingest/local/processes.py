@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,8 @@ class Child:
 
 @dataclass(frozen=True)
 class StackState:
-    """What the supervisor runs; pid and started_at are the supervisor's own."""
+    """What the supervisor runs; pid and started_at are the supervisor's own, `programs` says which
+    code the services run (`stack.programs`)."""
 
     port_base: int
     endpoints: dict[str, str]
@@ -144,6 +146,7 @@ class StackState:
     pid: int = 0
     started_at: float = 0
     logs_dir: str = field(default="")
+    programs: str = ""
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -158,8 +161,14 @@ class StackState:
 def write_state(path: Path, state: StackState) -> None:
     """Replace the file in one step, so that no reader sees half of it."""
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    with open(fresh, "w", encoding="utf-8", opener=private) as file:
+        file.write(json.dumps(asdict(state), indent=2) + "\n")
     fresh.replace(path)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file, as `opener` of `open`, that nobody but its user may read when it is new."""
+    return os.open(path, flags, 0o600)
 
 
 def read_state(path: Path) -> StackState | None:
@@ -185,4 +194,6 @@ def await_state(
 
 def _parsed(raw: Mapping[str, Any]) -> StackState:
     services = {name: Child(**child) for name, child in raw["services"].items()}
-    return StackState(**{**raw, "services": services})
+    known = {each.name for each in fields(StackState)}
+    values = {name: value for name, value in raw.items() if name in known}
+    return StackState(**{**values, "services": services})

@@ -1,14 +1,14 @@
-"""What fills a stack that answers: bucket, datasets and raw tables from `ingest/schemas`, phrase
-matchers from the seeds, and dbt's profile.
+"""What fills a stack that answers: bucket, datasets and raw tables from `ingest/schemas`; and what
+leads settings and dbt to it.
 
 In the cloud Terraform creates them from the same files, and nothing of this runs."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import SettingsError
-from ingest.local.layout import Layout, Service
+from ingest.local.layout import Layout
 from ingest.local.processes import StackState
 from ingest.settings import LOCAL_PROJECT_ID, Settings, load_settings
 
@@ -192,51 +192,14 @@ def _shape(table: bigquery.Table) -> dict[str, tuple[str, str]]:
 
 PROFILES = Path("profiles.yml")
 PROFILES_EXAMPLE = Path("profiles.example.yml")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: its name, the services it needs, and what it does; the result is shown."""
-
-    name: str
-    needs: frozenset[Service]
-    run: Callable[[Settings], object]
-
-
-def apply_phrase_matchers(settings: Settings) -> str:
-    """Make the CI emulator hold the phrase matchers of the seeds; Terraform's part in the cloud."""
-    if not (settings.seeds_dir / "phrase_matchers.csv").exists():
-        return f"none defined in {settings.seeds_dir}"
-    from ingest.cli._context import run
-    from ingest.cli.matchers import apply_to
-
-    outcomes = run(apply_to(settings))
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    counts = Counter(outcome.change.kind.value for outcome in outcomes)
-    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
-
-
-STEPS = (
-    Step("bucket and tables", frozenset({Service.GCS, Service.BIGQUERY}), provision),
-    Step("phrase matchers", frozenset(Service), apply_phrase_matchers),
+_DEFAULT_ENDPOINT = re.compile(
+    r"""(env_var\(\s*'INGEST_BIGQUERY_ENDPOINT'\s*,\s*')http://127\.0\.0\.1:\d+('\s*\))"""
 )
 
 
 def begin_to_import_clients() -> None:
     """Import Google's clients in a thread: that takes as long as the services' start."""
     threading.Thread(target=import_clients, daemon=True).start()
-
-
-def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> Settings:
-    """Run every step whose services run, each safe to repeat; return settings for this stack."""
-    settings = local_settings(layout, state)
-    services = {Service(name) for name in state.services}
-    for step in STEPS:
-        if step.needs <= services:
-            say(f"{step.name}: {step.run(settings)}")
-    return settings
 
 
 def local_settings(layout: Layout, state: StackState) -> Settings:
@@ -254,9 +217,22 @@ def local_settings(layout: Layout, state: StackState) -> Settings:
     )
 
 
-def copy_profiles(folder: Path, say: Callable[[str], None]) -> None:
-    """Write dbt's profiles.yml from its example when it is missing; never over another."""
+def point_dbt_at(endpoint: str, folder: Path, say: Callable[[str], None]) -> bool:
+    """Make dbt reach this stack: return whether `folder`/profiles.yml leads it there.
+
+    dbt reads neither our state nor `.env`, so the address that the profile has for want of
+    INGEST_BIGQUERY_ENDPOINT becomes the stack's. Nothing else in the file is touched; where it is
+    missing, it is copied from its example.
+    """
     target, example = folder / PROFILES, folder / PROFILES_EXAMPLE
     if example.exists() and not target.exists():
         shutil.copyfile(example, target)
         say(f"{PROFILES} written from {PROFILES_EXAMPLE}")
+    if not target.exists():
+        return False
+    text = target.read_text(encoding="utf-8")
+    pointed, found = _DEFAULT_ENDPOINT.subn(rf"\g<1>{endpoint}\g<2>", text)
+    if pointed != text:
+        target.write_text(pointed, encoding="utf-8")
+        say(f"{PROFILES}: dbt goes to {endpoint}")
+    return found > 0

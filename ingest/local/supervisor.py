@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ingest.local.processes import Child, StackState, identity_of, read_state, write_state
+from ingest.local.processes import Child, StackState, identity_of, private, read_state, write_state
 
 GRACE_SEC = 8.0
 _PR_SET_PDEATHSIG = 1
@@ -57,7 +57,7 @@ class Supervisor:
         log = Path(self._state.logs_dir) / f"{name}.log"
         if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as output:
+        with open(log, "ab", opener=private) as output:
             process = subprocess.Popen(
                 child.command,
                 stdin=subprocess.DEVNULL,
@@ -127,6 +127,7 @@ def tie_to_parent() -> Callable[[], None] | None:
 
 def main() -> None:
     """Run the plan named on the command line."""
+    os.umask(0o077)  # what the services keep is their user's alone
     plan_file, state_file = map(Path, sys.argv[1:3])
     plan = read_state(plan_file)
     if plan is None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import psutil
 
+from ingest.cli.local import run_first_steps
 from ingest.local import stack as local_stack
 from ingest.local.layout import PORTS_PER_STACK, Layout, Service, is_free
 from ingest.local.processes import StackState
-from ingest.local.provisioning import provision, run_first_steps
+from ingest.local.provisioning import provision
 from ingest.settings import Settings
 
 INGEST = str(Path(sys.executable).with_name("ingest"))

@@ -16,10 +16,10 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
+from ingest.cli.local import run_first_steps
 from ingest.emulator.control_client import Control
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 from tests.warehouse.dbt_runs import DbtProject
 

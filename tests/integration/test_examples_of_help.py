@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from ingest.cli import COMMANDS, app
 from ingest.cli._lazy import load_command
+from ingest.cli.local import run_first_steps
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import run_first_steps
 
 pytestmark = pytest.mark.stack
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -21,10 +21,10 @@ from grpc import insecure_channel
 from requests.exceptions import RequestException
 from stack_fixture import print_nothing
 
+from ingest.cli.local import run_first_steps
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
 from ingest.local.processes import processes_of, still_alive
-from ingest.local.provisioning import run_first_steps
 from ingest.settings import Settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos]

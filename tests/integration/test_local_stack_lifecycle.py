@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 from stack_fixture import print_nothing
 
 from ingest.errors import InputError, RemoteError
@@ -73,6 +75,71 @@ def test_up_is_idempotent(playground: Playground) -> None:
 
     assert second == first
     assert said[0] == "the local stack already runs"
+
+
+def test_up_restarts_a_stack_that_runs_other_programs(
+    playground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = playground.up()
+    monkeypatch.setattr(local_stack, "programs", lambda: "those of an upgrade")
+
+    after, said = playground.up()
+    again, said_again = playground.up()
+
+    assert said[0] == "the local stack runs programs of another version; restarting it"
+    assert not is_alive(before.identity)
+    assert (after.pid != before.pid, after.programs) == (True, "those of an upgrade")
+    assert (again, said_again[0]) == (after, "the local stack already runs")
+
+
+def test_a_state_without_programs_is_that_of_an_older_version(playground: Playground) -> None:
+    before, _ = playground.up()
+    raw = json.loads(playground.layout.state_file.read_text())
+    del raw["programs"]
+    playground.layout.state_file.write_text(json.dumps({**raw, "later": 1}))
+
+    after, said = playground.up()
+
+    assert said[0] == "the local stack runs programs of another version; restarting it"
+    assert after.pid != before.pid
+
+
+def test_nobody_else_may_read_what_the_stack_keeps(playground: Playground) -> None:
+    folder = playground.layout.data_dir
+    playground.up()
+    client = storage.Client(
+        project="p",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": f"http://127.0.0.1:{playground.layout.port_base}"},
+    )
+    bucket = client.create_bucket("bucket", timeout=10, retry=None)
+    bucket.blob("folder/object").upload_from_string("text", timeout=10, retry=None)
+    client.close()
+
+    fresh = _open_to_others(folder)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    loosened = _open_to_others(folder)
+    playground.up()
+
+    assert (fresh, len(loosened) > 8, _open_to_others(folder)) == ([], True, [])
+
+
+def test_a_folder_that_holds_other_things_keeps_its_own_mode(playground: Playground) -> None:
+    folder = playground.layout.data_dir
+    folder.mkdir()
+    other = folder / "other.txt"
+    other.write_text("mine")
+    for path, mode in ((folder, 0o755), (other, 0o644)):
+        path.chmod(mode)
+
+    playground.up()
+
+    assert _open_to_others(folder) == [folder, other]
+
+
+def _open_to_others(folder: Path) -> list[Path]:
+    return [path for path in [folder, *folder.rglob("*")] if path.stat().st_mode & 0o077]
 
 
 def test_down_leaves_no_process_and_no_state_but_the_data(playground: Playground) -> None:

@@ -10,7 +10,7 @@ import sqlglot
 from local_bigquery.sql.dialect import BigQueryDialect
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2
 
-from ingest.local.bigquery.statements import faster_json_keys, register
+from ingest.local.bigquery.statements import json_keys_of_bigquery, register
 from tests.warehouse.googlesql import GoogleSql
 
 SPECIAL = ("a.b", 'q"x', "b\\s", "n\nl", "\u0001", "a b", "a-b", "a:b", "[", "$", "é", "", "'")
@@ -72,7 +72,7 @@ def test_calls_are_rewritten_also_where_the_emulator_reads_its_own_text(
     again = sqlglot.parse_one(written, dialect=BigQueryDialect)
 
     assert [
-        tree.transform(faster_json_keys, None).sql(dialect=BigQueryDialect).replace("`", "")
+        tree.transform(json_keys_of_bigquery, None).sql(dialect=BigQueryDialect).replace("`", "")
         for tree in (parsed, again)
     ] == [f"SELECT {run}"] * 2
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from ingest.cli.local import run_first_steps
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
-from ingest.local.provisioning import run_first_steps
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.raw_loading import client_for
 

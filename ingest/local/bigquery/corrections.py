@@ -43,9 +43,7 @@ def install(gcs_endpoint: str | None = None) -> None:
     results.materialise = jobs.with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
     load.paths = loads.paths
-    handlers["load"] = loads.with_decompressed_sources(
-        loads.refuse_what_bigquery_refuses(handlers["load"])
-    )
+    handlers["load"] = loads.refuse_what_bigquery_refuses(handlers["load"])
     ddl.normalise = files.with_checked_tables(ddl.normalise)
-    NODE_RULES.append(statements.faster_json_keys)
+    NODE_RULES.append(statements.json_keys_of_bigquery)
     statements.register(database.connection())

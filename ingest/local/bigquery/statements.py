@@ -107,13 +107,13 @@ _TOP_MACRO = f"""
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the functions known that `faster_json_keys` writes into statements."""
+    """Make the functions known that `json_keys_of_bigquery` writes into statements."""
     connection.create_function(_LAX_LINES, _lax_lines, ["VARCHAR"], "VARCHAR")
     connection.execute(_LAX_MACRO)
     connection.execute(_TOP_MACRO)
 
 
-def faster_json_keys(node: exp.Expression, _context: Any) -> exp.Expression:
+def json_keys_of_bigquery(node: exp.Expression, _context: Any) -> exp.Expression:
     """Return the node, or what stands for it where it is JSON_KEYS(j, 1) or has the mode."""
     if not (isinstance(node, exp.Anonymous) and node.name.lower() in _CALLS):
         return node

