@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import json
 import logging
+import os
 import random
 import signal
+import socket
 import sys
+import tempfile
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +27,12 @@ from typing import Any
 from ingest.domain.conversation import Shard
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.enums import LogFormat
-from ingest.errors import AccessError, MissingExtraError, RemoteError
+from ingest.errors import AccessError, ExitCode, MissingExtraError, RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
+from ingest.flows.lease import BucketLease, RunRecord
 from ingest.flows.listing import MOST_LISTED, FoundInCi, find_in_ci, full_id
-from ingest.flows.services import Admission, Progress, Services
+from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.ports.inspect import Warehouse
 from ingest.ports.move import ObjectStore
 from ingest.settings import Settings, otlp_endpoint
@@ -107,6 +114,8 @@ def tracing() -> Iterator[None]:
 
 
 _CHECK_SECONDS = 10.0
+_LEASE_BUDGET_SECONDS = 20.0
+"""For a sign of life; the next one comes soon."""
 _CHECK_RETRY_SECONDS = 3.0
 _NO_ACCESS = {"NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 
@@ -144,11 +153,66 @@ def say_target(settings: Settings, *, is_dry_run: bool = False) -> None:
     say(f"project {settings.project_id} ({where}), bucket {settings.bucket}")
 
 
+class ProcessMarks:
+    """Marks of the runs of this machine, by which a run that was killed is known at once.
+
+    Each is a file that its process holds a lock on; the system gives the lock back when the process
+    ends, however it ends. Where there are no such locks nothing is known.
+    """
+
+    def __init__(self) -> None:
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        self._folder = Path(tempfile.gettempdir()) / f"ingest-runs-{user}"
+        self._dead: set[str] = set()
+
+    @contextmanager
+    def marked(self, run_id: str) -> Iterator[None]:
+        """Keep the mark of a run of this process inside the block."""
+        with contextlib.ExitStack() as opened:
+            # Without a mark others wait for the lease's time to run out.
+            with contextlib.suppress(OSError, ImportError):
+                import fcntl
+
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                path = self._folder / run_id
+                mark = opened.enter_context(path.open("w"))
+                opened.callback(path.unlink, missing_ok=True)
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+
+    def is_surely_dead(self, run_id: str) -> bool:
+        """Whether the run was one of this machine, and its process has ended."""
+        try:
+            import fcntl
+
+            with (self._folder / run_id).open() as mark:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (self._folder / run_id).unlink(missing_ok=True)
+                self._dead.add(run_id)
+        except (OSError, ImportError):
+            return run_id in self._dead
+        return True
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that others are to know of."""
+
+    command: str
+    run_id: str
+
+
 @contextlib.asynccontextmanager
 async def open_services(
-    settings: Settings, progress: Progress, shard: Shard | None = None
+    settings: Settings,
+    progress: Progress,
+    shard: Shard | None = None,
+    running: Running | None = None,
 ) -> AsyncIterator[Services]:
-    """Yield everything a flow talks to, after each service has answered once."""
+    """Yield everything a flow talks to, after each service has answered once.
+
+    A command that changes anything says who it is (`running`), for its leases.
+    """
     from ingest.gcp.bigquery import BigQueryRawSink
     from ingest.gcp.insights import GrpcInsightsApi
     from ingest.gcp.storage import GcsObjectStore
@@ -157,23 +221,46 @@ async def open_services(
     admission = Admission(settings, clock, shard.count if shard else 1)
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
     insights = GrpcInsightsApi(settings, admission)
+    calls = Calls(clock)
     try:
         await check(store.check, f"bucket {settings.bucket}")
         await check(insights.check, "CI")
         await check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
-        yield Services(
-            store=store,
-            insights=insights,
-            sink=sink,
+        services = Services(
+            store=calls.watched(store, "Cloud Storage"),
+            insights=calls.watched(insights, "Insights"),
+            sink=calls.watched(sink, "BigQuery"),
             clock=clock,
             rng=random.Random(),
             progress=progress,
             admission=admission,
+            calls=calls,
         )
+        if running is None:
+            yield services
+            return
+        marks = ProcessMarks()
+        with marks.marked(running.run_id):
+            yield dataclasses.replace(services, lease=_lease(services, running, marks))
     finally:
         await insights.close()
         store.close()
         sink.close()
+
+
+def _lease(services: Services, running: Running, marks: ProcessMarks) -> BucketLease:
+    record = RunRecord(
+        running.run_id, running.command, socket.gethostname(), os.getpid(), services.clock.now()
+    )
+    return BucketLease(
+        services.store,
+        services.clock,
+        Attempts(services.clock, _LEASE_BUDGET_SECONDS, services.rng),
+        record,
+        is_surely_dead=marks.is_surely_dead,
+        on_count=services.admission.share,
+        note=services.progress.note,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -219,15 +306,30 @@ def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
 
 
-def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Make the first SIGINT or SIGTERM finish what is in flight, a second one end at once."""
+_STOP_SECONDS = 9.0
+"""After a signal a command ends within ten seconds, whatever a service does."""
+
+
+def stop_on_signals(stop: Callable[[], None], so_far: Callable[[], str] = str) -> None:
+    """Make the first SIGINT or SIGTERM finish what is in flight, a second one end at once.
+
+    `so_far` says what is done, for a run that a service holds up beyond ten seconds.
+    """
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        say(f"interrupted: {so_far()}".rstrip(": "))
+        say("run the same command again: it goes on from here")
+        os._exit(ExitCode.INTERRUPTED)
 
     def first() -> None:
         say("stopping: finishing what is in flight; once more ends at once")
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.default_int_handler)
+        timer = threading.Timer(_STOP_SECONDS, end)
+        timer.daemon = True
+        timer.start()
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,6 +16,9 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON on stdout, as ingest/schemas/output describes it."),
 ]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait for a run that holds what this one needs.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", min=1, max=1024, help="Conversations in flight.")

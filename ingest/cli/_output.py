@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import dataclasses
 import datetime as dt
@@ -29,7 +30,8 @@ from ingest.cli._console import (
 from ingest.cli._context import say
 from ingest.domain.outcome import BatchReport, Failure, ItemState
 from ingest.domain.validation import Fault, Severity
-from ingest.errors import ExitCode, InputError
+from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.lease import RunRecord, read_runs_in_bucket
 from ingest.ports.inspect import Warehouse
 from ingest.settings import Settings, load_settings
 
@@ -45,6 +47,25 @@ def opened() -> tuple[Settings, Warehouse]:
 def now() -> dt.datetime:
     """Return the time, UTC."""
     return dt.datetime.now(dt.UTC)
+
+
+def runs_in_bucket(settings: Settings) -> tuple[RunRecord, ...]:
+    """Return runs that go on, were interrupted or died; none, and a word, without the bucket."""
+    from ingest.gcp.storage import GcsObjectStore
+
+    async def read() -> tuple[RunRecord, ...]:
+        async with asyncio.timeout(_BUCKET_SECONDS):
+            return await read_runs_in_bucket(store, now())
+
+    store = GcsObjectStore(settings.model_copy(update={"rpc_timeout_sec": _BUCKET_SECONDS}))
+    try:
+        return asyncio.run(read())
+    except (RemoteError, TimeoutError) as error:
+        told = error.message if isinstance(error, RemoteError) else "no answer in time"
+        say(f"note: what runs now isn't known: {told}")
+        return ()
+    finally:
+        store.close()
 
 
 def parsed_date(text: str | None) -> dt.date | None:
@@ -75,6 +96,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+_BUCKET_SECONDS = 5.0
 _LEAST_CHARS, _MOST_CHARS = 20, 60
 
 
@@ -257,6 +279,8 @@ def show_failures(report: BatchReport) -> None:
 def show_result(report: BatchReport) -> None:
     """Print states and effects in two lines."""
     total = sum(report.states.values())
+    if report.is_interrupted:
+        say("interrupted: run the same command again, it goes on from here")
     if total and report.states[ItemState.UNCHANGED] == total:
         typer.echo(f"{counted(total, 'conversation')}: nothing to do, everything is in place")
         return

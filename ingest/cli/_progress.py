@@ -8,17 +8,23 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ingest.cli._console import wrapped
 from ingest.cli._context import say
 from ingest.domain.quota import QuotaUse
+from ingest.flows.watch import duration
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.progress import TaskID
 
-_LINE_EVERY_SEC = 5.0
+_LINE_EVERY_SEC = 10.0
+
+
+_WIDTH = 80
 
 
 class Lines:
-    """A line when a stage learns its total, and at most one every five seconds."""
+    """A line every ten seconds: what is done, and what the run waits for."""
 
     def __init__(self) -> None:
         self._totals: dict[str, int | None] = {}
@@ -56,15 +62,22 @@ class Lines:
         """Print the message."""
         say(message)
 
+    def tick(self, sentences: tuple[str, ...]) -> None:
+        """Print what is done, and what the run waits for."""
+        self._say()
+        for sentence in sentences:
+            for line in wrapped(sentence, _WIDTH - 2, "  "):
+                say(f"  {line}")
+
     def _say(self) -> None:
         self._said_at = time.monotonic()
         parts = []
-        for name, done in self._done.items():
-            total = self._totals.get(name)
+        for name in dict.fromkeys([*self._totals, *self._done]):
+            done, total = self._done.get(name, 0), self._totals.get(name)
             parts.append(f"{name} {done}" + (f"/{total}" if total is not None else ""))
-        seconds = max(0.001, self._said_at - self._began_at)
-        fastest = max(self._done.values())
-        say("  ".join([*parts, f"{fastest / seconds:.0f}/s", quota_text(self._quota)]).rstrip())
+        line = "  ".join([*parts, duration(self._said_at - self._began_at)])
+        for part in wrapped(f"{line}  {quota_text(self._quota)}".rstrip(), _WIDTH, "  "):
+            say(part)
 
 
 class Bars:
@@ -72,6 +85,7 @@ class Bars:
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -82,6 +96,8 @@ class Bars:
         )
 
         self._console = Console(stderr=True)
+        self._quota = ""
+        self._sentences: tuple[str, ...] = ()
         self._progress = Progress(
             TextColumn("{task.description:<9}"),
             BarColumn(),
@@ -89,13 +105,24 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[quota]}"),
             console=self._console,
         )
+        self._live = Live(self._shown(), console=self._console, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
 
+    def _shown(self) -> Group:
+        """Return the bars, and a line below for each thing that the run waits for."""
+        from rich.console import Group
+        from rich.text import Text
+
+        lines = [line for line in (self._quota, *self._sentences) if line]
+        return Group(
+            self._progress,
+            *(Text(line, overflow="ellipsis", no_wrap=True, style="dim") for line in lines),
+        )
+
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(
@@ -104,23 +131,30 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._sentences = ()
+        self._live.update(self._shown())
+        self._live.stop()
 
     def stage(self, name: str, total: int | None) -> None:
         """Show a bar, or give it its total."""
         if name in self._tasks:
             self._progress.update(self._tasks[name], total=total)
         else:
-            self._tasks[name] = self._progress.add_task(name, total=total, quota="")
+            self._tasks[name] = self._progress.add_task(name, total=total)
 
     def advance(self, name: str) -> None:
         """Count one."""
         self._progress.advance(self._tasks[name])
 
     def quota(self, use: Mapping[str, QuotaUse]) -> None:
-        """Show it beside the last bar."""
-        if self._tasks:
-            self._progress.update(list(self._tasks.values())[-1], quota=quota_text(use))
+        """Show it below the bars."""
+        self._quota = quota_text(use)
+        self._live.update(self._shown())
+
+    def tick(self, sentences: tuple[str, ...]) -> None:
+        """Show what the run waits for below the bars."""
+        self._sentences = sentences
+        self._live.update(self._shown())
 
     def note(self, message: str) -> None:
         """Print the message above the bars."""

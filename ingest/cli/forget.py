@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli._context import (
+    Running,
     landing_of,
     new_run_id,
     open_services,
@@ -71,6 +72,11 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
         typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
     for uri in forgotten.not_erased:
         say(f"not erased, since it lies in another bucket: {uri}")
+    for name in forgotten.running:
+        say(
+            f"{name.replace('/', ' ')} is running: what it still brings of this conversation never "
+            "lands, and is erased by it, or by the next command if it dies"
+        )
     if not forgotten.after.is_clean:
         say("error: something is left")
         say("hint:  run the same command again; if it stays, look at holds and retention")
@@ -90,7 +96,8 @@ async def _traces(settings: Settings, conversation_id: str) -> Traces:
 
 async def _forget(settings: Settings, conversation_id: str) -> Forgotten:
     run_id = new_run_id()
-    async with open_services(settings, Silent()) as real:
+    running = Running("forget", run_id)
+    async with open_services(settings, Silent(), running=running) as real, real.lease.running():
         attempts, landing = landing_of(real, settings, run_id)
         return await Forget(real, attempts, landing, run_id).run(conversation_id)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli._context import (
+    Running,
     landing_of,
     new_run_id,
     open_services,
@@ -17,7 +18,7 @@ from ingest.cli._context import (
     say_target,
     stop_on_signals,
 )
-from ingest.cli._options import AsJson, DryRun
+from ingest.cli._options import AsJson, DryRun, WaitOption
 from ingest.cli._output import (
     BatchResult,
     batch_result,
@@ -51,6 +52,7 @@ def pull(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    wait: WaitOption = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +70,7 @@ def pull(
         since=since.replace(tzinfo=dt.UTC) if since else None,
         is_all=all_,
     )
-    raise typer.Exit(int(execute(chosen, dry_run=dry_run, as_json=as_json)))
+    raise typer.Exit(int(execute(chosen, dry_run=dry_run, as_json=as_json, wait=wait)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class PullResult(BatchResult):
     filter: str
 
 
-def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCode:
+def execute(
+    selection: PullSelection, *, dry_run: bool, as_json: bool, wait: bool = False
+) -> ExitCode:
     """Pull, print the report, return the exit code."""
     chosen = [bool(selection.ids), bool(selection.date), bool(selection.since), selection.is_all]
     if sum(chosen) > 1:
@@ -87,7 +91,7 @@ def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCo
     selection = replace(selection, ids=resolved_ids(settings, selection.ids))
     say_target(settings, is_dry_run=dry_run)
     with progress_for_people() as progress:
-        report = run(_pull(settings, selection, progress, dry_run))
+        report = run(_pull(settings, selection, progress, dry_run, wait))
     if as_json:
         print_json(PullResult(**vars(batch_result(report)), filter=report.filter))
     elif dry_run:
@@ -100,11 +104,15 @@ def execute(selection: PullSelection, *, dry_run: bool, as_json: bool) -> ExitCo
 
 
 async def _pull(
-    settings: Settings, selection: PullSelection, progress: Progress, dry_run: bool
+    settings: Settings, selection: PullSelection, progress: Progress, dry_run: bool, wait: bool
 ) -> PullReport:
-    async with open_services(settings, progress) as real:
+    running = Running("pull", new_run_id())
+    async with open_services(settings, progress, running=running) as real:
         used = without_effects(real)[0] if dry_run else real
-        attempts, landing = landing_of(used, settings, new_run_id())
+        attempts, landing = landing_of(used, settings, running.run_id)
         pull = Pull(used, attempts, landing)
         stop_on_signals(pull.stop)
-        return await pull.run(selection)
+        async with used.lease.running():
+            # Two at a time would land the same states twice.
+            await used.lease.take(["pull"], waits=wait)
+            return await pull.run(selection)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli._context import (
+    Running,
     new_run_id,
     open_services,
     other_bucket,
@@ -21,7 +22,14 @@ from ingest.cli._context import (
     say_target,
     stop_on_signals,
 )
-from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption, ShardOption
+from ingest.cli._options import (
+    AsJson,
+    Concurrency,
+    DryRun,
+    LogFormatOption,
+    ShardOption,
+    WaitOption,
+)
 from ingest.cli._output import (
     BatchResult,
     batch_result,
@@ -90,6 +98,7 @@ def push(
         ),
     ] = False,
     shard: ShardOption = None,
+    wait: WaitOption = False,
     concurrency: Concurrency = None,
     log_format: LogFormatOption = None,
     dry_run: DryRun = False,
@@ -100,6 +109,9 @@ def push(
     Pushing again does only what is still missing. A conversation of the same id that others made
     in Insights is left alone, unless --adopt or --replace is given. One whose files are an earlier
     version of what is there is left out (outdated, exit code 1), unless --allow-return is given.
+
+    One push at a time has a date folder, or a shard of it; another one ends at once and names it,
+    or waits (--wait).
 
     Example: ingest push seeds/conversations/2025-12-28
     """
@@ -112,6 +124,7 @@ def push(
         foreign=_foreign(adopt=adopt, replace=replace),
         allow_return=allow_return,
         shard=shard,
+        wait=wait,
         concurrency=concurrency,
         log_format=log_format,
         dry_run=dry_run,
@@ -145,6 +158,7 @@ def execute(
     foreign: Foreign,
     allow_return: bool,
     shard: str | None,
+    wait: bool,
     concurrency: int | None,
     log_format: LogFormat | None,
     dry_run: bool,
@@ -155,7 +169,7 @@ def execute(
     say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
     local = None if source.startswith("gs://") else LocalSource(Path(source))
-    options = PushOptions(new_run_id(), until, mode, part, summarize, foreign, allow_return)
+    options = PushOptions(new_run_id(), until, mode, part, summarize, foreign, allow_return, wait)
     with progress_for_people() as progress:
         report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:
@@ -173,12 +187,12 @@ async def _push(
     dry_run: bool,
 ) -> tuple[PushReport, Counter[str] | None]:
     async with (
-        open_services(settings, progress, options.shard) as real,
+        open_services(settings, progress, options.shard, Running("push", options.run_id)) as real,
         _opened(source, real, settings) as found,
     ):
         used, planned = without_effects(real) if dry_run else (real, None)
         push = Push(used, settings, options)
-        stop_on_signals(push.stop)
+        stop_on_signals(push.stop, push.so_far)
         return await push.run(found), planned
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli._context import (
+    Running,
     landing_of,
     new_run_id,
     open_services,
@@ -18,7 +19,7 @@ from ingest.cli._context import (
     say_target,
     stop_on_signals,
 )
-from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption
+from ingest.cli._options import AsJson, Concurrency, DryRun, LogFormatOption, WaitOption
 from ingest.cli._output import (
     BatchResult,
     batch_result,
@@ -56,6 +57,7 @@ def reanalyze(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before it starts.")] = False,
+    wait: WaitOption = False,
     concurrency: Concurrency = None,
     log_format: LogFormatOption = None,
     dry_run: DryRun = False,
@@ -78,6 +80,7 @@ def reanalyze(
         log_format=log_format,
         dry_run=dry_run,
         as_json=as_json,
+        wait=wait,
     )
     raise typer.Exit(int(code))
 
@@ -109,6 +112,7 @@ def execute(
     log_format: LogFormat | None,
     dry_run: bool,
     as_json: bool,
+    wait: bool = False,
 ) -> ExitCode:
     """Re-analyse, print the report, return the exit code."""
     settings = load_settings(concurrency=concurrency, log_format=log_format)
@@ -127,7 +131,7 @@ def execute(
     if not yes:
         _ask()
     with progress_for_people() as progress:
-        report = run(_reanalyze(settings, selected, because, summarize, progress))
+        report = run(_reanalyze(settings, selected, because, summarize, progress, wait))
     if as_json:
         print_json(ReanalyzeResult(**vars(batch_result(report)), estimate=cost))
     else:
@@ -152,11 +156,17 @@ async def _reanalyze(
     because: str | None,
     summarize: bool,
     progress: Progress,
+    wait: bool,
 ) -> BatchReport:
-    run_id = new_run_id()
-    async with open_services(settings, progress) as real:
-        attempts, landing = landing_of(real, settings, run_id)
-        flow = Reanalyze(real, settings, attempts, landing, run_id, because)
+    running = Running("reanalyze", new_run_id())
+    async with (
+        open_services(settings, progress, running=running) as real,
+        real.lease.running(),
+    ):
+        # Two at a time would pay for the same analyses twice.
+        await real.lease.take(["reanalyze"], waits=wait)
+        attempts, landing = landing_of(real, settings, running.run_id)
+        flow = Reanalyze(real, settings, attempts, landing, running.run_id, because)
         stop_on_signals(flow.stop)
         return await flow.run(selected, await flow.profile(summarization=summarize))
 

@@ -17,7 +17,7 @@ from ingest.cli._console import (
     wrapped,
 )
 from ingest.cli._options import AsJson, DateOption, Limit
-from ingest.cli._output import now, opened, parsed_date, print_json
+from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
 from ingest.flows.runs import (
     FailedStep,
     FailureGroup,
@@ -26,6 +26,7 @@ from ingest.flows.runs import (
     read_failure_groups,
     read_failures,
     read_runs,
+    with_states,
 )
 
 
@@ -61,8 +62,10 @@ _SHORT_ID = 8
 def show_runs(date: str | None, limit: int, *, as_json: bool) -> None:
     """Print the latest runs."""
     batch_date = parsed_date(date)
-    _, warehouse = opened()
+    settings, warehouse = opened()
     found = read_runs(warehouse, batch_date, limit)
+    if batch_date is None:
+        found = with_states(found, runs_in_bucket(settings), limit)
     if as_json:
         print_json(found)
     elif not found:
@@ -97,6 +100,7 @@ def _run(run: Run) -> str:
     head = (
         f"{safe(run.run_id)}  {ago(run.ended_at, now())}, took {run.took_sec:.1f} s: "
         f"{counted(run.conversation_count, 'conversation')} of {dates}, {run.failed_count} failed"
+        + ("" if run.state == "ended" else f"; {run.state}")
     )
     steps = table(
         ("STEP", "SUCCEEDED", "ADOPTED", "WAITING", "FAILED", "RETRIED"),

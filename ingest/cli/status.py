@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import typer
 
@@ -17,7 +18,8 @@ from ingest.cli._console import (
     wrapped,
 )
 from ingest.cli._options import AsJson, DateOption
-from ingest.cli._output import now, opened, parsed_date, print_json
+from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
+from ingest.flows.lease import RunRecord
 from ingest.flows.status import DateFunnel, PipelineStatus, RunSummary, read_status
 from ingest.settings import Settings
 
@@ -44,7 +46,10 @@ def show(date: str | None, *, as_json: bool) -> None:
     """Print the status of the pipeline."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
-    found = read_status(warehouse, now(), quotas_of(settings), batch_date)
+    found = replace(
+        read_status(warehouse, now(), quotas_of(settings), batch_date),
+        in_bucket=runs_in_bucket(settings),
+    )
     if as_json:
         print_json(found)
     else:
@@ -132,6 +137,7 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
             )
         ],
     )
+    facts += _titled("now", [_in_bucket(run, now) for run in found.in_bucket])
     facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
     if found.forgotten:
         facts.append(("forgotten", f"{counted(found.forgotten, 'conversation')} erased on request"))
@@ -149,6 +155,12 @@ def _run(run: RunSummary, now: dt.datetime) -> str:
         f"{safe(run.run_id)} {counted(run.conversation_count, 'conversation')}, "
         f"{run.failed_count} failed, {age(took_sec)}, {ago(run.ended_at, now)}"
     )
+
+
+def _in_bucket(run: RunRecord, now: dt.datetime) -> str:
+    seen = f", seen {ago(run.seen_at, now)}" if run.seen_at else ""
+    told = f": {safe(run.progress)}" if run.progress else ""
+    return f"{run.state.value}: {safe(run.sentence)}{seen}{told}"
 
 
 def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:

@@ -21,6 +21,8 @@ class Step(StrEnum):
     FORGET = "forget"
 
 
+NO_SERVICE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+"""Codes of failures for want of a service."""
 STAGES = (Step.UPLOAD, Step.SUBMIT, Step.ANALYSE, Step.LAND)
 
 
@@ -81,10 +83,21 @@ class BatchReport:
         self.failures += failures
 
     @property
+    def _all_failed_for_want_of_a_service(self) -> bool:
+        failed = self.states[ItemState.FAILED]
+        codes = {failure.code for failure in self.failures}
+        return bool(failed) and failed == sum(self.states.values()) and codes <= NO_SERVICE
+
+    @property
     def exit_code(self) -> ExitCode:
-        """0 only when every conversation is done or was done before, and nothing else failed."""
+        """0 only when every conversation is done or was done before, and nothing else failed.
+
+        4 when nothing but a service that gave no answer is in the way of all of them.
+        """
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
+        if self._all_failed_for_want_of_a_service:
+            return ExitCode.REMOTE
         unfinished = sum(
             self.states[state]
             for state in (

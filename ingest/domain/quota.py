@@ -48,6 +48,10 @@ class CallWindow:
         """Calls a window at full share."""
         return self._limit
 
+    def resize(self, limit: int) -> None:
+        """Admit that many calls a window from now on."""
+        self._limit = max(1, limit)
+
     def delay(self, now: float) -> float:
         """Return seconds until the next grant may be taken, 0 when now."""
         self._forget(now)

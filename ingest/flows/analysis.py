@@ -192,9 +192,11 @@ async def wait_for_operation(
     timeout_sec: float,
     first_pause_sec: float = 0.0,
     is_stopped: Callable[[], bool] = lambda: False,
+    on_poll: Callable[[CiOperation, float], None] = lambda *_: None,
 ) -> CiOperation:
     """Return the operation once it has ended well.
 
+    `on_poll` is told each state of it, and the seconds that it was waited for.
     Raises RemoteError CANCELLED, leaving the operation alone, once `is_stopped`.
     `first_pause_sec` is how long such operations usually take, which saves polls. Raises
     RemoteError with the operation's code when it failed, DEADLINE_EXCEEDED when it goes on.
@@ -217,6 +219,7 @@ async def wait_for_operation(
         await clock.sleep(next(pauses))
         poll = partial(insights.get_operation, operation.name)
         operation = (await attempts.run(poll)).value
+        on_poll(operation, clock.monotonic() - began)
     if operation.error_code is not None:
         raise RemoteError(
             f"CI: operation {operation.name} failed: {operation.error_code}",
@@ -254,6 +257,7 @@ async def analyse_in_bulk(
     batch: BulkBatch,
     timeout_sec: float,
     is_stopped: Callable[[], bool],
+    on_running: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Have CI analyse the conversations of the batch.
 
@@ -264,9 +268,23 @@ async def analyse_in_bulk(
     """
     insights = services.insights
 
+    def told(operation: CiOperation, seconds: float) -> None:
+        done = operation.counts.get("completed_analyses_count", 0)
+        failed = operation.counts.get("failed_analyses_count", 0)
+        on_running(
+            f"bulk analysis of {batch.date} for {seconds:.0f} s: {done} of "
+            f"{len(batch.conversation_ids)} done, {failed} failed"
+        )
+
     async def wait(operation: CiOperation) -> CiOperation:
         return await wait_for_operation(
-            insights, services.clock, attempts, operation, timeout_sec, is_stopped=is_stopped
+            insights,
+            services.clock,
+            attempts,
+            operation,
+            timeout_sec,
+            is_stopped=is_stopped,
+            on_poll=told,
         )
 
     async def start() -> CiOperation | None:

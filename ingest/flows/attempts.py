@@ -38,7 +38,10 @@ class Attempts:
         self._clock = clock
         self._budget_sec = budget_sec
         self._rng = rng
-        self._failing_since: float | None = None
+        self.failing_since: float | None = None
+        """When the calls that now fail began to, by the clock's monotonic time."""
+        self.retry_count = 0
+        self.last_error: RemoteError | None = None
 
     async def run[Result](self, step: Callable[[], Awaitable[Result]]) -> Attempted[Result]:
         """Return the step's result; raise its last error, with `attempts` set on it."""
@@ -52,6 +55,10 @@ class Attempts:
         def is_spent(state: RetryCallState) -> bool:
             return self._is_hopeless() or self._clock.monotonic() + state.upcoming_sleep > deadline
 
+        async def sleep(seconds: float) -> None:
+            self.retry_count += 1
+            await self._clock.sleep(seconds)
+
         async def attempt() -> Result:
             # Most steps succeed at once and are spared the machinery; it starts with their error.
             if first:
@@ -59,7 +66,7 @@ class Attempts:
             return await self._attempt(step)
 
         retrying = AsyncRetrying(
-            sleep=self._clock.sleep,
+            sleep=sleep,
             stop=is_spent,
             wait=self._wait,
             retry=retry_if_exception(is_transient),
@@ -78,18 +85,19 @@ class Attempts:
         except RemoteError as error:
             self._note_failure(error)
             raise
-        self._failing_since = None
+        self.failing_since = None
         return value
 
     def _note_failure(self, error: RemoteError) -> None:
+        self.last_error = error
         if not is_transient(error):
-            self._failing_since = None
-        elif self._failing_since is None:
-            self._failing_since = self._clock.monotonic()
+            self.failing_since = None
+        elif self.failing_since is None:
+            self.failing_since = self._clock.monotonic()
 
     def _is_hopeless(self) -> bool:
         """Whether nothing at all has succeeded for a whole budget: then the rest fails fast."""
-        since = self._failing_since
+        since = self.failing_since
         return since is not None and self._clock.monotonic() - since > self._budget_sec
 
     async def pause(self, number: int) -> None:

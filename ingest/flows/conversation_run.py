@@ -10,6 +10,7 @@ pushing an older delivery again changes nothing, and a late file meets the one i
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,13 @@ from ingest.errors import IngestError, RemoteError, unexpected
 from ingest.flows.analysis import Analysed, Analyst
 from ingest.flows.attempts import Attempts
 from ingest.flows.ci_submission import Submitting
-from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, FileVersion, LandedState
+from ingest.flows.evidence import (
+    FORGOTTEN_CODE,
+    FORGOTTEN_MESSAGE,
+    Evidence,
+    FileVersion,
+    LandedState,
+)
 from ingest.flows.services import Progress
 from ingest.flows.source import SourceConversation, place_of, read_delivery
 from ingest.flows.steps import Done, StepFailedError, Steps
@@ -81,6 +88,10 @@ class RunContext:
     foreign: Foreign = Foreign.REFUSE
     allow_return: bool = False
     """Whether content that a later delivery replaced may come back."""
+    is_forgotten: Callable[[str], bool] = lambda _: False
+    """Whether a conversation was forgotten since the evidence was read."""
+    is_stopped: Callable[[], bool] = lambda: False
+    """Whether a run that is cancelled was told to stop: what was done then counts."""
     in_bulk: frozenset[str] = frozenset()
     """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
@@ -114,6 +125,12 @@ class ConversationRun:
                 state = await self._run_steps()
             except StepFailedError as failed:
                 state, failure = ItemState.FAILED, failed.failure
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or not self._context.is_stopped():
+                    raise
+                task.uncancel()
+                state = ItemState.INTERRUPTED
             except IngestError:
                 raise
             except Exception as error:  # noqa: BLE001 - one conversation never ends the run
@@ -143,6 +160,7 @@ class ConversationRun:
         if outdated and not self._context.allow_return:
             self._faults += [self._outdated(kind) for kind in outdated]
             return ItemState.OUTDATED
+        self._refuse_forgotten()
         for kind in FileKind:
             await self._upload(kind)
         self._pass(Step.UPLOAD)
@@ -167,12 +185,16 @@ class ConversationRun:
     def _next(self) -> Step:
         return next((step for step in STAGES if step not in self._passed), Step.LAND)
 
+    def _refuse_forgotten(self) -> None:
+        if self._context.is_forgotten(self._source.conversation_id):
+            raise StepFailedError(self._forgotten())
+
     def _forgotten(self) -> Failure:
         return Failure(
             self._id,
             Step.UPLOAD,
             FORGOTTEN_CODE,
-            "this conversation was erased by `ingest forget`; remove its folder",
+            FORGOTTEN_MESSAGE,
         )
 
     def _wait_for(self, missing: FileKind) -> None:
@@ -344,6 +366,7 @@ class ConversationRun:
         return file
 
     async def _submit_and_analyse(self, submission: CiSubmission) -> None:
+        self._refuse_forgotten()
         is_in_bulk = self._id in self._context.in_bulk
         submitting = Submitting(
             self._context.store,
@@ -357,6 +380,7 @@ class ConversationRun:
         )
         conversation = await self._steps.run(Step.SUBMIT, submitting.attempt)
         self._pass(Step.SUBMIT)
+        self._refuse_forgotten()
         if conversation.latest_analysis is None:
             self._context.on_unanalysed(self._id)
         if self._context.until is Step.SUBMIT:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.domain.annotators import Selector
-from ingest.domain.conversation import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX
+from ingest.domain.conversation import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX, RUNS_PREFIX
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import RemoteError
+from ingest.flows.lease import NoLease
 from ingest.flows.services import Services
 from ingest.ports.move import (
     CiAnalysis,
@@ -44,6 +45,7 @@ def without_effects(services: Services) -> tuple[Services, Counter[str]]:
         store=DryStore(services.store, effects),
         insights=DryInsights(services.insights, services.clock, effects),
         sink=DrySink(services.sink, effects),
+        lease=NoLease(),
     )
     return dry, effects
 
@@ -89,7 +91,7 @@ class DryStore:
         self, prefix: str, start: str = "", end: str = "", page_token: str = ""
     ) -> Page[StoredObject]:
         """Return a page of live objects; batches that an earlier run left are not taken up."""
-        if prefix.startswith(LANDING_PREFIX):
+        if prefix.startswith((LANDING_PREFIX, RUNS_PREFIX)):
             return Page([])
         return await self._store.list(prefix, start, end, page_token)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ IS_FORGOTTEN_SQL = (
     f"step = '{Step.FORGET}' and outcome in ('{Outcome.WAITING}', '{Outcome.SUCCEEDED}')"
 )
 FORGOTTEN_CODE = "FORGOTTEN"
+FORGOTTEN_MESSAGE = "this conversation was erased by `ingest forget`; remove its folder"
 FORGOTTEN_IN_CI = (
     "this conversation was erased, but CI holds it again: run `ingest forget` once more"
 )
@@ -64,6 +65,23 @@ async def open_refusals(
     return {
         (row["batch_date"], row["conversation_id"]) for row in rows if row["outcome"] == "failed"
     }
+
+
+async def forgotten_among(
+    sink: RawSink, attempts: Attempts, ids: Collection[str], since: dt.datetime
+) -> set[str]:
+    """Return those of the ids whose forgetting landed since then."""
+    if not ids:
+        return set()
+    sql = (
+        f"select distinct conversation_id from {sink.table(PIPELINE_EVENTS)} "
+        "where _landed_at >= @since and conversation_id between @first_id and @last_id "
+        f"and conversation_id in unnest(@ids) and {IS_FORGOTTEN_SQL}"
+    )
+    ordered = sorted(ids)
+    parameters = {"since": since, "ids": ordered, "first_id": ordered[0], "last_id": ordered[-1]}
+    rows = (await attempts.run(lambda: sink.query(sql, parameters))).value
+    return {row["conversation_id"] for row in rows}
 
 
 MOST_AGE_SEC = 300.0

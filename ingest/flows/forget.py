@@ -7,6 +7,12 @@ nothing but the id) removes the conversation from the marts at the next `dbt bui
 every later push, pull and reanalyze refuse the id. Erasing again, after a kill or for good
 measure, is safe.
 
+A push that runs meanwhile may be in the middle of this conversation. Its rows never land: every
+batch looks for tombstones before it is loaded (`ingest.flows.landing`). Objects and a conversation
+in Insights it may still make. So the id is noted in the bucket with the runs that might; the push
+looks for such notes at each sign of life and erases what it made, and every later command does it
+again until none of those runs lives.
+
 What this can't reach: files of another bucket, which are named; soft-deleted objects and BigQuery's
 time travel, both for the days that Terraform sets.
 """
@@ -14,16 +20,21 @@ time travel, both for the days that Terraform sets.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import orjson
 
 from ingest.domain.conversation import (
     LANDING_FAILED_PREFIX,
     LANDING_PREFIX,
     PULL_WATERMARK_OBJECT,
+    RUNS_PREFIX,
+    checked_id,
     parse_batch_date,
+    sha256_hex,
 )
 from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import (
@@ -37,13 +48,20 @@ from ingest.domain.raw_records import (
     event_row,
 )
 from ingest.errors import InputError, RemoteError
-from ingest.flows.attempts import Attempts
+from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import IS_FORGOTTEN_SQL
-from ingest.flows.landing import FailedBatches, Landing
+from ingest.flows.landing import FailedBatches, Landing, Recovered
 from ingest.flows.services import Services
 from ingest.flows.steps import log_change, log_step
+from ingest.ports.move import StoredObject
 
-_NO_SOURCES = (LANDING_PREFIX, LANDING_FAILED_PREFIX, f"{PULL_WATERMARK_OBJECT.split('/')[0]}/")
+_NO_SOURCES = (
+    LANDING_PREFIX,
+    LANDING_FAILED_PREFIX,
+    RUNS_PREFIX,
+    f"{PULL_WATERMARK_OBJECT.split('/')[0]}/",
+)
+_NOTES = f"{RUNS_PREFIX}forgotten/"
 _MAX_DEPTH = 5
 """Folders above a date folder that are looked through."""
 _TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, CONVERSATION_TRUTHS, PIPELINE_EVENTS)
@@ -74,6 +92,8 @@ class Forgotten:
     """Where it was pushed from, in other buckets."""
     failures: tuple[Failure, ...] = ()
     """Batches of earlier runs that had to be set aside."""
+    running: tuple[str, ...] = ()
+    """Pushes, as `push/run id`, that may still bring something of it, which is erased then."""
 
 
 class Forget:
@@ -109,21 +129,87 @@ class Forget:
         not_erased = await self._not_erased(conversation_id)
         if not told:
             await self._land(conversation_id, Outcome.WAITING, started_at)
+        running = await self._note_running(conversation_id)
+        # What a run had written before the intent landed, and so without a look at it.
+        later = await self._landing.recover()
+        prefixes = await self.prefixes(conversation_id)
+        await self.erase(conversation_id, prefixes)
+        after = await self.traces(conversation_id, prefixes)
+        if after.is_clean:
+            await self._land(conversation_id, Outcome.SUCCEEDED, started_at)
+        failures = recovered.failures + later.failures
+        return Forgotten(conversation_id, before, after, not_erased, failures, running)
+
+    async def erase(self, conversation_id: str, prefixes: list[str] | None = None) -> None:
+        """Erase what there is of it now."""
         await self._attempts.run(
             lambda: self._services.insights.delete_conversation(conversation_id)
         )
         log_change("delete conversation", self._run_id, conversation_id=conversation_id)
-        for prefix in prefixes:
+        for prefix in await self.prefixes(conversation_id) if prefixes is None else prefixes:
             remove = partial(self._services.store.delete_all_generations, prefix)
             count = (await self._attempts.run(remove)).value
             self._log("delete objects", conversation_id, prefix, count)
         for table in _TABLES:
             await self._erase_rows(table, conversation_id)
         await self._failed_batches.erase(conversation_id)
-        after = await self.traces(conversation_id, prefixes)
-        if after.is_clean:
-            await self._land(conversation_id, Outcome.SUCCEEDED, started_at)
-        return Forgotten(conversation_id, before, after, not_erased, recovered.failures)
+
+    async def noted_ids(self) -> set[str]:
+        """Return the forgotten conversations of which a run may still bring something."""
+        return {_noted_id(note) async for note in self._notes()}
+
+    async def erase_what_came_later(self) -> None:
+        """Erase noted conversations again, and forget the note where nobody is left to bring any.
+
+        Call it after what earlier runs left was landed, and once this run itself is through.
+        """
+        notes = [note async for note in self._notes()]
+        if not notes:
+            return
+        living = set(await self._services.lease.others())
+        for note in notes:
+            await self.erase(_noted_id(note))
+            try:
+                content = (
+                    await self._attempts.run(partial(self._services.store.read, note.name))
+                ).value
+            except RemoteError as error:
+                if error.code != "NOT_FOUND":
+                    raise
+                continue
+            if not living & set(orjson.loads(content)["runs"]):
+                remove = partial(self._services.store.delete, note.name, note.generation)
+                await self._attempts.run(remove)
+
+    def _notes(self) -> AsyncIterator[StoredObject]:
+        return every_item(
+            self._attempts, lambda token: self._services.store.list(_NOTES, page_token=token)
+        )
+
+    async def _note_running(self, conversation_id: str) -> tuple[str, ...]:
+        """Return the pushes that began before the intent landed, after a note of them.
+
+        One that begins later sees the intent before it does anything.
+        """
+        others = await self._services.lease.others()
+        running = tuple(sorted(name for name in others if name.startswith("push/")))
+        if not running:
+            return ()
+        content = orjson.dumps({"runs": running})
+        name = f"{_NOTES}{conversation_id}.json"
+
+        async def put() -> None:
+            held = await self._services.store.stat(name)
+            await self._services.store.put(
+                name,
+                content,
+                content_type="application/json",
+                content_sha256=sha256_hex(content),
+                if_generation_match=held.generation if held else 0,
+            )
+
+        await self._attempts.run(put)
+        return running
 
     async def traces(self, conversation_id: str, prefixes: list[str]) -> Traces:
         """Return what is there now; intents and tombstones don't count."""
@@ -228,6 +314,17 @@ class Forget:
         await self._landing.flush()
         if lost:
             raise lost[0]
+
+
+async def take_up(services: Services, attempts: Attempts, landing: Landing) -> Recovered:
+    """Land what earlier runs left, and erase what came of conversations that were forgotten."""
+    recovered = await landing.recover()
+    await Forget(services, attempts, landing, landing.run_id).erase_what_came_later()
+    return recovered
+
+
+def _noted_id(note: StoredObject) -> str:
+    return checked_id(note.name.removeprefix(_NOTES).removesuffix(".json"))
 
 
 def _is_table_that_may_be_missing(table: str, error: RemoteError) -> bool:

@@ -7,10 +7,17 @@ BigQuery keeps refusing is set aside under `_landing_failed/`, so that it holds 
 
 Tables are landed in an order: a landed state of CI stops later runs from doing the work again, and
 with it the events that tell of it, so it comes last.
+
+A conversation may be forgotten while its rows are on their way. So a batch looks for tombstones
+between its two halves: after it was written, before it is loaded. `forget` does the opposite, it
+lands its tombstone and then looks for written batches. Whichever was first, one sees the other, and
+whoever sees takes the rows out: the batch is overwritten under its own name, by which its job is
+called too, so it is still loaded once.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import re
 import zlib
@@ -39,6 +46,7 @@ from ingest.domain.raw_records import (
 )
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
+from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_MESSAGE, forgotten_among, forgotten_ids
 from ingest.flows.steps import log_batch
 from ingest.ports.move import Clock, ObjectStore, RawSink, StoredObject
 
@@ -52,6 +60,9 @@ MAX_JOB_IDS = 200
 _JOB_FAILURES = ("JOB_FAILED", "JOB_FAILED_BEFORE")
 _ORDER = (PIPELINE_EVENTS, CONVERSATION_FILES, CI_CONVERSATIONS)
 _LANDING_NAME = re.compile(rf"{LANDING_PREFIX}([a-z_]+)/([0-9a-f]{{64}})\.json\.gz")
+
+TOMBSTONE_MARGIN = dt.timedelta(days=1)
+"""Tombstones from before a run began are what its flow has looked for; clocks differ by less."""
 
 OnLanded = Callable[[], None]
 OnLost = Callable[[RemoteError], None]
@@ -79,7 +90,25 @@ class _Batch:
         default_factory=lambda: defaultdict(_CompressedLines)
     )
     size_bytes: int = 0
-    watchers: list[tuple[OnLanded, OnLost]] = field(default_factory=list)
+    watchers: list[tuple[frozenset[str], OnLanded, OnLost]] = field(default_factory=list)
+
+    @property
+    def conversation_ids(self) -> set[str]:
+        return {id_ for ids, _, _ in self.watchers for id_ in ids}
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A batch that lies in the bucket; generation 0: another run has landed it."""
+
+    table: str
+    sha256: str
+    generation: int
+    is_rewritten: bool = False
+
+    @property
+    def name(self) -> str:
+        return landing_object(self.table, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -107,8 +136,9 @@ class Landing:
         self._sink = sink
         self._clock = clock
         self._attempts = attempts
-        self._run_id = run_id
+        self.run_id = run_id
         self._max_batch_bytes = max_batch_bytes
+        self._tombstones_since = clock.now() - TOMBSTONE_MARGIN
         self._batch = _Batch()
 
     @property
@@ -118,7 +148,7 @@ class Landing:
 
     def add(self, rows: list[RawRow], on_landed: OnLanded, on_lost: OnLost) -> None:
         """Take rows; one of the two is called once they are landed, or surely not."""
-        stamps = {"_run_id": self._run_id, "_landed_at": timestamp(self._clock.now())}
+        stamps = {"_run_id": self.run_id, "_landed_at": timestamp(self._clock.now())}
         lines = []
         for row in rows:
             check_row(row)
@@ -126,33 +156,46 @@ class Landing:
         for table, line in lines:
             self._batch.tables[table].add(line)
             self._batch.size_bytes += len(line)
-        self._batch.watchers.append((on_landed, on_lost))
+        self._batch.watchers.append((_conversations(rows), on_landed, on_lost))
 
     async def flush(self) -> dict[str, int]:
-        """Land what was taken so far; return rows by table. Failures go to the watchers."""
+        """Land what was taken so far; return rows by table. Failures go to the watchers.
+
+        What was forgotten meanwhile is a failure of code FORGOTTEN.
+        """
         batch, self._batch = self._batch, _Batch()
         landed: dict[str, int] = {}
         try:
+            written = []
             for table in sorted(batch.tables, key=_place):
                 lines = batch.tables.pop(table)
-                await self._land(table, lines.content())
-                landed[table] = lines.count
+                written.append((await self._write(table, lines.content()), lines.count))
+            forgotten = await forgotten_among(
+                self._sink, self._attempts, batch.conversation_ids, self._tombstones_since
+            )
+            for one, count in written:
+                landed[one.table] = count - await self._load_but(one, forgotten)
         except RemoteError as error:
-            for _, on_lost in batch.watchers:
+            for _, _, on_lost in batch.watchers:
                 on_lost(error)
             return {}
-        for on_landed, _ in batch.watchers:
-            on_landed()
-        return landed
+        for ids, on_landed, on_lost in batch.watchers:
+            if ids & forgotten:
+                on_lost(RemoteError(FORGOTTEN_MESSAGE, code=FORGOTTEN_CODE))
+            else:
+                on_landed()
+        return {table: count for table, count in landed.items() if count}
 
     async def recover(self) -> Recovered:
         """Load the batches that an earlier run left; set aside those that BigQuery refuses."""
         landed, failures = 0, []
-        for table, sha256, stored in sorted(
-            await self._left_batches(), key=lambda left: _place(left[0])
-        ):
+        left = sorted(await self._left_batches(), key=lambda one: _place(one[0]))
+        forgotten = await forgotten_ids(self._sink, self._attempts) if left else set()
+        for table, sha256, stored in left:
+            is_rewritten = stored.content_sha256 not in (None, sha256)
+            one = _Written(table, sha256, stored.generation, is_rewritten)
             try:
-                await self._load(table, stored.name, sha256, stored.generation)
+                await self._load_but(one, forgotten)
                 landed += 1
             except RemoteError as error:
                 if error.code not in _JOB_FAILURES:
@@ -191,11 +234,56 @@ class Landing:
             if (found := _LANDING_NAME.fullmatch(stored.name))
         ]
 
-    async def _land(self, table: str, content: bytes) -> None:
+    async def _write(self, table: str, content: bytes) -> _Written:
         sha256 = sha256_hex(content)
         name = landing_object(table, sha256)
         generation = (await self._attempts.run(lambda: self._put(name, content, sha256))).value
-        await self._load(table, name, sha256, generation)
+        return _Written(table, sha256, generation)
+
+    async def _load_but(self, one: _Written, forgotten: set[str]) -> int:
+        """Load a written batch without the rows of forgotten conversations; return their number."""
+        if forgotten:
+            one, gone, count = await self._without(one, forgotten)
+        else:
+            gone, count = set(), 0
+        await self._load(one)
+        # Another run may have begun to load the batch as it was.
+        for conversation_id in sorted(gone):
+            await self._attempts.run(partial(self._sink.erase, one.table, conversation_id))
+        return count
+
+    async def _without(self, one: _Written, forgotten: set[str]) -> tuple[_Written, set[str], int]:
+        """Return the batch without the rows of these conversations, whose they were and how many"""
+        try:
+            content = (await self._attempts.run(partial(self._store.read, one.name))).value
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return one, forgotten, 0
+        lines = _lines(content)
+        gone = {id_ for line in lines if (id_ := _conversation_of(line)) in forgotten}
+        if not gone:
+            return one, set(), 0
+        kept = [line for line in lines if _conversation_of(line) not in gone]
+        content = gzip.compress(b"".join(kept), mtime=0)
+        put = partial(
+            self._store.put,
+            one.name,
+            content,
+            content_type="application/gzip",
+            content_sha256=sha256_hex(content),
+            if_generation_match=one.generation,
+        )
+        try:
+            generation = (await self._attempts.run(put)).value.generation
+        except RemoteError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            # Another run sees the tombstone too, or has landed the batch and removed it.
+            held = (await self._attempts.run(partial(self._store.stat, one.name))).value
+            generation = held.generation if held else 0
+        rewritten = _Written(one.table, one.sha256, generation, is_rewritten=True)
+        return rewritten, gone, len(lines) - len(kept)
 
     async def _put(self, name: str, content: bytes, sha256: str) -> int:
         try:
@@ -214,14 +302,14 @@ class Landing:
             return held.generation if held else 0
         return stored.generation
 
-    async def _load(self, table: str, name: str, sha256: str, generation: int) -> None:
-        uri = f"gs://{self._store.bucket}/{name}"
+    async def _load(self, one: _Written) -> None:
+        uri = f"gs://{self._store.bucket}/{one.name}"
         failures = 0
         for number in range(1, MAX_JOB_IDS + 1):
-            job_id = f"ingest-{table}-{sha256}-{number}"
+            job_id = f"ingest-{one.table}-{one.sha256}-{number}"
             try:
-                loaded = await self._attempts.run(partial(self._sink.load, table, uri, job_id))
-                log_batch(self._run_id, table, job_id, loaded.value.row_count)
+                loaded = await self._attempts.run(partial(self._sink.load, one.table, uri, job_id))
+                log_batch(self.run_id, one.table, job_id, loaded.value.row_count)
                 break
             except RemoteError as error:
                 failures += error.code == "JOB_FAILED"
@@ -230,8 +318,31 @@ class Landing:
                     raise
                 if error.code == "JOB_FAILED":
                     await self._attempts.pause(failures)
-        if generation:
-            await self._attempts.run(lambda: self._store.delete(name, generation))
+        if one.is_rewritten:
+            # The bucket keeps what was overwritten, which holds what has to go.
+            await self._attempts.run(partial(self._store.delete_all_generations, one.name))
+        elif one.generation:
+            await self._attempts.run(partial(self._store.delete, one.name, one.generation))
+
+
+def _conversations(rows: list[RawRow]) -> frozenset[str]:
+    """Return whose rows these are; a tombstone is nobody's."""
+    return frozenset(
+        id_
+        for row in rows
+        if (id_ := row.values.get("conversation_id")) and row.values.get("step") != Step.FORGET
+    )
+
+
+def _conversation_of(line: bytes) -> str | None:
+    """Return whose row a line is, None for a tombstone and for what is no row."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(row, dict) or row.get("step") == Step.FORGET:
+        return None
+    return row.get("conversation_id")
 
 
 def _place(table: str) -> int:

@@ -28,6 +28,7 @@ from ingest.errors import ExitCode, RemoteError, unexpected
 from ingest.flows.analysis import annotator_profile
 from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
+from ingest.flows.forget import take_up
 from ingest.flows.landing import Landing
 from ingest.flows.services import Services
 from ingest.ports.move import CiConversation, ObjectStore, StoredObject
@@ -142,7 +143,8 @@ class Pull:
         """Land every selected state that isn't landed yet."""
         self._services.progress.stage(Step.LAND.value, None)
         began_at = self._services.clock.now()
-        self._report.fail_batches((await self._landing.recover()).failures)
+        recovered = await take_up(self._services, self._attempts, self._landing)
+        self._report.fail_batches(recovered.failures)
         profile = await annotator_profile(
             self._services.insights, self._attempts, self._services.progress
         )

@@ -13,8 +13,9 @@ done, what it failed to do is done singly, and fails singly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.domain.conversation import Shard
@@ -26,39 +27,69 @@ from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import ConversationRun, ItemResult, PushReport, RunContext
-from ingest.flows.evidence import Evidence, EvidenceReader, open_refusals
+from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, EvidenceReader, open_refusals
+from ingest.flows.forget import Forget, take_up
 from ingest.flows.landing import Landing
+from ingest.flows.lease import date_lease
 from ingest.flows.selection import CHUNK_SIZE, Selection
-from ingest.flows.services import Admission, Progress, Services, Silent
+from ingest.flows.services import Admission, Calls, Progress, Services, Silent
 from ingest.flows.source import Source, SourceConversation
 from ingest.flows.steps import span
+from ingest.flows.watch import Watch
 from ingest.settings import Settings
+
+_OF_FIRST_PASS = (Step.UPLOAD, Step.SUBMIT)
+"""What a bulk run shows while it submits; the other stages come when all is analysed."""
+
+
+class _Shown(Silent):
+    """Shows the stages that now count."""
+
+    def __init__(self, progress: Progress, stages: tuple[Step, ...]) -> None:
+        self._progress = progress
+        self.stages = stages
+
+    def advance(self, name: str) -> None:
+        """Show that a conversation has passed the stage."""
+        if name in self.stages:
+            self._progress.advance(name)
+
+    def note(self, message: str) -> None:
+        """Show the message."""
+        self._progress.note(message)
 
 
 class BatchLanding:
     """The report of a push; a conversation with rows counts once they are landed."""
 
     def __init__(
-        self, landing: Landing, progress: Progress, admission: Admission, until: Step
+        self,
+        landing: Landing,
+        progress: Progress,
+        admission: Admission,
+        until: Step,
+        assert_held: Callable[[], Awaitable[None]],
     ) -> None:
         self._landing = landing
-        self._shown = progress
         self._progress = progress
         self._admission = admission
-        self._until = until
+        self._stages = STAGES[: STAGES.index(until) + 1]
+        self.shown = _Shown(progress, self._stages)
+        self._assert_held = assert_held
         self._flushing = asyncio.Lock()
         self.report = PushReport()
         self._whole = self.report
 
     def begin_first_pass(self) -> None:
-        """Show and count what comes now apart: its conversations come once more."""
+        """Count what comes now apart, since its conversations come once more to be analysed."""
         self._whole, self.report = self.report, PushReport()
-        self._progress = Silent()
+        self.shown.stages = _OF_FIRST_PASS
 
     def end_first_pass(self) -> None:
         """Keep of the first pass what was done; states are counted by the second."""
         self._whole.effects.update(self.report.effects)
-        self.report, self._progress = self._whole, self._shown
+        self.report = self._whole
+        self.shown.stages = tuple(step for step in self._stages if step not in _OF_FIRST_PASS)
 
     def take(self, result: ItemResult) -> None:
         """Take what a conversation came to; what can't be landed fails it alone."""
@@ -94,6 +125,7 @@ class BatchLanding:
             # Those who wait here together are landed by the first of them.
             if unless():
                 return
+            await self._assert_held()
             landed = await self._landing.flush()
         self._progress.quota(self._admission.use())
         for table, rows in landed.items():
@@ -114,15 +146,15 @@ class BatchLanding:
             self._settle(result)
 
     def _settle(self, result: ItemResult) -> None:
-        for stage in STAGES[: STAGES.index(self._until) + 1]:
+        for stage in self._stages:
             if stage not in result.steps_passed:
-                self._progress.advance(stage.value)
+                self.shown.advance(stage.value)
         self.report.settle(result)
 
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
-        failure = result.failure or Failure(
-            result.conversation_id, Step.LAND, error.code, error.message
-        )
+        lost = Failure(result.conversation_id, Step.LAND, error.code, error.message)
+        # That it was forgotten explains whatever failed before.
+        failure = lost if error.code == FORGOTTEN_CODE else result.failure or lost
         self.report.fail([failure])
 
     def interrupt(self, count: int = 1) -> None:
@@ -130,6 +162,8 @@ class BatchLanding:
         self.report.count(ItemState.INTERRUPTED, count)
 
 
+GRACE_SEC = 4.0
+"""What is in flight has that long to end once the run is told to stop."""
 BULK_THRESHOLD = 1000
 _FEWEST_OF_A_DATE = 100
 """With fewer, single analyses are done before a bulk operation is, unless bulk was asked for."""
@@ -148,6 +182,8 @@ class PushOptions:
     summarization: bool = False
     foreign: Foreign = Foreign.REFUSE
     allow_return: bool = False
+    waits: bool = False
+    """Whether it waits for a run that has a date folder of it, and doesn't end at once."""
 
     def __post_init__(self) -> None:
         if self.mode is Mode.BULK and not self.reaches_analysis:
@@ -166,29 +202,76 @@ class Push:
     """One push; `stop` makes it finish what is in flight and end."""
 
     def __init__(self, services: Services, settings: Settings, options: PushOptions) -> None:
+        self._attempts = Attempts(services.clock, settings.step_budget_sec, services.rng)
+        self._watch = Watch(
+            services.progress,
+            services.clock,
+            services.admission,
+            self._attempts,
+            services.calls or Calls(services.clock),
+            settings.rpc_timeout_sec,
+            settings.step_budget_sec,
+            services.lease.say,
+        )
+        services = replace(services, progress=self._watch)
         self._services = services
         self._settings = settings
         self._options = options
-        self._attempts = Attempts(services.clock, settings.step_budget_sec, services.rng)
         self._landing = Landing(
             services.store, services.sink, services.clock, self._attempts, options.run_id
         )
         self._batches = BatchLanding(
-            self._landing, services.progress, services.admission, options.until
+            self._landing,
+            services.progress,
+            services.admission,
+            options.until,
+            services.lease.assert_held,
         )
+        self._forget = Forget(services, self._attempts, self._landing, options.run_id)
+        self._forgotten: set[str] = set()
+        """Ids that were forgotten while this push runs."""
+        self._in_flight: set[str] = set()
         self._reader = EvidenceReader(services.store, services.sink, self._attempts, services.clock)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
         self._not_landed: set[str] = set()
         self._is_stopped = False
+        self._stoppable: set[asyncio.Task[None]] = set()
+        """Those that have nothing to lose but what they wait for."""
+        self._in_bulk: asyncio.Task[None] | None = None
+        self._hurrying: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """Take no more work; what is in flight ends and is landed."""
+        """Take no more work; what is in flight has a few seconds to end, and is landed."""
         self._is_stopped = True
+        self._services.lease.interrupt()
+        self._hurrying = asyncio.get_running_loop().create_task(self._hurry())
+
+    def so_far(self) -> str:
+        """Return how many conversations have passed each stage."""
+        return self._watch.counts()
+
+    async def _hurry(self) -> None:
+        with contextlib.suppress(RemoteError):
+            await self._services.lease.sign()
+        await self._services.clock.sleep(GRACE_SEC)
+        for task in (*self._stoppable, *([self._in_bulk] if self._in_bulk else [])):
+            task.cancel()
 
     async def run(self, source: Source) -> PushReport:
-        """Return the report once everything that could be done is landed."""
+        """Return the report once everything that could be done is landed.
+
+        Raises HeldError where another run has a date folder of the source.
+        """
+        async with self._services.lease.running(self._see_what_was_forgotten):
+            try:
+                return await self._watch.beside(self._run(source))
+            finally:
+                if self._hurrying is not None:
+                    self._hurrying.cancel()
+
+    async def _run(self, source: Source) -> PushReport:
         options, report = self._options, self._batches.report
         progress = self._services.progress
         selection = Selection(
@@ -200,9 +283,10 @@ class Push:
             self._services.clock.now,
         )
         count = await selection.validate()
+        await self._take(selection.dates)
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             progress.stage(stage.value, count)
-        recovered = await self._landing.recover()
+        recovered = await take_up(self._services, self._attempts, self._landing)
         report.fail_batches(recovered.failures)
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
@@ -219,8 +303,24 @@ class Push:
             raise
         finally:
             await self._cancel()
+        await self._forget.erase_what_came_later()
         report.is_interrupted = self._is_stopped
         return report
+
+    async def _take(self, dates: Iterable[dt.date]) -> None:
+        names = [date_lease(date, self._options.shard) for date in dates]
+        await self._services.lease.take(names, waits=self._options.waits)
+
+    async def _see_what_was_forgotten(self) -> None:
+        """Erase what this push has made of conversations that were forgotten meanwhile.
+
+        What is in flight is erased when it has ended.
+        """
+        new = await self._forget.noted_ids() - self._forgotten
+        self._forgotten |= new
+        for conversation_id in new:
+            if conversation_id not in self._in_flight:
+                await self._forget.erase(conversation_id)
 
     async def _run_all(self, context: RunContext, selection: Selection, *, is_bulk: bool) -> None:
         async for items in selection.chunks(BULK_THRESHOLD if is_bulk else None):
@@ -259,7 +359,7 @@ class Push:
             ),
             clock=services.clock,
             attempts=self._attempts,
-            progress=services.progress,
+            progress=self._batches.shown,
             run_id=self._options.run_id,
             profile=profile,
             until=self._options.until,
@@ -267,6 +367,8 @@ class Push:
             landed_analyses=self._reader.landed_analyses,
             foreign=self._options.foreign,
             allow_return=self._options.allow_return,
+            is_forgotten=self._forgotten.__contains__,
+            is_stopped=lambda: self._is_stopped,
         )
 
     def _is_bulk(self, count: int | None) -> bool:
@@ -281,12 +383,8 @@ class Push:
         self, context: RunContext, items: Sequence[SourceConversation]
     ) -> frozenset[str]:
         """Return the ids that were left to bulk operations."""
-        for stage in STAGES:
-            self._services.progress.stage(stage.value, None)
         unanalysed = set[str]()
-        submitting = replace(
-            context, until=Step.SUBMIT, on_unanalysed=unanalysed.add, progress=Silent()
-        )
+        submitting = replace(context, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
         self._batches.begin_first_pass()
         await self._run_chunks(submitting, items)
         await self._drain()
@@ -300,15 +398,30 @@ class Push:
             if self._is_stopped:
                 break
             if len(ids) >= fewest:
-                await analyse_in_bulk(
-                    self._services,
-                    self._attempts,
-                    context.profile,
-                    BulkBatch(date, frozenset(ids), self._options.run_id),
-                    self._settings.bulk_timeout_sec,
-                    lambda: self._is_stopped,
-                )
+                batch = BulkBatch(date, frozenset(ids), self._options.run_id)
+                await self._wait_for_bulk(context, batch)
         return frozenset(unanalysed)
+
+    async def _wait_for_bulk(self, context: RunContext, batch: BulkBatch) -> None:
+        self._in_bulk = asyncio.create_task(
+            analyse_in_bulk(
+                self._services,
+                self._attempts,
+                context.profile,
+                batch,
+                self._settings.bulk_timeout_sec,
+                lambda: self._is_stopped,
+                self._watch.set_operation,
+            )
+        )
+        try:
+            await self._in_bulk
+        except asyncio.CancelledError:
+            # The operation goes on, and the next run waits for it.
+            if not (self._is_stopped and self._in_bulk.cancelled()):
+                raise
+        finally:
+            self._watch.set_operation("")
 
     async def _run_chunks(self, context: RunContext, items: Sequence[SourceConversation]) -> None:
         chunk: dict[str, SourceConversation] = {}
@@ -324,6 +437,8 @@ class Push:
         if self._is_stopped:
             self._batches.interrupt(len(chunk))
             return
+        await self._services.lease.assert_held()
+        await self._take({item.batch_date for item in chunk})
         ids = {item.conversation_id for item in chunk}
         if self._not_landed & ids or len(self._not_landed) > _MOST_NOT_LANDED:
             await self._drain()
@@ -338,6 +453,7 @@ class Push:
                 self._slots.release()
                 self._batches.interrupt()
                 continue
+            self._in_flight.add(item.conversation_id)
             task = asyncio.create_task(self._run_item(context, evidence, item))
             self._tasks.add(task)
             task.add_done_callback(self._take_ended)
@@ -349,7 +465,7 @@ class Push:
             with span("conversation") as told:
                 told.set_attribute("conversation_id", item.conversation_id)
                 told.set_attribute("run_id", self._options.run_id)
-                result = await ConversationRun(context, evidence, item).run()
+                result = await self._until_stopped(ConversationRun(context, evidence, item))
                 told.set_attribute("state", result.state.value)
             if result.state is ItemState.INVALID and has_errors(result.faults):
                 now = self._services.clock.now()
@@ -359,7 +475,20 @@ class Push:
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
             await self._batches.flush_when_full()
         finally:
+            self._in_flight.discard(item.conversation_id)
             self._slots.release()
+        if item.conversation_id in self._forgotten:
+            await self._forget.erase(item.conversation_id)
+
+    async def _until_stopped(self, one: ConversationRun) -> ItemResult:
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        if task is None:
+            return await one.run()
+        self._stoppable.add(task)
+        try:
+            return await one.run()
+        finally:
+            self._stoppable.discard(task)
 
     async def _drain(self) -> None:
         """Wait for what runs and land it."""

@@ -20,6 +20,7 @@ from ingest.errors import RemoteError, SettingsError, unexpected
 from ingest.flows.analysis import Analysed, Analyst, annotator_profile
 from ingest.flows.attempts import Attempts, admitted, every_item
 from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
+from ingest.flows.forget import take_up
 from ingest.flows.landing import Landing
 from ingest.flows.pull import state_row
 from ingest.flows.services import Services
@@ -139,7 +140,8 @@ class Reanalyze:
 
     async def run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
         """Analyse what was selected, land the new states and events, return the report."""
-        self._report.fail_batches((await self._landing.recover()).failures)
+        recovered = await take_up(self._services, self._attempts, self._landing)
+        self._report.fail_batches(recovered.failures)
         self._services.progress.stage(Step.ANALYSE.value, len(selected.targets))
         self._report.fail(selected.failures)
         plain, summarizing = self._analyst(profile), self._analyst(profile.with_summaries)

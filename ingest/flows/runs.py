@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.domain.raw_records import ANY_PARTITION
+from ingest.flows.lease import RunRecord
 from ingest.ports.inspect import Warehouse
 
 
@@ -34,6 +35,8 @@ class Run:
     failed_count: int
     batch_dates: tuple[dt.date, ...]
     steps: tuple[StepCounts, ...] = field(default=())
+    state: str = "ended"
+    """Or running, interrupted, died: what its lease says."""
 
     @property
     def took_sec(self) -> float:
@@ -54,6 +57,16 @@ def read_runs(
         by_run.setdefault(row["run_id"], []).append(row)
     runs = [_run(run_id, steps) for run_id, steps in by_run.items()]
     return tuple(sorted(runs, key=lambda run: run.ended_at, reverse=True))
+
+
+def with_states(runs: Sequence[Run], records: Sequence[RunRecord], limit: int) -> tuple[Run, ...]:
+    """Return the runs, newest first, with what their leases say; one without events too."""
+    by_id = {run.run_id: run for run in runs}
+    for record in records:
+        ended_at = record.seen_at or record.since
+        run = by_id.get(record.run_id, Run(record.run_id, record.since, ended_at, 0, 0, ()))
+        by_id[record.run_id] = replace(run, state=record.state.value)
+    return tuple(sorted(by_id.values(), key=lambda run: run.ended_at, reverse=True))[:limit]
 
 
 def _run(run_id: str, rows: Sequence[Mapping[str, Any]]) -> Run:

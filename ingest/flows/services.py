@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol, cast
 
 from ingest.domain.quota import CallWindow, QuotaUse
+from ingest.errors import RemoteError
+from ingest.flows.lease import Lease, NoLease
 from ingest.ports.move import Clock, InsightsApi, ObjectStore, RawSink
 from ingest.settings import Settings
 
@@ -17,29 +22,52 @@ _WINDOW_OF_METHOD = {"create_conversation": "creates", "create_analysis": "analy
 
 
 class Admission:
-    """One window a quota; a sharded run takes its share of each."""
+    """One window a quota; runs that go on at the same time share each.
+
+    A sharded run begins with its share of all shards, since they begin together; from the second
+    count on, what counts is what runs.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, shard_count: int = 1) -> None:
         self._clock = clock
+        self._quotas = {
+            "creates": settings.quota_creates_per_min,
+            "analyses": settings.quota_analyses_per_min,
+            _ALL: settings.quota_requests_per_min,
+        }
         self._windows = {
-            "creates": CallWindow(max(1, settings.quota_creates_per_min // shard_count)),
-            "analyses": CallWindow(max(1, settings.quota_analyses_per_min // shard_count)),
-            _ALL: CallWindow(max(1, settings.quota_requests_per_min // shard_count)),
+            name: CallWindow(max(1, quota // shard_count)) for name, quota in self._quotas.items()
         }
         self._locks = {name: asyncio.Lock() for name in self._windows}
+        self._shard_count = shard_count
+        self._is_counted = False
+        self.run_count = shard_count
+        self.waiting: Counter[str] = Counter()
+        """Calls that wait for each quota now."""
+
+    def share(self, run_count: int) -> None:
+        """Take the share of one of that many runs."""
+        self.run_count = run_count if self._is_counted else max(run_count, self._shard_count)
+        self._is_counted = True
+        for name, window in self._windows.items():
+            window.resize(self._quotas[name] // self.run_count)
 
     async def admit(self, method: str) -> None:
         """Return when a call of that client method may go."""
         own = _WINDOW_OF_METHOD.get(method, _ALL)
         windows = {self._windows[own], self._windows[_ALL]}
-        async with self._locks[own]:
-            # Both grants are taken at once: one taken early and used late would count for a
-            # minute in which its call isn't made.
-            while (wait := self._delay(windows)) > 0:
-                await self._clock.sleep(wait)
-            now = self._clock.monotonic()
-            for window in windows:
-                window.take(now)
+        self.waiting[own] += 1
+        try:
+            async with self._locks[own]:
+                # Both grants are taken at once: one taken early and used late would count for a
+                # minute in which its call isn't made.
+                while (wait := self._delay(windows)) > 0:
+                    await self._clock.sleep(wait)
+                now = self._clock.monotonic()
+                for window in windows:
+                    window.take(now)
+        finally:
+            self.waiting[own] -= 1
 
     def exhausted(self, method: str, retry_after_sec: float) -> None:
         """The service refused a call of that method for quota."""
@@ -73,6 +101,9 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """Something worth a line; never text of a conversation."""
 
+    def tick(self, sentences: tuple[str, ...]) -> None:
+        """What the run waits for now; comes every ten seconds."""
+
 
 class Silent:
     """Tells nothing."""
@@ -89,10 +120,85 @@ class Silent:
     def note(self, message: str) -> None:
         """Tell nothing."""
 
+    def tick(self, sentences: tuple[str, ...]) -> None:
+        """Tell nothing."""
+
+
+SILENT_SEC = 15.0
+"""After so long without an answer a service is named."""
+
+
+@dataclass
+class Calls:
+    """Calls of each service that are in flight now; safe for one event loop."""
+
+    clock: Clock
+    _numbers: Iterator[int] = field(default_factory=count)
+    _since: dict[str, dict[int, float]] = field(default_factory=dict)
+    _answered_at: dict[str, float] = field(default_factory=dict)
+
+    def watched[Adapter](self, adapter: Adapter, service: str) -> Adapter:
+        """Return the adapter; its calls are counted from now on."""
+        return cast(Adapter, _Watched(adapter, service, self))
+
+    def silent(self, now: float) -> dict[str, float]:
+        """Return since when each service has been silent that was asked something."""
+        found = {}
+        for service, since in self._since.items():
+            if since:
+                found[service] = max(min(since.values()), self._answered_at.get(service, 0.0))
+        return {service: at for service, at in found.items() if now - at >= SILENT_SEC}
+
+    def in_flight(self, service: str) -> int:
+        """Return how many calls of the service wait for an answer."""
+        return len(self._since.get(service, ()))
+
+    def begin(self, service: str) -> int:
+        """Note that a call begins; return its number."""
+        number = next(self._numbers)
+        self._since.setdefault(service, {})[number] = self.clock.monotonic()
+        return number
+
+    def end(self, service: str, number: int, *, is_answered: bool) -> None:
+        """Note that a call has ended."""
+        del self._since[service][number]
+        if is_answered:
+            self._answered_at[service] = self.clock.monotonic()
+
+
+class _Watched:
+    """An adapter whose calls are noted; each method is wrapped once."""
+
+    def __init__(self, adapter: object, service: str, calls: Calls) -> None:
+        self._adapter, self._service, self._calls = adapter, service, calls
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._adapter, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+        wrapped = self._wrapped(found)
+        setattr(self, name, wrapped)
+        return wrapped
+
+    def _wrapped(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            number, is_answered = self._calls.begin(self._service), False
+            try:
+                result = await method(*arguments, **named)
+                is_answered = True
+                return result
+            except RemoteError as error:
+                is_answered = error.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+                raise
+            finally:
+                self._calls.end(self._service, number, is_answered=is_answered)
+
+        return call
+
 
 @dataclass(frozen=True)
 class Services:
-    """Adapters, time, chance, and whom to tell."""
+    """What flows get from outside: adapters, clock, random numbers, progress, quotas, leases."""
 
     store: ObjectStore
     insights: InsightsApi
@@ -101,3 +207,5 @@ class Services:
     rng: random.Random
     progress: Progress
     admission: Admission
+    lease: Lease = field(default_factory=NoLease)
+    calls: Calls | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from ingest.domain.raw_records import ANY_PARTITION
 from ingest.errors import RemoteError
+from ingest.flows.lease import RunRecord
 from ingest.ports.inspect import Warehouse
 
 STATUSES = (
@@ -73,6 +74,7 @@ conversations as (
         string_agg(
             if(step in ('state', 'submit') and outcome not in ('failed', 'waiting'), version, null)
         ) as submitted_versions,
+        max(if(step = 'forget', 1, 0)) as is_forgotten,
         max_by(outcome, event_at) as outcome,
         max_by(step, event_at) as step,
         max_by(code, event_at) as code,
@@ -82,9 +84,9 @@ conversations as (
 ),
 judged as (
     select
-        * except (analysed_versions, submitted_versions, outcome, step, code),
+        * except (analysed_versions, submitted_versions, is_forgotten, outcome, step, code),
         case
-            when step = 'forget' then 'forgotten'
+            when is_forgotten = 1 then 'forgotten'
             when strpos(analysed_versions, concat(metadata_sha256, transcript_sha256)) > 0
                 then 'analysed'
             when outcome = 'failed' then 'failed'
@@ -259,6 +261,8 @@ class PipelineStatus:
     """Conversations that were erased on request; of all dates, since nothing else is kept."""
     forgotten_in_marts: int | None
     """How many of them the registry still holds; None before the first build."""
+    in_bucket: tuple[RunRecord, ...] = ()
+    """Runs that go on now, and those that were interrupted or died, by their leases."""
 
 
 def read_status(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import datetime as dt
 import functools
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -232,12 +233,23 @@ def _read(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
 
+_DBT_TEMPORARY = re.compile(r"__dbt_(tmp|backup)")
+_PAUSES_SEC = (0.3, 1.0)
+"""Before a mart that may just be replaced is read again."""
+
+
 class BigQueryWarehouse:
     """Both datasets, for people to read; errors show all that BigQuery says of a statement."""
 
-    def __init__(self, settings: Settings, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: Credentials | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._sleep = sleep
         self._limits: dict[str, Any] = {"timeout": settings.rpc_timeout_sec, "retry": None}
 
     @functools.cached_property
@@ -278,7 +290,30 @@ class BigQueryWarehouse:
         max_rows: int | None = None,
         max_bytes: int | None = None,
     ) -> QueryResult:
-        """Return the rows of one statement with named parameters."""
+        """Return the rows of one statement with named parameters.
+
+        A mart that isn't there, among others that are, may just be replaced: it is read again.
+        """
+        for pause in _PAUSES_SEC:
+            try:
+                return self._query(sql, parameters, max_rows, max_bytes)
+            except RemoteError as error:
+                is_of_marts = f".{self.marts_dataset}." in sql
+                if error.code != "NOT_FOUND" or not is_of_marts or not self._has_marts():
+                    raise
+            self._sleep(pause)
+        return self._query(sql, parameters, max_rows, max_bytes)
+
+    def _has_marts(self) -> bool:
+        return bool(self.tables(self.marts_dataset))
+
+    def _query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None,
+        max_rows: int | None,
+        max_bytes: int | None,
+    ) -> QueryResult:
         client = self._client
         with reading(_SERVICE, in_full=True):
             found = _run(
@@ -311,7 +346,10 @@ class BigQueryWarehouse:
             return Estimate(job.statement_type or "UNKNOWN", int(job.total_bytes_processed))
 
     def tables(self, dataset: str) -> Sequence[TableSummary]:
-        """Return the dataset's tables and views by name; none when there is no such dataset."""
+        """Return the dataset's tables and views by name; none when there is no such dataset.
+
+        What dbt makes only for the time of a build is left out.
+        """
         reference = bigquery.DatasetReference(self._settings.project_id, dataset)
         client = self._client
         found: list[TableSummary] = []
@@ -321,7 +359,9 @@ class BigQueryWarehouse:
                     if page.raw_page.get("kind") != "bigquery#tableList":
                         raise odd_answer(_SERVICE)
                     found += [
-                        TableSummary(dataset, item.table_id, item.table_type) for item in page
+                        TableSummary(dataset, item.table_id, item.table_type)
+                        for item in page
+                        if _DBT_TEMPORARY.search(item.table_id) is None
                     ]
             except api.NotFound:
                 return []

@@ -250,4 +250,5 @@ def _stored(blob: storage.Blob) -> StoredObject:
         crc32c=blob.crc32c or "",
         size_bytes=int(blob.size or 0),
         content_sha256=(blob.metadata or {}).get("content_sha256"),
+        updated_at=blob.updated,
     )

@@ -57,6 +57,8 @@ class StoredObject:
     crc32c: str
     size_bytes: int
     content_sha256: str | None
+    updated_at: dt.datetime | None = field(default=None, compare=False)
+    """By the bucket's own clock, UTC."""
 
 
 class ObjectStore(Protocol):
@@ -253,7 +255,7 @@ class RawSink(Protocol):
 
     async def erase(self, table: str, conversation_id: str) -> int:
         """Delete the rows of one conversation but for its tombstones (events of the step
-        `forget`); return how many. Only `forget` does this."""
+        `forget`); return how many. Only for a conversation that was forgotten."""
 
     def mart(self, name: str) -> str:
         """Return the full, quoted name of one of dbt's marts for use in SQL."""

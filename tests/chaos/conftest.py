@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -65,9 +66,9 @@ class DoomedRuns:
         return DoomedEnd(**json.loads(self._process.stdout.readline()))
 
 
-@pytest.fixture(scope="session")
-def doomed_runs() -> Iterator[DoomedRuns]:
-    """Yield a process that runs the command in forks."""
+@contextlib.contextmanager
+def forking() -> Iterator[DoomedRuns]:
+    """Yield a process that runs the command in forks, one after another."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "CLOUD_RUN_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.doomed_runs"],
@@ -79,3 +80,10 @@ def doomed_runs() -> Iterator[DoomedRuns]:
     )
     yield DoomedRuns(process)
     process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def doomed_runs() -> Iterator[DoomedRuns]:
+    """Yield a process that runs the command in forks."""
+    with forking() as runs:
+        yield runs

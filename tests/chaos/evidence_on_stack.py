@@ -50,12 +50,94 @@ class Found:
     left_batches: list[str]
 
 
-def found_on(stack: Stack, ids: list[str]) -> Found:
-    """Ask CI, BigQuery and the bucket."""
+def _insights(
+    stack: Stack,
+) -> tuple[grpc.Channel, insights.ContactCenterInsightsClient, str]:
     channel = grpc.insecure_channel(stack.endpoints["insights_endpoint"])
     transport = transports.ContactCenterInsightsGrpcTransport(channel=channel)
     client = insights.ContactCenterInsightsClient(transport=transport)
     parent = f"projects/{stack.settings.project_id}/locations/{stack.settings.location}"
+    return channel, client, parent
+
+
+def foreign_conversations(stack: Stack, space: int, count: int) -> dict[str, str]:
+    """Make conversations as another program would; return what was said in each, by name."""
+    channel, client, parent = _insights(stack)
+    made: dict[str, str] = {}
+    for number in range(count):
+        uri = f"gs://{stack.settings.bucket}/theirs/{space}-{number}.json"
+        asyncio.run(_put_transcript(stack, uri, f"Their words {number}."))
+        source = insights.ConversationDataSource(gcs_source=insights.GcsSource(transcript_uri=uri))
+        conversation = insights.Conversation(data_source=source, agent_id=f"theirs-{number}")
+        held = client.create_conversation(
+            parent=parent,
+            conversation=conversation,
+            conversation_id=f"theirs-{space}-{number}",
+            timeout=30,
+        )
+        made[held.name] = held.agent_id
+    channel.close()
+    return made
+
+
+def foreign_conversations_left(stack: Stack, made: dict[str, str]) -> dict[str, str]:
+    """Return those that are still there as they were made."""
+    channel, client, _ = _insights(stack)
+    held = [client.get_conversation(name=name, timeout=30) for name in made]
+    channel.close()
+    return {one.name: one.agent_id for one in held if not one.labels}
+
+
+async def _put_transcript(stack: Stack, uri: str, text: str) -> None:
+    store = GcsObjectStore(stack.settings)
+    entry = {"start_timestamp_usec": 0, "text": text, "role": "CUSTOMER", "user_id": 1}
+    content = json.dumps({"entries": [entry]}).encode()
+    name = uri.removeprefix(f"gs://{stack.settings.bucket}/")
+    try:
+        await store.put(
+            name,
+            content,
+            content_type="application/json",
+            content_sha256="",
+            if_generation_match=0,
+        )
+    finally:
+        store.close()
+
+
+def assert_gone(stack: Stack, ids: list[str]) -> None:
+    """Nothing is left of what was forgotten, but tombstones."""
+
+    async def left(id_: str) -> list[Any]:
+        store, sink = GcsObjectStore(stack.settings), BigQueryRawSink(stack.settings)
+        union = " union all ".join(
+            f"select '{table}' as name from {sink.table(table)} "
+            f"where _landed_at >= timestamp('2000-01-01') and conversation_id = @id{more}"
+            for table, more in (
+                ("conversation_files", ""),
+                ("ci_conversations", ""),
+                ("pipeline_events", " and step != 'forget'"),
+            )
+        )
+        try:
+            found: list[Any] = list(await sink.query(union, {"id": id_}))
+            for prefix in (f"{DATE}/{id_}/", f"ci-transcripts/{DATE}/{id_}/"):
+                found += await store.generations(prefix)
+            return found
+        finally:
+            store.close()
+            sink.close()
+
+    channel, client, parent = _insights(stack)
+    held = {one.name.rpartition("/")[2] for one in client.list_conversations(parent=parent)}
+    channel.close()
+    assert held & set(ids) == set()
+    assert {id_: found for id_ in ids if (found := asyncio.run(left(id_)))} == {}
+
+
+def found_on(stack: Stack, ids: list[str]) -> Found:
+    """Ask CI, BigQuery and the bucket."""
+    channel, client, parent = _insights(stack)
     counts, analysed = {}, set()
     for id_ in ids:
         name = f"{parent}/conversations/{id_}"

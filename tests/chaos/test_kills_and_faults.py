@@ -4,7 +4,10 @@ import contextlib
 import itertools
 import json
 import random
+import shutil
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,16 @@ import pytest
 from stack_fixture import Stack
 
 from ingest.emulator.control_client import Control
-from tests.chaos.conftest import DoomedEnd, DoomedRuns, Scale
-from tests.chaos.evidence_on_stack import assert_whole, copy_dev_conversations, found_on
+from tests.chaos.conftest import DoomedEnd, DoomedRuns, Scale, forking
+from tests.chaos.evidence_on_stack import (
+    DATE,
+    assert_gone,
+    assert_whole,
+    copy_dev_conversations,
+    foreign_conversations,
+    foreign_conversations_left,
+    found_on,
+)
 from tests.chaos.fault_proxy import FaultProxy
 from tests.chaos.marts_on_stack import assert_whole_in_marts, built_on
 
@@ -45,15 +56,19 @@ class Chaos:
 
     def push(self, root: Path, *, dies_at: int = 0, **settings: str) -> DoomedEnd:
         """Push in a process of its own; its quotas are open."""
+        return self.run(self.doomed_runs, "push", str(root), "--json", dies_at=dies_at, **settings)
+
+    def run(
+        self, runs: DoomedRuns, *arguments: str, dies_at: int = 0, **settings: str
+    ) -> DoomedEnd:
+        """Run a command in a process of its own; its quotas are open."""
         endpoints = {f"INGEST_{name.upper()}": to for name, to in self.stack.endpoints.items()}
         open_quotas = {
             f"INGEST_QUOTA_{name}_PER_MIN": "1000000"
             for name in ("CREATES", "ANALYSES", "REQUESTS")
         }
         environment = {**endpoints, **open_quotas, **settings}
-        return self.doomed_runs.run(
-            "push", str(root), "--json", environment=environment, dies_at=dies_at
-        )
+        return runs.run(*arguments, environment=environment, dies_at=dies_at)
 
     def assert_whole(self, ids: list[str]) -> None:
         """CI, raw tables and bucket hold everything once."""
@@ -130,6 +145,57 @@ def faulty_run(chaos: Chaos, rate: float) -> list[str]:
     assert sum(gcs.faults.values()) - gcs.faults["none"] > 0
     chaos.assert_whole(ids)
     return ids
+
+
+def two_at_once(chaos: Chaos) -> list[str]:
+    """Two pushes of one folder at a time, some killed, forgets in between, others' conversations.
+
+    Return what is left to be whole: what was pushed and not forgotten.
+    """
+    rng, space, scale = random.Random(13), next(_SPACES), chaos.scale
+    root, size = chaos.folder / "two", scale.conversation_count // scale.batch_count
+    foreign = foreign_conversations(chaos.stack, space, 3)
+    ids: list[str] = []
+    gone: list[str] = []
+    ends: Counter[int] = Counter()
+    with contextlib.ExitStack() as opened:
+        runs = [chaos.doomed_runs, *(opened.enter_context(forking()) for _ in range(2))]
+        threads = opened.enter_context(ThreadPoolExecutor(3))
+        for batch in range(scale.batch_count):
+            ids += copy_dev_conversations(root, space, batch * size, size)
+            reach = _CALLS_OF_A_RUN + size * _CALLS_OF_A_CONVERSATION
+            push = ("push", str(root), "--json")
+            dies_at = rng.randrange(1, reach) if batch % 2 == 0 else 0
+            asked = [
+                threads.submit(chaos.run, runs[0], *push, dies_at=dies_at),
+                threads.submit(chaos.run, runs[1], *push, "--wait"),
+            ]
+            if batch:
+                gone.append(ids[rng.randrange(len(ids) - size)])
+                asked.append(threads.submit(chaos.run, runs[2], "forget", gone[-1], "--yes"))
+            for one in asked:
+                ended = one.result(600)
+                # 1: it met a forgotten conversation; 4: another push has the folder.
+                assert ended.exit_code in (0, 1, 4, KILLED), ended.stderr
+                ends[ended.exit_code] += 1
+            for id_ in gone:
+                shutil.rmtree(root / DATE / id_, ignore_errors=True)
+            ids = [id_ for id_ in ids if id_ not in gone]
+    plain = chaos.push(root)
+
+    assert plain.exit_code == 0, plain.stderr
+    assert ends[0] > 0
+    chaos.assert_whole(ids)
+    assert_gone(chaos.stack, gone)
+    assert foreign_conversations_left(chaos.stack, foreign) == foreign
+    return ids
+
+
+def test_two_pushes_at_once_and_a_forget_lose_double_and_delete_nothing(chaos: Chaos) -> None:
+    scale = chaos.scale
+    forgets = scale.batch_count - 1
+    # One id may be drawn twice.
+    assert len(chaos.ids_of(two_at_once)) >= scale.conversation_count - forgets
 
 
 def test_runs_killed_at_random_points_end_whole(chaos: Chaos) -> None:

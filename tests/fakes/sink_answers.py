@@ -144,6 +144,15 @@ def _forgotten(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[
     return [{"conversation_id": i} for i in sorted(_forgotten_ids(sink.rows[PIPELINE_EVENTS]))]
 
 
+def _forgotten_among(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    rows = [
+        row
+        for row in sink.rows[PIPELINE_EVENTS]
+        if row["conversation_id"] in parameters["ids"] and row["_landed_at"] >= parameters["since"]
+    ]
+    return [{"conversation_id": i} for i in sorted(_forgotten_ids(rows))]
+
+
 def _newest_files(rows: list[Row]) -> dict[tuple[str, str], Row]:
     by_age = sorted(rows, key=lambda row: row["generation"])
     return {(row["conversation_id"], row["kind"]): row for row in by_age}
@@ -211,6 +220,7 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "count(*) as row_count": _row_count,
     "select distinct outcome": _forgets,
     "select distinct reason": _origins,
+    "in unnest(@ids) and step = 'forget'": _forgotten_among,
     "step = 'forget'": _forgotten,
     "having max(batch_date) > @date": _delivered_later,
     "conversation_id, kind, content_sha256": _files_of_date,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -11,6 +12,7 @@ import google_crc32c
 
 from ingest.errors import RemoteError
 from ingest.ports.move import Page, StoredObject
+from tests.fakes.clock import EPOCH
 from tests.fakes.trouble import Trouble
 
 _FIRST_GENERATION = 1_760_000_000_000_000
@@ -23,6 +25,8 @@ class FakeObjectStore:
     bucket: str = "local-project-cc-dev"
     list_page_size: int = 1000
     trouble: Trouble = field(default_factory=Trouble)
+    now: Callable[[], dt.datetime] = lambda: EPOCH
+    """The bucket's own clock."""
     _generations: dict[str, list[tuple[StoredObject, bytes]]] = field(default_factory=dict)
     _live: dict[str, StoredObject] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=lambda: count(_FIRST_GENERATION))
@@ -54,7 +58,9 @@ class FakeObjectStore:
             if (live.generation if live else 0) != if_generation_match:
                 raise RemoteError("fake: generation differs", code="FAILED_PRECONDITION")
             crc32c = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
-            stored = StoredObject(name, next(self._numbers), crc32c, len(content), content_sha256)
+            stored = StoredObject(
+                name, next(self._numbers), crc32c, len(content), content_sha256, self.now()
+            )
             self._generations.setdefault(name, []).append((stored, content))
             self._live[name] = stored
             return stored

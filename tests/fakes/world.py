@@ -17,6 +17,7 @@ from ingest.flows.conversation_run import PushReport
 from ingest.flows.dry_run import without_effects
 from ingest.flows.forget import Forget, Forgotten
 from ingest.flows.landing import Landing
+from ingest.flows.lease import BucketLease, NoLease, RunRecord
 from ingest.flows.pull import Pull, PullReport, PullSelection
 from ingest.flows.push import Push, PushOptions
 from ingest.flows.reanalyze import Reanalyze
@@ -71,13 +72,32 @@ class World:
     store: FakeObjectStore = field(default_factory=FakeObjectStore)
     progress: Notes = field(default_factory=Notes)
     run_count: int = 0
+    runs: FakeObjectStore = field(default_factory=FakeObjectStore)
+    """The part of the bucket that leases lie in, apart so that faults of other parts spare it."""
+    died: set[str] = field(default_factory=set)
+    """Run ids of which the machine knows that their process has ended."""
 
     def __post_init__(self) -> None:
         self.insights = FakeInsights(self.clock)
         self.sink = FakeSink(self.store)
+        self.runs.now = self.clock.now
 
-    def outside(self) -> Services:
-        """Return the fakes as a flow takes them."""
+    def lease(self, command: str, run_id: str, admission: Admission | None = None) -> BucketLease:
+        """Return the lease of a run; process numbers count up."""
+        record = RunRecord(run_id, command, "a-machine", 100 + self.run_count, self.clock.now())
+        return BucketLease(
+            self.runs,
+            self.clock,
+            self.attempts(),
+            record,
+            is_surely_dead=self.died.__contains__,
+            on_count=admission.share if admission else lambda _: None,
+            note=self.progress.note,
+        )
+
+    def outside(self, command: str = "", run_id: str = "") -> Services:
+        """Return the fakes as a flow takes them; with a lease where a command is named."""
+        admission = Admission(self.settings, self.clock)
         return Services(
             store=self.store,
             insights=self.insights,
@@ -85,7 +105,8 @@ class World:
             clock=self.clock,
             rng=random.Random(5),
             progress=self.progress,
-            admission=Admission(self.settings, self.clock),
+            admission=admission,
+            lease=self.lease(command, run_id, admission) if command else NoLease(),
         )
 
     def attempts(self) -> Attempts:
@@ -113,19 +134,22 @@ class World:
         summarization: bool = False,
         foreign: Foreign = Foreign.REFUSE,
         allow_return: bool = False,
+        waits: bool = False,
     ) -> Push:
         """Return a push of a new run, a second after the one before."""
         self.clock.advance(1)
+        run_id = self.new_run_id()
         options = PushOptions(
-            self.new_run_id(),
+            run_id,
             until,
             mode,
             shard or Shard(),
             summarization,
             foreign,
             allow_return,
+            waits,
         )
-        return Push(outside or self.outside(), self.settings, options)
+        return Push(outside or self.outside("push", run_id), self.settings, options)
 
     async def push(self, root: Path, **more: Any) -> PushReport:
         """Push a folder."""
@@ -166,8 +190,11 @@ class World:
         """Forget a conversation, a second after the run before."""
         self.clock.advance(1)
         landing = self.landing()
-        flow = Forget(self.outside(), self.attempts(), landing, f"run-{self.run_count}")
-        return await flow.run(conversation_id)
+        run_id = f"run-{self.run_count}"
+        outside = self.outside("forget", run_id)
+        flow = Forget(outside, self.attempts(), landing, run_id)
+        async with outside.lease.running():
+            return await flow.run(conversation_id)
 
     def effects(self) -> dict[str, Any]:
         """Return everything that a push leaves behind, to be compared as a whole."""

@@ -305,7 +305,7 @@ def test_rows_in_a_batch_that_was_set_aside_are_counted_and_go_too(tmp_path: Pat
 
     (aside,) = [name for name in world.store.live_names if name.startswith("_landing_failed/")]
     left = [orjson.loads(line) for line in gzip.decompress(world.store.content(aside)).splitlines()]
-    assert told.before.raw_rows == 4 + 2
+    assert told.before.raw_rows == 4 + 2 + 1
     assert (told.after, [failure.code for failure in told.failures]) == (NOTHING, ["JOB_FAILED"])
     assert [row["conversation_id"] for row in left] == [kept, kept]
     assert aside.endswith(f"/{sha256_hex(world.store.content(aside))}.json.gz")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -475,7 +476,7 @@ def test_what_is_in_flight_at_a_fatal_error_is_landed(
 def test_a_stopped_push_lands_what_is_in_flight_and_says_what_is_left(tmp_path: Path) -> None:
     world = World(settings=fake_settings(concurrency=2))
     write_many(tmp_path, 20)
-    world.insights.analysis_sec = 5
+    world.insights.analysis_sec = 1
     push = world.new_push()
 
     async def stopped() -> object:
@@ -494,6 +495,47 @@ def test_a_stopped_push_lands_what_is_in_flight_and_says_what_is_left(tmp_path: 
     assert len(world.sink.rows["ci_conversations"]) == done
     assert asyncio.run(world.push(tmp_path)).exit_code is ExitCode.OK
     assert len(world.insights.analyses) == 20
+
+
+def test_a_stopped_push_waits_for_no_analysis_and_lands_what_was_done_before(
+    tmp_path: Path,
+) -> None:
+    world = World(settings=fake_settings(concurrency=4))
+    ids = write_many(tmp_path, 20)
+    world.insights.analysis_sec = 600
+    push = world.new_push()
+
+    async def stopped() -> PushReport:
+        running = asyncio.create_task(push.run(LocalSource(tmp_path)))
+        while world.insights.trouble.calls["create_analysis"] < 4:
+            await asyncio.sleep(0)
+        push.stop()
+        return await running
+
+    report = asyncio.run(stopped())
+    took_sec = world.clock.monotonic()
+
+    assert report.exit_code is ExitCode.INTERRUPTED
+    assert +report.states == {ItemState.INTERRUPTED: 20}
+    assert took_sec < 10
+    steps = Counter(row["step"] for row in world.sink.rows["pipeline_events"])
+    assert steps == {"upload": 8, "submit": 4}
+    assert world.runs.live_names == ["_runs/ended/run-1.json"]
+    assert asyncio.run(world.push(tmp_path)).exit_code is ExitCode.OK
+    assert len(world.insights.analyses) == len(ids)
+
+
+def test_all_that_failed_for_want_of_one_service_ends_with_the_code_of_a_service(
+    tmp_path: Path,
+) -> None:
+    world = World(settings=fake_settings(step_budget_sec=5))
+    write_many(tmp_path, 3)
+    world.insights.trouble.fail("create_conversation", times=1_000)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert +report.states == {ItemState.FAILED: 3}
+    assert report.exit_code is ExitCode.REMOTE
 
 
 def test_a_bucket_source_needs_no_upload_and_gives_the_same_result(tmp_path: Path) -> None:
@@ -538,8 +580,9 @@ def test_a_date_folder_is_listed_once_however_many_chunks_it_has(
 
     asyncio.run(world.push(tmp_path))
 
-    # One more is the look for batches that an earlier run had left.
-    assert world.store.trouble.calls["list"] == 2 + 1
+    # One more is the look for batches that an earlier run had left, two those for conversations
+    # that were forgotten while a push ran.
+    assert world.store.trouble.calls["list"] == 2 + 1 + 2
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 500])

@@ -1,0 +1,171 @@
+"""A `forget` across a slow push, and two pushes of one folder, on the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from push_command import Command, Ended, ended, rows
+from stack_fixture import Stack
+
+from ingest.cli._context import Running, landing_of, open_services
+from ingest.domain.outcome import Step
+from ingest.emulator.control_client import Control
+from ingest.enums import Mode
+from ingest.errors import ExitCode
+from ingest.flows.forget import Forget, Forgotten
+from ingest.flows.push import Push, PushOptions
+from ingest.flows.services import Services, Silent
+from ingest.flows.source import LocalSource
+from tests.chaos.evidence_on_stack import copy_dev_conversations
+from tests.unit.flows.test_two_at_once import Held
+
+pytestmark = pytest.mark.stack
+_SPACES = itertools.count(0x60)
+_SMALL = {"INGEST_CONCURRENCY": "8"}
+_ROWS = """
+    select 'conversation_files' as name, count(*) as row_count from {conversation_files}
+    where _landed_at >= timestamp('2000-01-01') and conversation_id = @id
+    union all
+    select 'ci_conversations', count(*) from {ci_conversations}
+    where _landed_at >= timestamp('2000-01-01') and conversation_id = @id
+    union all
+    select 'pipeline_events', count(*) from {pipeline_events}
+    where _landed_at >= timestamp('2000-01-01') and conversation_id = @id and step != 'forget'
+"""
+
+
+@pytest.fixture
+def command(stack: Stack) -> Command:
+    return Command(stack, _SMALL)
+
+
+def raw_rows(command: Command, id_: str) -> dict[str, int]:
+    return {row["name"]: row["row_count"] for row in rows(command, _ROWS, id=id_)}
+
+
+POINTS: dict[str, Callable[[Services, str], Held]] = {
+    "before upload": lambda real, id_: Held(
+        real.store, "put", lambda name, *_, **__: f"/{id_}/" in name
+    ),
+    "before submit": lambda real, id_: Held(
+        real.insights, "create_conversation", lambda one: one.conversation_id == id_
+    ),
+    "between submit and land": lambda real, id_: Held(
+        real.store, "put", lambda name, *_, **__: name.startswith("_landing/")
+    ),
+    "between write and load": lambda real, _: Held(real.sink, "load"),
+    "while the load job runs": lambda real, _: Held(real.sink, "load", after_effect=True),
+}
+
+
+async def forget_across_a_push(
+    stack: Stack, root: Path, id_: str, point: str
+) -> tuple[Forgotten, ExitCode]:
+    """Push, hold it at that point until the conversation is forgotten, let it go on."""
+    push_run = Running("push", f"push-{id_}")
+    forget_run = Running("forget", f"forget-{id_}")
+    async with (
+        open_services(stack.settings, Silent(), running=push_run) as pushing,
+        open_services(stack.settings, Silent(), running=forget_run) as forgetting,
+    ):
+        held = POINTS[point](pushing, id_)
+        push = Push(pushing, stack.settings, PushOptions(push_run.run_id, Step.LAND, Mode.SINGLE))
+        task = asyncio.create_task(push.run(LocalSource(root)))
+        await asyncio.wait_for(held.reached.wait(), 60)
+        attempts, landing = landing_of(forgetting, stack.settings, forget_run.run_id)
+        async with forgetting.lease.running():
+            flow = Forget(forgetting, attempts, landing, forget_run.run_id)
+            told = await flow.run(id_)
+        held.released.set()
+        return told, (await task).exit_code
+
+
+def change(root: Path, id_: str) -> None:
+    """Deliver the conversation anew, with another sentence."""
+    file = root / "2025-12-28" / id_ / "transcription.json"
+    talk: dict[str, Any] = json.loads(file.read_text())
+    key = next(name for name, value in talk.items() if isinstance(value, list))
+    talk[key][0]["text"] += " Indeed."
+    file.write_text(json.dumps(talk))
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_slow_push_undoes_no_forget(command: Command, tmp_path: Path, point: str) -> None:
+    gone, kept = copy_dev_conversations(tmp_path, next(_SPACES), 0, 2)
+    assert command.push(tmp_path).exit_code == 0
+    change(tmp_path, gone)
+    change(tmp_path, kept)
+
+    told, code = asyncio.run(forget_across_a_push(command.stack, tmp_path, gone, point))
+
+    assert (told.after.is_clean, told.running) == (True, (f"push/push-{gone}",))
+    none = {"conversation_files": 0, "ci_conversations": 0, "pipeline_events": 0}
+    assert raw_rows(command, gone) == none
+    assert raw_rows(command, kept) == {
+        "conversation_files": 3, "ci_conversations": 2, "pipeline_events": 4 + 3
+    }  # fmt: skip
+    traces = command.run("forget", gone, "--dry-run", "--json").report["before"]
+    assert traces == {"objects": 0, "ci_conversations": 0, "raw_rows": 0}
+    assert code in (ExitCode.OK, ExitCode.SOME_FAILED)
+    shown = command.run("ls", "raw", "--date", "2025-12-28", "--json", "--limit", "1000").stdout
+    assert gone not in shown
+    assert command.run("ls", "gcs", "--prefix", "_runs/", "--json").report == []
+
+
+def slow_push(command: Command, root: Path, control: Control) -> Any:
+    """Start a push whose analyses take a minute, and wait until it has its lease."""
+    control.set_operation_latency("CreateAnalysis", 60)
+    process = command.start("push", root, "--json")
+    for _ in range(600):
+        if "leases" in command.run("ls", "gcs", "--prefix", "_runs/", "--json").stdout:
+            return process
+        if process.poll() is not None:
+            break
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def test_two_pushes_of_a_folder_land_every_row_once(command: Command, tmp_path: Path) -> None:
+    ids = copy_dev_conversations(tmp_path, next(_SPACES), 0, 3)
+
+    processes = [command.start("push", tmp_path, "--json", *more) for more in ((), ("--wait",))]
+    first, second = [ended(process) for process in processes]
+    refused = [one for one in (first, second) if one.exit_code]
+
+    assert [one.exit_code for one in refused] in ([], [4])
+    for one in refused:
+        assert "is held by push" in one.stderr
+    for id_ in ids:
+        wanted = {"conversation_files": 2, "ci_conversations": 1, "pipeline_events": 4}
+        assert raw_rows(command, id_) == wanted
+    assert command.run("ls", "gcs", "--prefix", "_runs/", "--json").report == []
+
+
+def test_a_second_push_names_the_first_and_one_that_was_killed_is_taken_over_from(
+    command: Command, tmp_path: Path
+) -> None:
+    ids = copy_dev_conversations(tmp_path, next(_SPACES), 0, 3)
+    with command.control() as control:
+        process = slow_push(command, tmp_path, control)
+        try:
+            refused: Ended = command.push(tmp_path)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            control.set_operation_latency("CreateAnalysis", 0)
+
+    taken_over = command.push(tmp_path)
+
+    assert refused.exit_code == 4
+    assert f", process {process.pid}, since " in refused.stderr
+    assert taken_over.exit_code in (0, 130), taken_over.stderr
+    assert taken_over.lines("taking over push-2025-12-28-0-of-1 from push ") != []
+    assert {UUID(id_) for id_ in ids} == {UUID(id_) for id_ in ids if raw_rows(command, id_)}
