@@ -21,6 +21,7 @@ from ingest.cli._context import (
 from ingest.cli._options import AsJson, ConversationArgument, DryRun
 from ingest.cli._output import opened, print_json
 from ingest.errors import ExitCode, InputError
+from ingest.flows.ci_submission import refuse_foreign
 from ingest.flows.forget import Forget, Forgotten, Traces
 from ingest.flows.services import Silent
 from ingest.settings import Settings
@@ -28,6 +29,10 @@ from ingest.settings import Settings
 
 def forget(
     conversation_id: ConversationArgument,
+    include_foreign: Annotated[
+        bool,
+        typer.Option("--include-foreign", help="Even if others made the conversation in Insights."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -39,7 +44,13 @@ def forget(
     Example: ingest forget 317675af-a8f1-49fc-8481-dcefa6dc849e --dry-run
     """
 
-    code = execute(conversation_id, yes=yes, dry_run=dry_run, as_json=as_json)
+    code = execute(
+        conversation_id,
+        include_foreign=include_foreign,
+        yes=yes,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
     raise typer.Exit(int(code))
 
 
@@ -51,11 +62,15 @@ class ToForget:
     before: Traces
 
 
-def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
+def execute(
+    conversation_id: str, *, include_foreign: bool, yes: bool, dry_run: bool, as_json: bool
+) -> ExitCode:
     """Erase, print the proof, return the exit code."""
     settings, warehouse = opened()
     wanted = resolved_id(settings, warehouse, conversation_id)
     say_target(settings)
+    if not include_foreign:
+        run(_refuse_foreign(settings, wanted))
     if dry_run:
         before = run(_traces(settings, wanted))
         if as_json:
@@ -85,6 +100,12 @@ def execute(conversation_id: str, *, yes: bool, dry_run: bool, as_json: bool) ->
     for failure in forgotten.failures:
         say(f"failed: batch: {failure.step.value}: {failure.code}: {failure.message}")
     return ExitCode.SOME_FAILED if forgotten.failures else ExitCode.OK
+
+
+async def _refuse_foreign(settings: Settings, conversation_id: str) -> None:
+    async with open_services(settings, Silent()) as real:
+        attempts, _ = landing_of(real, settings, new_run_id())
+        await refuse_foreign(real.insights, attempts, conversation_id)
 
 
 async def _traces(settings: Settings, conversation_id: str) -> Traces:

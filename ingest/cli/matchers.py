@@ -20,6 +20,7 @@ from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
 from ingest.domain.matchers import (
     ChangeKind,
+    DuplicateMatcher,
     FieldChange,
     MatcherChange,
     MatcherDefinition,
@@ -312,6 +313,7 @@ class MatcherPlan:
     """What `plan` prints; `impact` is None unless it was asked for."""
 
     changes: tuple[PlannedChange, ...]
+    duplicates: tuple[DuplicateMatcher, ...]
     impact: Impact | None
 
 
@@ -334,20 +336,33 @@ def run_plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
     say_target(settings)
     definitions = flow.read_definitions(settings.seeds_dir)
 
-    async def work() -> tuple[Sequence[MatcherChange], tuple[int, list[Difference]] | None]:
+    async def work() -> tuple[
+        Sequence[MatcherChange],
+        tuple[DuplicateMatcher, ...],
+        tuple[int, list[Difference]] | None,
+    ]:
         async with open_services(settings, Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             changes = await flow.plan_matchers(real.insights, attempts, definitions)
+            twice = await flow.find_duplicates(real.insights, attempts, definitions)
             if not with_impact:
-                return changes, None
-            return changes, await impact(real.insights, real.sink, attempts, definitions)
+                return changes, twice, None
+            found = await impact(real.insights, real.sink, attempts, definitions)
+            return changes, twice, found
 
-    changes, found = run(work())
+    changes, twice, found = run(work())
     if as_json:
         planned = tuple(_planned_change(change) for change in changes)
-        print_json(MatcherPlan(planned, impact_of(*found) if found else None))
+        print_json(MatcherPlan(planned, twice, impact_of(*found) if found else None))
     else:
         _show([(change, None) for change in changes], as_json=False)
+        for other in twice:
+            what = "the phrases" if other.has_same_phrases else "the name"
+            say(
+                f"note: {printable(other.display_name)} ({other.name.rsplit('/', 1)[-1]}), which "
+                f"others made, is active and has {what} of {other.ours}: an analysis of all "
+                "matchers finds them twice"
+            )
         if found:
             show_impact(*found)
     differs = any(change.kind is not ChangeKind.KEEP for change in changes)

@@ -56,6 +56,12 @@ def reanalyze(
             help="Ask CI for summaries too (billed apart); those that have one keep it anyway.",
         ),
     ] = False,
+    include_foreign: Annotated[
+        bool,
+        typer.Option(
+            "--include-foreign", help="Conversations that others made in Insights, too (billed)."
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before it starts.")] = False,
     wait: WaitOption = False,
     concurrency: Concurrency = None,
@@ -69,7 +75,9 @@ def reanalyze(
     """
     from ingest.flows.reanalyze import Selection
 
-    chosen = Selection(ids=tuple(ids or ()), filter=where or "", only_stale=stale)
+    chosen = Selection(
+        ids=tuple(ids or ()), filter=where or "", only_stale=stale, include_foreign=include_foreign
+    )
     check_choice(chosen, is_all=all_, has_filter=where is not None)
     code = execute(
         chosen,
@@ -120,6 +128,8 @@ def execute(
     say_target(settings)
     selected, cost = run(_select(settings, selection, summarize))
     say(_sentence(cost))
+    if selected.foreign_count:
+        say(f"{selected.foreign_count} that others made are left out; --include-foreign takes them")
     if dry_run or not selected.targets:
         report = report_without_work(selected)
         if as_json:

@@ -48,7 +48,8 @@ _LINES = 50
 class CheckedDate:
     """Conversations of a date by place, and every difference; one of a whole place has no id."""
 
-    date: dt.date
+    date: dt.date | None
+    """None: conversations without a date, which others made and a pull found."""
     counts: Mapping[str, int]
     mismatches: tuple[Mismatch, ...]
 
@@ -91,7 +92,10 @@ async def _verify(
             dates = [date for date, _ in files.dates()]
         else:
             dates = await flow.dates()
-        return [await flow.check(date, files) for date in dates]
+        checks = [await flow.check(date, files) for date in dates]
+        if only is None and files is None and not (found := await flow.check_found()).is_empty:
+            checks.append(found)
+        return checks
 
 
 def _print(checks: Sequence[DateCheck]) -> None:
@@ -100,7 +104,7 @@ def _print(checks: Sequence[DateCheck]) -> None:
     for check in checks:
         counts = [f"{check.counts[place]:>9}" for place in places]
         result = f"{len(check.mismatches)} differ" if check.mismatches else "equal"
-        typer.echo("  ".join([str(check.date), *counts, result]))
+        typer.echo("  ".join([f"{check.date or 'no date':<10}", *counts, result]))
         for mismatch in check.mismatches[:_LINES]:
             say(f"differs: {mismatch.conversation_id} {mismatch.place}: {mismatch.problem}")
         if len(check.mismatches) > _LINES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby, zip_longest
 
@@ -291,6 +291,45 @@ def plan(
     for matchers in by_name.values():
         changes += [_deletion(matcher) for matcher in matchers]
     return tuple(changes)
+
+
+@dataclass(frozen=True)
+class DuplicateMatcher:
+    """An active matcher of others that finds what one of ours finds, or is called the same."""
+
+    name: str
+    display_name: str
+    ours: str
+    has_same_phrases: bool
+    """Otherwise it has the same display name alone."""
+
+
+def duplicates(
+    definitions: Sequence[MatcherDefinition], live: Iterable[LiveMatcher]
+) -> tuple[DuplicateMatcher, ...]:
+    """Return the active matchers of others that duplicate ours, by name.
+
+    An analysis that runs all active matchers finds their phrases twice.
+    """
+    by_content = {_phrases_sha256(own): own.display_name for own in definitions if own.active}
+    own_names = {own.display_name for own in definitions}
+    found = []
+    for matcher in sorted(live, key=lambda matcher: matcher.name):
+        held = matcher.definition
+        if is_ours(matcher.version_tag) or not held.active:
+            continue
+        same = by_content.get(_phrases_sha256(held))
+        if same is not None or held.display_name in own_names:
+            found.append(
+                DuplicateMatcher(
+                    matcher.name, held.display_name, same or held.display_name, same is not None
+                )
+            )
+    return tuple(found)
+
+
+def _phrases_sha256(definition: MatcherDefinition) -> str:
+    return content_sha256(replace(definition, display_name="", active=True))
 
 
 def _change(wanted: MatcherDefinition, found: LiveMatcher | None) -> MatcherChange:

@@ -8,19 +8,25 @@ service is asked what it has: a fitting analysis, or one that runs.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from ingest.domain.annotators import AnnotatorProfile, Selector, profile_sha256_of_analysis
+from ingest.domain.annotators import (
+    AnnotatorProfile,
+    Selector,
+    profile_sha256_of_analysis,
+    selector_of,
+)
 from ingest.domain.matchers import is_ours
 from ingest.domain.outcome import Outcome
+from ingest.domain.raw_records import RawRow, ci_conversation_row
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.services import Progress, Services
 from ingest.flows.steps import log_change
-from ingest.ports.move import CiConversation, CiOperation, Clock, InsightsApi
+from ingest.ports.move import CiAnalysisState, CiConversation, CiOperation, Clock, InsightsApi
 
 
 async def annotator_profile(
@@ -35,6 +41,65 @@ async def annotator_profile(
             "if you want phrase matches"
         )
     return AnnotatorProfile(summarization, ours)
+
+
+def conversation_profile_sha256(
+    conversation: CiConversation, profile: AnnotatorProfile
+) -> str | None:
+    """Return the hash of the profile that the latest analysis counts for, None without one."""
+    latest = conversation.latest_analysis
+    if latest is None:
+        return None
+    return profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
+
+
+def state_row(conversation: CiConversation, profile_sha256: str | None) -> RawRow:
+    """Return the row of a fetched state, whose latest analysis counts for that profile."""
+    latest = conversation.latest_analysis
+    return ci_conversation_row(
+        conversation_id=conversation.conversation_id,
+        ci_name=conversation.name,
+        analysis_name=latest.name if latest else None,
+        annotator_profile_sha256=profile_sha256,
+        labels=conversation.labels,
+        payload=conversation.read_payload(),
+        updated_at=conversation.updated_at,
+    )
+
+
+def older_analysis_rows(
+    held: CiConversation,
+    analyses: Iterable[CiAnalysisState],
+    landed: Container[str],
+    profile: AnnotatorProfile,
+) -> list[RawRow]:
+    """Return a row of each analysis but the latest that isn't landed: the state that held it.
+
+    Insights shows a conversation with its latest analysis alone. The row of an older one is the
+    conversation with that analysis in its place, stamped with the analysis's own time.
+    """
+    latest = held.latest_analysis
+    rows = []
+    for analysis in analyses:
+        if analysis.name in landed or (latest is not None and analysis.name == latest.name):
+            continue
+        requested_at = dt.datetime.fromisoformat(
+            analysis.payload.get("requestTime") or analysis.created_at.isoformat()
+        )
+        rows.append(
+            ci_conversation_row(
+                conversation_id=held.conversation_id,
+                ci_name=held.name,
+                analysis_name=analysis.name,
+                annotator_profile_sha256=profile_sha256_of_analysis(
+                    selector_of(analysis.payload), requested_at, profile
+                ),
+                labels=held.labels,
+                payload={**held.payload, "latestAnalysis": analysis.payload},
+                updated_at=analysis.created_at,
+            )
+        )
+    return rows
 
 
 _POLL_FACTOR = 1.5
@@ -74,10 +139,7 @@ class Analyst:
 
     def profile_sha256(self, conversation: CiConversation) -> str | None:
         """Return the profile hash of the latest analysis, None without one."""
-        latest = conversation.latest_analysis
-        if latest is None:
-            return None
-        return profile_sha256_of_analysis(latest.selector, latest.requested_at, self._profile)
+        return conversation_profile_sha256(conversation, self._profile)
 
     async def ensure(
         self, conversation: CiConversation, *, is_new: bool, replaces: str | None = None

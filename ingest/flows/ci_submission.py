@@ -12,12 +12,14 @@ from typing import Any
 from ingest.domain.insights_format import (
     CiSubmission,
     SubmitAction,
+    carries_our_label,
     submit_action,
     word_difference,
 )
 from ingest.domain.outcome import Outcome
 from ingest.enums import Foreign
-from ingest.errors import RemoteError
+from ingest.errors import InputError, RemoteError
+from ingest.flows.attempts import Attempts
 from ingest.flows.steps import Done, log_change
 from ingest.ports.move import CiConversation, InsightsApi, ObjectStore
 
@@ -25,21 +27,36 @@ FOREIGN_CODE = "FOREIGN_CONVERSATION"
 
 
 def foreign_error(payload: Mapping[str, Any], cure: str) -> RemoteError:
-    """Return the error of a conversation that others made, given as REST JSON.
+    """Return the error of a push that meets a conversation of others, given as REST JSON."""
+    return RemoteError(
+        f"{foreign_sentence(payload)}; {cure}, --replace keeps its analyses in the raw table, "
+        "deletes it and makes it anew",
+        code=FOREIGN_CODE,
+    )
 
-    It says when it was made and from which folder. File names and values of labels stay out, since
-    both may hold personal data.
+
+async def refuse_foreign(insights: InsightsApi, attempts: Attempts, conversation_id: str) -> None:
+    """Raise InputError when Insights holds a conversation of this id that others made."""
+    held = (await attempts.run(lambda: insights.get_conversation(conversation_id))).value
+    if held is not None and not carries_our_label(held.labels):
+        raise InputError(
+            foreign_sentence(held.payload), "add --include-foreign if it is to be erased too"
+        )
+
+
+def foreign_sentence(payload: Mapping[str, Any]) -> str:
+    """Say that others made a conversation, given as REST JSON: when, and from which folder.
+
+    File names and values of labels stay out, since both may hold personal data.
     """
     source = payload.get("dataSource", {}).get("gcsSource", {})
     uri = source.get("transcriptUri") or source.get("audioUri") or ""
     place = f" from {uri.rpartition('/')[0]}/" if uri else ""
     made_at = f" on {payload['createTime'][:16]}Z" if "createTime" in payload else ""
-    labels = f", with labels {', '.join(sorted(payload.get('labels', {})))[:100]}"
-    return RemoteError(
+    labels = ", ".join(sorted(payload.get("labels", {})))[:100]
+    return (
         "Insights holds a conversation of this id that this pipeline did not make: made"
-        f"{made_at}{place}{labels if payload.get('labels') else ', without labels'}; {cure}, "
-        "--replace keeps its analyses in the raw table, deletes it and makes it anew",
-        code=FOREIGN_CODE,
+        f"{made_at}{place}{f', with labels {labels}' if labels else ', without labels'}"
     )
 
 

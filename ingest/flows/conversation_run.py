@@ -11,24 +11,21 @@ pushing an older delivery again changes nothing, and a late file meets the one i
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from ingest.domain.annotators import (
     AnnotatorProfile,
-    profile_sha256_of_analysis,
-    selector_of,
 )
 from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
-from ingest.domain.raw_records import ORIGIN_MARK, RawRow, ci_conversation_row, file_row
+from ingest.domain.raw_records import ORIGIN_MARK, RawRow, file_row
 from ingest.domain.validation import Fault, check_files, deliver_file, has_errors
 from ingest.enums import Foreign
 from ingest.errors import IngestError, RemoteError, unexpected
-from ingest.flows.analysis import Analysed, Analyst
+from ingest.flows.analysis import Analysed, Analyst, older_analysis_rows, state_row
 from ingest.flows.attempts import Attempts
 from ingest.flows.ci_submission import Submitting
 from ingest.flows.evidence import (
@@ -42,7 +39,6 @@ from ingest.flows.services import Progress
 from ingest.flows.source import SourceConversation, place_of, read_delivery
 from ingest.flows.steps import Done, StepFailedError, Steps
 from ingest.ports.move import (
-    CiAnalysisState,
     CiConversation,
     Clock,
     InsightsApi,
@@ -396,14 +392,14 @@ class ConversationRun:
         analysed = await self._steps.record(Step.ANALYSE, analyse)
         self._pass(Step.ANALYSE)
         if self._context.until is Step.LAND:
-            row = _state_row(analysed.conversation, analysed.profile_sha256)
+            row = state_row(analysed.conversation, analysed.profile_sha256)
             self._steps.rows.append(row)
 
     async def _keep_replaced(self, held: CiConversation) -> None:
         """Land what Insights holds of a conversation that is about to be deleted, once."""
         context = self._context
         analyses = await context.insights.list_analyses(self._id)
-        row = _state_row(held, context.analyst.profile_sha256(held))
+        row = state_row(held, context.analyst.profile_sha256(held))
         rows = older_analysis_rows(
             held, analyses, await context.landed_analyses(self._id), context.profile
         )
@@ -412,54 +408,6 @@ class ConversationRun:
             rows.append(row)
         if rows:
             await context.land_now(rows)
-
-
-def _state_row(conversation: CiConversation, profile_sha256: str | None) -> RawRow:
-    latest = conversation.latest_analysis
-    return ci_conversation_row(
-        conversation_id=conversation.conversation_id,
-        ci_name=conversation.name,
-        analysis_name=latest.name if latest else None,
-        annotator_profile_sha256=profile_sha256,
-        labels=conversation.labels,
-        payload=conversation.payload,
-        updated_at=conversation.updated_at,
-    )
-
-
-def older_analysis_rows(
-    held: CiConversation,
-    analyses: Iterable[CiAnalysisState],
-    landed: Container[str],
-    profile: AnnotatorProfile,
-) -> list[RawRow]:
-    """Return a row of each analysis but the latest that isn't landed: the state that held it.
-
-    Insights shows a conversation with its latest analysis alone. The row of an older one is the
-    conversation with that analysis in its place, stamped with the analysis's own time.
-    """
-    latest = held.latest_analysis
-    rows = []
-    for analysis in analyses:
-        if analysis.name in landed or (latest is not None and analysis.name == latest.name):
-            continue
-        requested_at = dt.datetime.fromisoformat(
-            analysis.payload.get("requestTime") or analysis.created_at.isoformat()
-        )
-        rows.append(
-            ci_conversation_row(
-                conversation_id=held.conversation_id,
-                ci_name=held.name,
-                analysis_name=analysis.name,
-                annotator_profile_sha256=profile_sha256_of_analysis(
-                    selector_of(analysis.payload), requested_at, profile
-                ),
-                labels=held.labels,
-                payload={**held.payload, "latestAnalysis": analysis.payload},
-                updated_at=analysis.created_at,
-            )
-        )
-    return rows
 
 
 class _Upload:

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from ingest.domain.conversation import FileKind, Transcription
 from ingest.domain.matchers import (
     ChangeKind,
+    DuplicateMatcher,
     LiveMatcher,
     MatcherChange,
     MatcherDefinition,
     content_sha256,
+    duplicates,
     is_ours,
     parse_definitions,
     plan,
@@ -74,6 +76,14 @@ async def plan_matchers(
     return plan(definitions, [_live(matcher) for matcher in held])
 
 
+async def find_duplicates(
+    insights: InsightsApi, attempts: Attempts, definitions: Sequence[MatcherDefinition]
+) -> tuple[DuplicateMatcher, ...]:
+    """Return the active matchers of others that duplicate one of these."""
+    held = (await attempts.run(insights.list_matchers)).value
+    return duplicates(definitions, [_live(matcher) for matcher in held])
+
+
 async def apply_matchers(
     insights: InsightsApi,
     sink: RawSink,
@@ -84,11 +94,18 @@ async def apply_matchers(
 ) -> tuple[MatcherOutcome, ...]:
     """Make CI equal to the definitions, and land each revision that isn't landed yet.
 
-    A create whose answer was lost is looked for before it is sent again; a second matcher of one
-    name shows in the next plan, which keeps one and deletes the other.
+    A create whose answer was lost is looked for before it is sent again. Another apply at the same
+    time may create a matcher too: whoever comes last sees both, and everybody keeps the same one.
     """
     changes = await plan_matchers(insights, attempts, definitions)
     outcomes = [await _outcome(insights, attempts, change, run_id) for change in changes]
+    if any(change.kind is ChangeKind.CREATE for change in changes):
+        wanted = {definition.display_name for definition in definitions}
+        outcomes += [
+            await _outcome(insights, attempts, change, run_id)
+            for change in await plan_matchers(insights, attempts, definitions)
+            if change.kind is ChangeKind.DELETE and change.display_name in wanted
+        ]
     await land_matchers(insights, sink, attempts, landing)
     return tuple(outcomes)
 

@@ -14,18 +14,20 @@ from functools import partial
 
 import orjson
 
-from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import PULL_WATERMARK_OBJECT, checked_id, sha256_hex
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.domain.raw_records import (
     ANY_PARTITION,
     CI_CONVERSATIONS,
-    RawRow,
-    ci_conversation_row,
     timestamp,
 )
 from ingest.errors import ExitCode, RemoteError, unexpected
-from ingest.flows.analysis import annotator_profile
+from ingest.flows.analysis import (
+    annotator_profile,
+    conversation_profile_sha256,
+    state_row,
+)
 from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.forget import take_up
@@ -102,24 +104,6 @@ class PullReport(BatchReport):
 
     filter: str = ""
     landed: Counter[str] = field(default_factory=Counter)
-
-
-def state_row(conversation: CiConversation, profile: AnnotatorProfile) -> RawRow:
-    """Return the row of a fetched state."""
-    latest = conversation.latest_analysis
-    return ci_conversation_row(
-        conversation_id=conversation.conversation_id,
-        ci_name=conversation.name,
-        analysis_name=latest.name if latest else None,
-        annotator_profile_sha256=(
-            profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
-            if latest
-            else None
-        ),
-        labels=conversation.labels,
-        payload=conversation.payload,
-        updated_at=conversation.updated_at,
-    )
 
 
 class Pull:
@@ -201,7 +185,7 @@ class Pull:
         for conversation in page:
             self._services.progress.advance(Step.LAND.value)
             try:
-                row = state_row(conversation, profile)
+                row = state_row(conversation, conversation_profile_sha256(conversation, profile))
             except Exception as error:  # noqa: BLE001 - one conversation never ends the run
                 self._lose(conversation.conversation_id, unexpected(error))
                 continue

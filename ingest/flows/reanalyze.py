@@ -11,31 +11,44 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import checked_id, parse_batch_date
 from ingest.domain.costs import Estimate, billing_units, estimate
+from ingest.domain.insights_format import carries_our_label
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
 from ingest.errors import RemoteError, SettingsError, unexpected
-from ingest.flows.analysis import Analysed, Analyst, annotator_profile
+from ingest.flows.analysis import (
+    Analysed,
+    Analyst,
+    annotator_profile,
+    conversation_profile_sha256,
+    state_row,
+)
 from ingest.flows.attempts import Attempts, admitted, every_item
+from ingest.flows.ci_submission import FOREIGN_CODE
 from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.forget import take_up
 from ingest.flows.landing import Landing
-from ingest.flows.pull import state_row
 from ingest.flows.services import Services
 from ingest.flows.steps import log_step
 from ingest.ports.move import CiConversation
 from ingest.settings import Settings
 
+_FOREIGN = "others made this conversation in Insights"
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Which conversations: of these ids, of a CI filter (empty: all), only stale ones."""
+    """Which conversations: of these ids, of a CI filter (empty: all), only stale ones.
+
+    Those that others made are left out, unless they are included.
+    """
 
     ids: tuple[str, ...] = ()
     filter: str = ""
     only_stale: bool = False
+    include_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,10 @@ class Selected:
     targets: list[Target] = field(default_factory=list)
     missing_ids: list[str] = field(default_factory=list)
     forgotten_ids: list[str] = field(default_factory=list)
+    foreign_ids: list[str] = field(default_factory=list)
+    """Asked for by id, and made by others."""
+    foreign_count: int = 0
+    """Left out of a filter or of all, since others made them."""
 
     @property
     def failures(self) -> list[Failure]:
@@ -75,6 +92,10 @@ class Selected:
             *(
                 Failure(id_, Step.ANALYSE, FORGOTTEN_CODE, FORGOTTEN_IN_CI)
                 for id_ in self.forgotten_ids
+            ),
+            *(
+                Failure(id_, Step.ANALYSE, FOREIGN_CODE, f"{_FOREIGN}; --include-foreign takes it")
+                for id_ in self.foreign_ids
             ),
         ]
 
@@ -110,9 +131,12 @@ class Reanalyze:
         """Return the conversations that would be analysed."""
         missing_ids: list[str] = []
         targets: dict[str, Target] = {}
+        foreign: set[str] = set()
         async for conversation_id, held in self._held(selection):
             if held is None:
                 missing_ids.append(conversation_id)
+            elif not (selection.include_foreign or carries_our_label(held.labels)):
+                foreign.add(conversation_id)
             elif not selection.only_stale or not _is_current(held, profile):
                 # A listing may give twice what changes while it is read.
                 targets[conversation_id] = _target(held, profile)
@@ -121,7 +145,13 @@ class Reanalyze:
         )
         for conversation_id in forgotten:
             del targets[conversation_id]
-        return Selected(list(targets.values()), missing_ids, forgotten)
+        return Selected(
+            list(targets.values()),
+            missing_ids,
+            forgotten,
+            sorted(foreign) if selection.ids else [],
+            0 if selection.ids else len(foreign),
+        )
 
     def estimate(self, selected: Selected) -> Estimate:
         """Return count, minutes at quota and cost of a selection."""
@@ -154,7 +184,7 @@ class Reanalyze:
                         self._report.count(ItemState.INTERRUPTED)
                     else:
                         analyst = summarizing if target.summarization else plain
-                        tasks.create_task(self._analyse(target, analyst, profile))
+                        tasks.create_task(self._analyse(target, analyst))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         await self._flush()
@@ -185,7 +215,7 @@ class Reanalyze:
         insights = self._services.insights
         return (await self._attempts.run(lambda: insights.get_conversation(conversation_id))).value
 
-    async def _analyse(self, target: Target, analyst: Analyst, profile: AnnotatorProfile) -> None:
+    async def _analyse(self, target: Target, analyst: Analyst) -> None:
         started_at = self._services.clock.now()
         labels: dict[str, str] = {}
         try:
@@ -194,7 +224,7 @@ class Reanalyze:
                 raise RemoteError("CI: the conversation is gone", code="NOT_FOUND")
             labels = dict(held.labels)
             analysed = await analyst.ensure(held, is_new=False, replaces=target.analysis_name)
-            self._land(target, labels, started_at, analysed, profile)
+            self._land(target, labels, started_at, analysed)
         except SettingsError:
             raise
         except Exception as error:  # noqa: BLE001 - one conversation never ends the run
@@ -212,13 +242,15 @@ class Reanalyze:
         labels: dict[str, str],
         started_at: dt.datetime,
         analysed: Analysed,
-        profile: AnnotatorProfile,
     ) -> None:
         latest = analysed.conversation.latest_analysis
         ended = _Ended(
             started_at, analysed.outcome, analysed.attempts, latest.name if latest else None
         )
-        rows = [state_row(analysed.conversation, profile), self._event(target, labels, ended)]
+        rows = [
+            state_row(analysed.conversation, analysed.profile_sha256),
+            self._event(target, labels, ended),
+        ]
         self._landing.add(
             rows,
             lambda: self._report.count(ItemState.DONE),
@@ -263,11 +295,8 @@ class Reanalyze:
 
 
 def _is_current(conversation: CiConversation, profile: AnnotatorProfile) -> bool:
-    latest = conversation.latest_analysis
-    if latest is None:
-        return False
-    return profile.is_met_by(
-        profile_sha256_of_analysis(latest.selector, latest.requested_at, profile)
+    return conversation.latest_analysis is not None and profile.is_met_by(
+        conversation_profile_sha256(conversation, profile)
     )
 
 

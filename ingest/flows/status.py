@@ -75,6 +75,8 @@ conversations as (
             if(step in ('state', 'submit') and outcome not in ('failed', 'waiting'), version, null)
         ) as submitted_versions,
         max(if(step = 'forget', 1, 0)) as is_forgotten,
+        countif(step = 'analysis') as analysis_count,
+        countif(step in ('state', 'analysis')) as state_count,
         max_by(outcome, event_at) as outcome,
         max_by(step, event_at) as step,
         max_by(code, event_at) as code,
@@ -84,13 +86,20 @@ conversations as (
 ),
 judged as (
     select
-        * except (analysed_versions, submitted_versions, is_forgotten, outcome, step, code),
+        * except (
+            analysed_versions, submitted_versions, is_forgotten, analysis_count, state_count,
+            outcome, step, code
+        ),
         case
             when is_forgotten = 1 then 'forgotten'
             when strpos(analysed_versions, concat(metadata_sha256, transcript_sha256)) > 0
                 then 'analysed'
+            when metadata_sha256 is null and transcript_sha256 is null and analysis_count > 0
+                then 'analysed'
             when outcome = 'failed' then 'failed'
             when strpos(submitted_versions, concat(metadata_sha256, transcript_sha256)) > 0
+                then 'submitted'
+            when metadata_sha256 is null and transcript_sha256 is null and state_count > 0
                 then 'submitted'
             when transcript_sha256 is null and metadata_sha256 is null then 'registered'
             when transcript_sha256 is null then 'waiting_for_transcript'

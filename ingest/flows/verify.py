@@ -166,6 +166,42 @@ class Places:
         )
         return None if rows is None else {row["conversation_id"]: _both(row) for row in rows}
 
+    async def found(self) -> dict[str, dict[str, Hashes]]:
+        """Return the conversations without a date, of the landed states and of the registry."""
+        landed = await self._query(
+            f"""
+            select conversation_id, metadata_sha256, transcript_sha256
+            from (
+                select
+                    conversation_id, metadata_sha256, transcript_sha256,
+                    json_value(payload, '$.labels.batch_date') as batch_date,
+                    row_number() over (
+                        partition by conversation_id order by ci_updated_at desc, _landed_at desc
+                    ) as recency
+                from {self._services.sink.table(CI_CONVERSATIONS)}
+                where {ANY_PARTITION}
+            ) as states
+            where recency = 1 and batch_date is null and conversation_id not in (
+                select conversation_id
+                from {self._services.sink.table(CONVERSATION_FILES)}
+                where {ANY_PARTITION}
+            )
+            """,
+            {},
+        )
+        marts = await self._mart_rows(
+            f"""
+            select conversation_id, metadata_sha256, transcript_sha256
+            from {self._services.sink.mart(_REGISTRY)}
+            where batch_date is null
+            """,
+            {},
+        )
+        return {
+            "raw_ci": {row["conversation_id"]: _both(row) for row in landed},
+            "marts": {row["conversation_id"]: _both(row) for row in marts or ()},
+        }
+
     async def forgotten(self) -> set[str]:
         """Return the conversations that were erased, or whose erasing has begun."""
         return await forgotten_ids(self._services.sink, self._attempts)
@@ -240,7 +276,8 @@ class Mismatch:
 class DateCheck:
     """Conversations of a date by place, and every difference."""
 
-    date: dt.date
+    date: dt.date | None
+    """None: conversations without a date, which others made and a pull found."""
     counts: Counter[str] = field(default_factory=Counter)
     mismatches: list[Mismatch] = field(default_factory=list)
 
@@ -290,6 +327,20 @@ class Verify:
                 wanted = {id_: hashes for id_, hashes in expected.items() if id_ not in moved_on}
             check.mismatches += _compare(first_place, wanted, place, held, forgotten)
         check.mismatches += _other_bytes(bucket, raw_files, forgotten)
+        return check
+
+    async def check_found(self) -> DateCheck:
+        """Compare raw tables and registry over conversations of no date, which a pull found.
+
+        Insights may hold more of them: nobody has to pull what others made.
+        """
+        check = DateCheck(None)
+        forgotten, places = await self._places.forgotten(), await self._places.found()
+        for place, held in places.items():
+            check.counts[place] = len(held.keys() - forgotten)
+        check.mismatches += _compare(
+            "raw_ci", places["raw_ci"], "marts", places["marts"], forgotten
+        )
         return check
 
 

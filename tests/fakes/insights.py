@@ -95,7 +95,10 @@ class FakeInsights:
     def make_foreign(
         self, submission: CiSubmission, labels: dict[str, str], analyses: int = 0
     ) -> None:
-        """Hold a conversation as another team makes it, from a bucket of its own."""
+        """Hold a conversation as another team makes it, from a bucket of its own.
+
+        What that team has analysed isn't among `analyses`, which we pay.
+        """
         uri = f"gs://another-team/calls/{submission.conversation_id}.json"
         self._hold(_replaced(submission, {"labels": labels}), uri)
         for _ in range(analyses):

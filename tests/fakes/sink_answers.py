@@ -174,7 +174,16 @@ def _states_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> 
     return [
         row
         for row in newest.values()
-        if row["payload"]["labels"]["batch_date"] == parameters["date"]
+        if row["payload"]["labels"].get("batch_date") == parameters["date"]
+    ]
+
+
+def _found_states(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    delivered = {row["conversation_id"] for row in sink.rows[CONVERSATION_FILES]}
+    return [
+        row
+        for id_, row in sorted(_newest_states(sink.rows[CI_CONVERSATIONS]).items())
+        if "batch_date" not in row["payload"]["labels"] and id_ not in delivered
     ]
 
 
@@ -183,7 +192,8 @@ def _registry(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[R
         raise RemoteError("fake: no mart", code="NOT_FOUND")
     if "distinct batch_date" in sql:
         return _dates(sink.registry)
-    return [row for row in sink.registry if row["batch_date"] == parameters["date"]]
+    date = None if "batch_date is null" in sql else parameters["date"]
+    return [row for row in sink.registry if row["batch_date"] == date]
 
 
 def _file_dates(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -191,7 +201,7 @@ def _file_dates(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list
 
 
 def _dates(rows: list[Row]) -> list[Row]:
-    return [{"batch_date": date} for date in sorted({row["batch_date"] for row in rows})]
+    return [{"batch_date": d} for d in sorted({row["batch_date"] for row in rows} - {None})]
 
 
 def _open_refusals(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -224,6 +234,7 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "step = 'forget'": _forgotten,
     "having max(batch_date) > @date": _delivered_later,
     "conversation_id, kind, content_sha256": _files_of_date,
+    "batch_date is null and conversation_id not in": _found_states,
     "'$.labels.batch_date'": _states_of_date,
     "conversation_registry_current": _registry,
     "select distinct batch_date": _file_dates,

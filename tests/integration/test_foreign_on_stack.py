@@ -13,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud import storage
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
-from push_command import Command, rows
+from push_command import Command, ended, rows
 from stack_fixture import Stack
 
 from tests.fakes.folders import transcription, write
@@ -157,3 +157,45 @@ def test_a_replaced_conversation_has_all_its_analyses_landed(
     assert "owner" not in labels
     assert sorted(row["analysis_name"] for row in landed) == sorted([*theirs, *names])
     assert all(row["analysis_name"] == row["named"] for row in landed)
+
+
+def test_what_a_pull_found_is_counted_and_changed_only_where_it_is_told(
+    command: Command, team: Team
+) -> None:
+    id_ = "found-call-0001"
+    team.make(id_, analyses=1)
+    before = team.held(id_)
+
+    pulled = command.run("pull", id_, "--json")
+    status = command.run("status", "--json").report
+    reanalyzed = command.run("reanalyze", id_, "--yes", "--json")
+    refused = command.run("forget", id_, "--yes")
+    untouched = team.held(id_)
+    why = command.run("why", id_)
+    forgotten = command.run("forget", id_, "--yes", "--include-foreign", "--json")
+
+    assert (pulled.exit_code, pulled.states) == (0, {"done": 1})
+    (undated,) = [date for date in status["dates"] if date["batch_date"] is None]
+    assert (undated["submitted"], undated["analysed"], undated["waiting"]) == (1, 1, 0)
+    assert (reanalyzed.exit_code, failures(reanalyzed.report)) == (
+        1,
+        [(id_, "analyse", "FOREIGN_CONVERSATION")],
+    )
+    assert refused.exit_code == 2
+    assert "add --include-foreign if it is to be erased too" in refused.stderr
+    assert untouched == before
+    assert why.exit_code == 0
+    assert (forgotten.exit_code, forgotten.report["after"]["ci_conversations"]) == (0, 0)
+
+
+def test_two_applies_of_matchers_at_once_end_with_one_of_each(command: Command) -> None:
+    both = [command.start("matchers", "apply", "--json") for _ in range(2)]
+    results = [ended(process) for process in both]
+
+    held = command.run("matchers", "list", "--json").report
+    names = [matcher["display_name"] for matcher in held]
+    again = command.run("matchers", "plan", "--exit-code", "--json")
+
+    assert [result.exit_code for result in results] == [0, 0]
+    assert len(names) == len(set(names)) > 0
+    assert again.exit_code == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ingest.flows.analysis import annotator_profile
 from ingest.flows.matchers import (
     apply_matchers,
     delete_matchers,
+    find_duplicates,
     plan_matchers,
     read_definitions,
 )
@@ -166,3 +168,43 @@ def test_the_seeds_can_be_applied_and_a_folder_without_them_is_told(tmp_path: Pa
 
 def _held(world: World) -> list[Any]:
     return list(asyncio.run(world.insights.list_matchers()))
+
+
+@pytest.mark.parametrize("head_start", range(12))
+def test_two_applies_at_once_end_with_one_of_each(head_start: int) -> None:
+    world = World()
+    wanted = [definition("empathy", "I understand"), definition("threats", "jail")]
+
+    async def apply(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await apply_matchers(world.insights, world.sink, world.attempts(), world.landing(), wanted)
+
+    async def both() -> None:
+        await asyncio.gather(apply(0), apply(head_start))
+
+    asyncio.run(both())
+
+    held = asyncio.run(world.insights.list_matchers())
+    assert sorted(matcher.applied.display_name for matcher in held) == ["empathy", "threats"]
+    assert {kind for kind, _, _ in applied(world, *wanted)} == {"keep"}
+
+
+def test_active_matchers_of_others_that_duplicate_ours_are_named() -> None:
+    world = World()
+    wanted = [definition("empathy", "I understand"), definition("threats", "jail")]
+    for other, is_active in (
+        (definition("crm empathy", "I understand"), True),
+        (definition("threats", "prison"), True),
+        (definition("old empathy", "I understand"), False),
+        (definition("greeting", "hello"), True),
+    ):
+        asyncio.run(world.insights.create_matcher(replace(other, active=is_active), "crm:1"))
+    applied(world, *wanted)
+
+    found = asyncio.run(find_duplicates(world.insights, world.attempts(), wanted))
+
+    assert [(d.display_name, d.ours, d.has_same_phrases) for d in found] == [
+        ("crm empathy", "empathy", True),
+        ("threats", "threats", False),
+    ]

@@ -10,9 +10,13 @@ import pytest
 
 from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.insights_format import ConversationVersion, ci_submission
-from ingest.domain.outcome import Failure, ItemState, Step
+from ingest.domain.outcome import BatchReport, Failure, ItemState, Step
 from ingest.enums import Foreign
-from ingest.errors import ExitCode
+from ingest.errors import ExitCode, InputError
+from ingest.flows.ci_submission import refuse_foreign
+from ingest.flows.pull import PullSelection
+from ingest.flows.reanalyze import Selected, Selection
+from ingest.flows.verify import Mismatch, Verify
 from tests.fakes.folders import conversation_id, metadata, transcription, write
 from tests.fakes.world import World
 
@@ -180,3 +184,85 @@ def test_all_analyses_of_ours_are_landed_before_a_changed_transcript_replaces_it
     asyncio.run(world.push(tmp_path))
 
     assert sorted(landed_analyses(world)) == sorted([*before, held(world)[2][0]])
+
+
+def reanalyzed(world: World, selection: Selection) -> tuple[Selected, BatchReport]:
+    flow = world.new_reanalyze()
+
+    async def run() -> tuple[Selected, BatchReport]:
+        profile = await flow.profile()
+        chosen = await flow.select(selection, profile)
+        return chosen, await flow.run(chosen, profile)
+
+    return asyncio.run(run())
+
+
+def test_a_reanalysis_takes_what_others_made_only_when_it_is_told(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, OURS)
+    asyncio.run(world.push(tmp_path))
+    foreign(world, *TALK)
+    world.insights.analyses.clear()
+
+    everything, _ = reanalyzed(world, Selection())
+    _, named = reanalyzed(world, Selection(ids=(ID, OURS)))
+    ours = [id_ for id_, _ in world.insights.analyses]
+    _, included = reanalyzed(world, Selection(include_foreign=True))
+
+    assert (everything.foreign_count, everything.foreign_ids) == (1, [])
+    assert named.failures == [
+        Failure(
+            ID,
+            Step.ANALYSE,
+            "FOREIGN_CONVERSATION",
+            "others made this conversation in Insights; --include-foreign takes it",
+        )
+    ]
+    assert ours == [OURS, OURS]
+    assert dict(+included.states) == {ItemState.DONE: 2}
+
+
+def test_forgetting_what_others_made_wants_to_be_told_so(tmp_path: Path) -> None:
+    world = World()
+    foreign(world, *TALK)
+    write(tmp_path, OURS)
+    asyncio.run(world.push(tmp_path))
+
+    asyncio.run(refuse_foreign(world.insights, world.attempts(), OURS))
+    asyncio.run(refuse_foreign(world.insights, world.attempts(), "nobody-knows"))
+    with pytest.raises(InputError) as caught:
+        asyncio.run(refuse_foreign(world.insights, world.attempts(), ID))
+
+    assert (caught.value.message, caught.value.hint) == (
+        f"Insights holds a conversation of this id that this pipeline did not make: {MADE}",
+        "add --include-foreign if it is to be erased too",
+    )
+
+
+def test_what_a_pull_found_is_verified_between_raw_tables_and_registry(tmp_path: Path) -> None:
+    world = World()
+    foreign(world, *TALK)
+    write(tmp_path, OURS)
+    asyncio.run(world.push(tmp_path))
+    pulled = asyncio.run(world.pull(PullSelection(is_all=True)))
+    verify = Verify(world.outside(), world.attempts())
+
+    world.sink.registry = []
+    before = asyncio.run(verify.check_found())
+    world.sink.registry = [
+        {
+            "conversation_id": ID,
+            "batch_date": None,
+            "metadata_sha256": None,
+            "transcript_sha256": None,
+        }
+    ]
+    after = asyncio.run(verify.check_found())
+
+    assert pulled.states[ItemState.DONE] == 1
+    assert before.mismatches == [Mismatch(ID, "marts", "missing")]
+    assert (after.date, dict(after.counts), after.mismatches) == (
+        None,
+        {"raw_ci": 1, "marts": 1},
+        [],
+    )

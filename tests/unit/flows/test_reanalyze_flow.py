@@ -327,3 +327,21 @@ def test_with_summaries_asked_for_those_without_are_stale_and_get_one(tmp_path: 
     assert [target.conversation_id for target in before.targets] == [id_]
     assert after == Selected()
     assert "run_summarization_annotator" in world.insights.selectors[-1][1].flags
+
+
+def test_of_two_that_chose_the_same_the_one_that_had_to_wait_pays_nothing(tmp_path: Path) -> None:
+    world, ids = pushed(tmp_path, 3)
+    before = analysis_counts(world)
+    flows = [world.new_reanalyze(), world.new_reanalyze()]
+
+    async def both() -> list[BatchReport]:
+        profile = await flows[0].profile()
+        chosen = [await flow.select(ALL, profile) for flow in flows]
+        return [await flow.run(own, profile) for flow, own in zip(flows, chosen, strict=True)]
+
+    first, second = asyncio.run(both())
+
+    assert before == dict.fromkeys(ids, 1)
+    assert analysis_counts(world) == dict.fromkeys(ids, 2)
+    assert [dict(+report.states) for report in (first, second)] == [{ItemState.DONE: 3}] * 2
+    assert (first.effects["analyse_succeeded"], second.effects["analyse_adopted"]) == (3, 3)
