@@ -60,6 +60,7 @@ def many_dates(root: Path, per_date: int) -> list[str]:
     return sorted(ids)
 
 
+@pytest.mark.scale
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_thousand_over_many_dates_take_few_bigquery_jobs(tmp_path: Path, mode: Mode) -> None:
     world = World(settings=fake_settings(concurrency=384))
@@ -73,6 +74,7 @@ def test_a_thousand_over_many_dates_take_few_bigquery_jobs(tmp_path: Path, mode:
     assert calls["load"] + calls["query"] <= 0.05 * len(ids)
 
 
+@pytest.mark.scale
 def test_in_a_big_push_only_a_big_date_is_analysed_in_bulk(tmp_path: Path) -> None:
     world = World(settings=fake_settings(concurrency=384))
     many_dates(tmp_path, 950)
