@@ -1,4 +1,9 @@
-"""The Cloud Storage emulator: fake-gcs-server, its objects plain files under one folder."""
+"""The Cloud Storage emulator: fake-gcs-server, its objects plain files under one folder.
+
+Where it differs from Cloud Storage: a delete, a copy or a compose takes no heed of generations and
+their preconditions; `matchGlob` is ignored; `moveTo` is refused; managed folders and the storage
+layout answer 404; an object can't stand where the folder of another stands or stood.
+"""
 
 from __future__ import annotations
 

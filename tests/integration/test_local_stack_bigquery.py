@@ -290,3 +290,12 @@ def test_recursion_in_a_view_made_by_the_api_is_taken_at_its_top_alone(
 
     assert warehouse.rows(f"select n from `{name}` order by n") == [(1,), (2,), (3,)]
     warehouse.client.delete_table(name, timeout=TIMEOUT_SEC)
+
+
+def test_json_keys_are_those_of_bigquery(warehouse: Warehouse) -> None:
+    value = """json '{"a.b": 1, "c": [{"d": 2}], "[": {}}'"""
+
+    assert warehouse.rows(
+        f"select json_keys({value}, 1), json_keys({value}, mode => 'lax recursive'),"
+        " json_keys(json '[]', 1)"
+    ) == [(['"a.b"', "[", "c"], ['"a.b"', "[", "c", "c.d"], [])]

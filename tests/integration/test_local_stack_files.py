@@ -335,3 +335,46 @@ def test_an_extract_goes_to_a_bucket_or_nowhere(
 ) -> None:
     with pytest.raises(exceptions.ClientError, match=answer):
         clients.warehouse.extract_table(table, uri, **CALL).result(**CALL)
+
+
+def test_moved_composed_copied_and_removed_objects_leave_a_bucket_that_works(
+    clients: Clients,
+) -> None:
+    """The requests of `gcloud storage cp`, `mv`, `compose` and `rm`."""
+    folder = f"moves/{uuid.uuid4().hex}"
+    bucket = clients.bucket
+    first = bucket.blob(f"{folder}/in/first.json")
+    first.metadata = {"batch": "1"}
+    first.upload_from_string('{"n": 1}\n', content_type="application/json", **CALL)
+
+    copied = bucket.copy_blob(first, bucket, f"{folder}/in/second.json", **CALL)
+    moved = bucket.rename_blob(copied, f"{folder}/out/second.json", **CALL)
+    rewritten, size, total = bucket.blob(f"{folder}/out/third.json").rewrite(first, **CALL)
+    both = bucket.blob(f"{folder}/both.json")
+    both.compose([first, moved], **CALL)
+    first.delete(**CALL)
+    with pytest.raises(exceptions.NotFound):
+        first.delete(**CALL)
+
+    assert clients.names(folder) == [
+        f"{folder}/both.json",
+        f"{folder}/out/second.json",
+        f"{folder}/out/third.json",
+    ]
+    held = bucket.get_blob(f"{folder}/out/second.json", **CALL)
+    assert held is not None
+    assert (held.metadata, held.content_type) == ({"batch": "1"}, "application/json")
+    assert (rewritten, size, total) == (None, 9, 9)
+    table = f"{clients.warehouse.project}.coach.test_{uuid.uuid4().hex}"
+    config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", autodetect=True)
+    for uri in (f"{folder}/both.json", f"{folder}/out/*"):
+        clients.warehouse.load_table_from_uri(
+            f"gs://{bucket.name}/{uri}", table, job_config=config, **CALL
+        ).result(**CALL)
+    assert clients.run(f"select n from `{table}`") == [(1,)] * 4
+    clients.warehouse.delete_table(table, **CALL)
+    for name in clients.names(folder):
+        bucket.blob(name).delete(**CALL)
+    assert clients.names(folder) == []
+    bucket.blob(f"{folder}/in/first.json").upload_from_string("again", **CALL)
+    assert clients.names(folder) == [f"{folder}/in/first.json"]
