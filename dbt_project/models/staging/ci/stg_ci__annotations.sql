@@ -72,7 +72,8 @@ parsed as (
             as end_word_index,
         {{ number_or_zero("json_value(annotation, '$.sentimentData.score')") }} as sentiment_score,
         {{ number_or_zero("json_value(annotation, '$.sentimentData.magnitude')") }} as sentiment_magnitude,
-        {{ number_or_zero("json_value(annotation, '$.entityMentionData.sentiment.score')") }} as mention_sentiment_score,
+        {{ number_or_zero("json_value(annotation, '$.entityMentionData.sentiment.score')") }}
+            as mention_sentiment_score,
         analysis_requested_at,
         _landed_at as landed_at
     from unnested
