@@ -75,9 +75,10 @@ class Lines:
         for name in dict.fromkeys([*self._totals, *self._done]):
             done, total = self._done.get(name, 0), self._totals.get(name)
             parts.append(f"{name} {done}" + (f"/{total}" if total is not None else ""))
-        line = "  ".join([*parts, duration(self._said_at - self._began_at)])
-        for part in wrapped(f"{line}  {quota_text(self._quota)}".rstrip(), _WIDTH, "  "):
-            say(part)
+        parts.append(duration(self._said_at - self._began_at))
+        for line in (", ".join(parts), quota_text(self._quota)):
+            for part in wrapped(line, _WIDTH, "  ") if line else ():
+                say(part)
 
 
 class Bars:

@@ -9,7 +9,8 @@ All of it lies in the bucket under `_runs/`, written under generation preconditi
 A run whose last sign of life is a minute old is dead. Its age is a difference of two times that
 the bucket has stamped, so no machine's clock counts. Whoever takes over from the dead first
 overwrites that last sign, under its generation: a run that was only slow finds that out at its
-next sign of life, and ends.
+next sign of life, and ends. Signs that were overwritten are small, and go as the bucket's rule for
+old generations says.
 """
 
 from __future__ import annotations
@@ -270,8 +271,6 @@ class BucketLease:
                     raise
                 await self._find_own_sign(name, error)
             self._signed_at = self.clock.monotonic()
-            if before is not None:
-                await self._delete(name, before.generation)
 
     async def _find_own_sign(self, name: str, error: RemoteError) -> None:
         """An answer that was lost looks like a run that took over."""
@@ -352,7 +351,6 @@ class BucketLease:
             raise _ChangedHandsError(name) from error
         await self._keep(replace(buried, state=state))
         await self._delete(path, last.generation)
-        await self._delete(path, sign.generation)
         self.note(
             f"taking over {name} from {holder.sentence}: it {state.value}, the last sign of life "
             f"came {self._age_sec(sign):.0f} s ago"
