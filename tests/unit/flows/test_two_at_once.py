@@ -16,9 +16,16 @@ from ingest.domain.outcome import ItemState
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.forget import Traces
-from ingest.flows.lease import TIMEOUT_SEC, HeldError
+from ingest.flows.lease import (
+    TIMEOUT_SEC,
+    HeldError,
+    RunRecord,
+    RunState,
+    read_runs_in_bucket,
+)
 from ingest.flows.pull import PullSelection
 from ingest.flows.push import Push
+from ingest.flows.runs import with_states
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import DATE, LATER_DATE, transcription, write, write_many
 from tests.fakes.world import World, fake_settings
@@ -384,3 +391,38 @@ def test_quotas_are_shared_by_what_runs(tmp_path: Path) -> None:
     asyncio.run(both())
 
     assert limits == [[100], [50, 50]]
+
+
+def test_other_shells_see_a_push_that_runs_one_that_was_interrupted_and_one_that_died(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    write_many(tmp_path / "a", 2)
+    write_many(tmp_path / "b", 2, LATER_DATE)
+
+    async def three() -> tuple[RunRecord, ...]:
+        await dead_push(world, tmp_path / "a")
+        world.clock.advance(TIMEOUT_SEC)
+        stopped = world.new_push()
+        stopped.stop()
+        await stopped.run(LocalSource(tmp_path / "b"))
+        held = Held(world.insights, "create_conversation")
+        task = asyncio.create_task(world.new_push().run(LocalSource(tmp_path / "b")))
+        await held.reached.wait()
+        found = await read_runs_in_bucket(world.runs, world.clock.now())
+        held.released.set()
+        await task
+        return found
+
+    records = asyncio.run(three())
+    listed = with_states([], records, 2)
+
+    assert [(one.run_id, one.state) for one in records] == [
+        ("run-1", RunState.DIED),
+        ("run-2", RunState.INTERRUPTED),
+        ("run-3", RunState.RUNNING),
+    ]
+    assert [(run.run_id, run.state) for run in listed] == [
+        ("run-3", "running"),
+        ("run-2", "interrupted"),
+    ]
