@@ -166,7 +166,7 @@ def test_what_a_pull_found_is_counted_and_changed_only_where_it_is_told(
     team.make(id_, analyses=1)
     before = team.held(id_)
 
-    pulled = command.run("pull", id_, "--json")
+    pulled = command.run("pull", "--ids", id_, "--json")
     status = command.run("status", "--json").report
     reanalyzed = command.run("reanalyze", id_, "--yes", "--json")
     refused = command.run("forget", id_, "--yes")
@@ -174,7 +174,8 @@ def test_what_a_pull_found_is_counted_and_changed_only_where_it_is_told(
     why = command.run("why", id_)
     forgotten = command.run("forget", id_, "--yes", "--include-foreign", "--json")
 
-    assert (pulled.exit_code, pulled.states) == (0, {"done": 1})
+    assert pulled.exit_code == 0, pulled.stderr
+    assert pulled.states == {"done": 1}
     (undated,) = [date for date in status["dates"] if date["batch_date"] is None]
     assert (undated["submitted"], undated["analysed"], undated["waiting"]) == (1, 1, 0)
     assert (reanalyzed.exit_code, failures(reanalyzed.report)) == (
