@@ -75,6 +75,9 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
             ("AnalysisRule", "AnalysisRules"),
             ("View", "Views"),
             ("FeedbackLabel", "FeedbackLabels"),
+            ("QaScorecard", "QaScorecards"),
+            ("QaScorecardRevision", "QaScorecardRevisions"),
+            ("QaQuestion", "QaQuestions"),
         )
         for verb, noun in (
             ("Create", noun),
@@ -84,6 +87,9 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
             ("Delete", noun),
         )
     },
+    "TuneQaScorecardRevision": (_PARTIAL, "checks labels; no model is trained"),
+    "DeployQaScorecardRevision": (_FULL, ""),
+    "UndeployQaScorecardRevision": (_FULL, ""),
     "ListAllFeedbackLabels": (_FULL, ""),
     "BulkUploadFeedbackLabels": (_PARTIAL, "JSON of an assumed form; no CSV"),
     "BulkDownloadFeedbackLabels": (_PARTIAL, "JSON of an assumed form; no CSV, no template"),

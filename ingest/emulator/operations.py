@@ -213,6 +213,8 @@ class Kind:
     at_once: Callable[[Running], Outcome] | None = None
     """Work that never waits: stored together with the operation's end."""
     in_background: Callable[[Running], Awaitable[Outcome]] | None = None
+    on_failure: Callable[[StoredOperation, int], None] | None = None
+    """What an operation that ends with an error leaves behind; gets the error's code."""
 
 
 logger = logging.getLogger(__name__)
@@ -297,6 +299,9 @@ class OperationWork:
         self, operation: StoredOperation, error: ApiError, metadata: protos.Pb | None = None
     ) -> StoredOperation:
         """Return the operation ended by a refusal."""
+        kind = self._kinds.get(operation.kind)
+        if kind is not None and kind.on_failure is not None:
+            kind.on_failure(operation, error.number)
         ended = operation.metadata if metadata is None else self._end(metadata)
         status = error.status().SerializeToString()
         return replace(

@@ -148,7 +148,7 @@ class Resources:
         position = decode_token(query, request.page_token, 1)
         limit = page_size(request.page_size, _DEFAULT_PAGE, _LARGEST_REPLY)
         is_any = owner.id == "-"
-        pattern = f"{owner.path.removesuffix('-')}[!/]*" if is_any else owner.path
+        pattern = f"{owner.path.removesuffix('-')}[^/]*" if is_any else owner.path
         rows = self._db.execute(
             "select seq, body from resources where parent_id = ? and collection = ? and"
             f" owner {'glob' if is_any else '='} ? and seq > ? order by seq limit ?",

@@ -40,6 +40,7 @@ from ingest.emulator.rpc_pipeline import (
     UnknownCalls,
     control_entries,
 )
+from ingest.emulator.scorecards import ScorecardMethods
 from ingest.emulator.settings import SettingsMethods
 from ingest.errors import InputError
 
@@ -175,6 +176,7 @@ class Emulator:
             SettingsMethods(self.context, self.operations),
             AnalysisRuleMethods(self.context),
             ViewMethods(self.context),
+            ScorecardMethods(self.context, self.operations),
             FeedbackLabelMethods(self.context, self.operations),
             StatisticsMethods(self.context),
         )

@@ -115,7 +115,10 @@ class Service:
         for name in self.made:
             try:
                 kind = name.split("/")[-2]
-                if kind in _DELETIONS:
+                if kind == "qaScorecards":
+                    card = insights.DeleteQaScorecardRequest(name=name, force=True)
+                    self.client.delete_qa_scorecard(card)
+                elif kind in _DELETIONS:
                     getattr(self.client, _DELETIONS[kind])(name=name)
                 else:
                     request = insights.DeleteConversationRequest(name=name, force=True)
