@@ -21,6 +21,8 @@ from ingest.emulator.errors import ApiError, invalid, not_found
 from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, compile_filter
 from ingest.emulator.operations import Kind, OperationEngine, OperationStore, Outcome, Running
 from ingest.emulator.phrase_matchers import MatcherStore
+from ingest.emulator.qa_results import ScorecardResults, ScoredConversation
+from ingest.emulator.qa_rubric import Call, Rubric
 from ingest.emulator.request_fields import check_selector, decode_token, encode_token, page_size
 
 
@@ -169,11 +171,13 @@ class AnalysisMethods:
         operations: OperationEngine,
         annotators: Annotators,
         matchers: MatcherStore,
+        rubric: Rubric,
     ) -> None:
         self._context = context
         self._store = AnalysisStore(context.database)
         self._conversation_store = ConversationStore(context.database)
         self._phrase_matchers = matchers
+        self._scorecards = ScorecardResults(context, rubric)
         self._conversations = conversations
         self._operations = operations
         self._annotators = annotators
@@ -193,6 +197,7 @@ class AnalysisMethods:
         )
         self._seq(parent, conversation_id)
         check_selector(self._context.names, request.analysis.annotator_selector)
+        self._scorecards.check(request.analysis.annotator_selector)
         metadata = _CreateMetadata(
             conversation=f"{parent}/conversations/{conversation_id}",
             annotator_selector=effective_selector(request.analysis),
@@ -239,6 +244,7 @@ class AnalysisMethods:
         if not 0 <= request.analysis_percentage <= 100:
             raise invalid("Invalid analysis_percentage: use 0 to 100.")
         check_selector(self._context.names, request.annotator_selector)
+        self._scorecards.check(request.annotator_selector)
         condition = compile_filter(request.filter, CONVERSATION_FIELDS)
         self._operations.check_bulk(parent, "BulkAnalyzeConversations")
         seqs = self._targets(parent, condition, request.analysis_percentage)
@@ -262,7 +268,8 @@ class AnalysisMethods:
             create_time=protos.timestamp(now),
             annotator_selector=selector,
         )
-        result = wire.field(protos.Analysis, "analysis_result", found.result)
+        scored = self._scored(conversation_seq, name, selector, found.result, operation.parent)
+        result = wire.field(protos.Analysis, "analysis_result", found.result + scored)
         seq = self._store.insert(
             NewAnalysis(
                 conversation_seq,
@@ -280,6 +287,27 @@ class AnalysisMethods:
                 conversation_seq, _summary(sections, selector, now)
             )
         return seq
+
+    def _scored(
+        self, conversation_seq: int, name: str, selector: protos.Pb, found: bytes, parent: str
+    ) -> bytes:
+        """Return the scorecards' results as a further part of a serialized AnalysisResult."""
+        revisions = self._scorecards.revisions(parent, selector)
+        if not revisions:
+            return b""
+        (stored,) = self._conversation_store.read([conversation_seq])
+        agent_id = protos.Conversation.FromString(stored.body).agent_id
+        result = protos.AnalysisResult.FromString(found).call_analysis_metadata
+        matchers = {each.display_name for each in result.phrase_matchers.values()}
+        sentiment = next((each.sentiment_data.score for each in result.sentiments), None)
+        turns = read_turns(self._conversation_store.transcript(conversation_seq))
+        results = self._scorecards.results(
+            ScoredConversation(parent, conversation_seq, name, agent_id),
+            revisions,
+            Call(turns, frozenset(matchers), sentiment),
+        )
+        part = protos.CallMetadata(qa_scorecard_results=results).SerializeToString()
+        return wire.field(protos.AnalysisResult, "call_analysis_metadata", part)
 
     async def _annotate(self, running: Running) -> Findings:
         """Let the annotators work while other calls go on."""

@@ -198,11 +198,65 @@ def export_row(
             }
             for agent in conversation.quality_metadata.agent_info
         ],
+        "qaScorecardResults": [_scorecard_result(each) for each in result.qa_scorecard_results],
         "feedbackLabels": [_feedback_label(label) for label in labels],
         "conversationExpiryTime": _time(conversation, "expire_time"),
         "conversationUpdateTime": _time(conversation, "update_time"),
         "conversationExportTime": protos.timestamp(exported_us).ToJsonString(),
         "obfuscatedUserId": conversation.obfuscated_user_id or None,
+    }
+
+
+_SCORES = ("score", "potential_score", "normalized_score")
+
+
+def _scorecard_result(result: protos.Pb) -> dict[str, Any]:
+    return {
+        "qaScorecardResult": result.name,
+        "qaScorecard": result.qa_scorecard_revision.partition("/revisions/")[0],
+        "qaScorecardRevision": result.qa_scorecard_revision,
+        **_scores(result),
+        "qaTagResults": [{"tag": each.tag, **_scores(each)} for each in result.qa_tag_results],
+        "qaAnswers": [_qa_answer(answer) for answer in result.qa_answers],
+        "scoreSources": [
+            {
+                "sourceType": _enum(source, "source_type"),
+                **_scores(source),
+                "qaTagResults": [
+                    {"tag": each.tag, **_scores(each)} for each in source.qa_tag_results
+                ],
+            }
+            for source in result.score_sources
+        ],
+    }
+
+
+def _qa_answer(answer: protos.Pb) -> dict[str, Any]:
+    value = _answer(answer.answer_value)
+    return {
+        "qaQuestion": {"qaQuestion": answer.qa_question, "questionBody": answer.question_body},
+        "qaAnswerStringValue": value["stringValue"],
+        "qaAnswerNumericValue": value["numericValue"],
+        "qaAnswerBoolValue": value["boolValue"],
+        "qaAnswerNaValue": value["naValue"],
+        **_scores(answer.answer_value),
+        "tags": list(answer.tags),
+        "answerSources": [
+            {
+                "sourceType": _enum(source, "source_type"),
+                "qaAnswerValue": _answer(source.answer_value),
+            }
+            for source in answer.answer_sources
+        ],
+    }
+
+
+def _scores(message: protos.Pb) -> dict[str, float]:
+    """Return the scores that a message has, by their columns."""
+    return {
+        re.sub(r"_(\w)", lambda found: found[1].upper(), name): getattr(message, name)
+        for name in _SCORES
+        if message.HasField(name)
     }
 
 
@@ -220,18 +274,13 @@ def _feedback_label(label: protos.Pb) -> dict[str, Any]:
 def _answer(value: protos.Pb) -> dict[str, Any]:
     """Return an answer of a scorecard's question; of its values only one is set."""
     kind = value.WhichOneof("value")
-    scores = ("score", "potential_score", "normalized_score")
     return {
         "key": value.key or None,
         "stringValue": value.str_value if kind == "str_value" else None,
         "numericValue": value.num_value if kind == "num_value" else None,
         "boolValue": value.bool_value if kind == "bool_value" else None,
         "naValue": value.na_value if kind == "na_value" else None,
-        **{
-            re.sub(r"_(\w)", lambda found: found[1].upper(), name): getattr(value, name)
-            for name in scores
-            if value.HasField(name)
-        },
+        **_scores(value),
     }
 
 

@@ -33,6 +33,7 @@ class EmulatorOptions:
     seed: str | None = None
     quotas: str = "none"
     fault_plan: Path | None = None
+    qa_rubric: Path | None = None
     call_latency: dict[str, int] = field(default_factory=dict)
     operation_latency: dict[str, int] = field(default_factory=dict)
     record: Path | None = None
@@ -57,6 +58,7 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
         seed=given.seed,
         quotas=given.quotas,
         fault_plan=given.fault_plan,
+        qa_rubric=given.qa_rubric,
         call_latency=dict(given.latency),
         operation_latency=operation_latency,
         record=given.record,
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a call takes at least, by RPC or *",
     )  # fmt: skip
     how.add_argument("--quotas", choices=("none", "real"), default="none", help="calls a minute")
+    how.add_argument("--qa-rubric", type=Path, help="YAML file that answers scorecards' questions")
     how.add_argument("--fault-plan", type=Path, help="YAML file of faults")
     how.add_argument(
         "--export-version", choices=[f"V{number}" for number in EXPORT_VERSIONS],

@@ -49,6 +49,7 @@ Segment = types.Conversation.Transcript.TranscriptSegment.pb()
 Word = types.Conversation.Transcript.TranscriptSegment.WordInfo.pb()
 ConversationView = types.ConversationView
 Medium = types.Conversation.Medium
+AnswerValue = types.QaAnswer.AnswerValue.pb()
 
 Any_ = any_pb2.Any
 Duration = duration_pb2.Duration

@@ -29,6 +29,7 @@ from ingest.emulator.metrics import StatisticsMethods
 from ingest.emulator.operations import OperationEngine, OperationMethods
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.phrase_matchers import MatcherMethods, MatcherStore
+from ingest.emulator.qa_rubric import Rubric, read_rubric
 from ingest.emulator.quotas import Quotas
 from ingest.emulator.request_fields import Names
 from ingest.emulator.rest import RestServer
@@ -109,6 +110,7 @@ class Emulator:
         self.operations = OperationEngine(self.context)
         self._conversations = ConversationMethods(self.context)
         self.control = ControlMethods(self.context, self.operations)
+        self._rubric = Rubric() if options.qa_rubric is None else read_rubric(options.qa_rubric)
         self._server: Any = None
         self._rest: RestServer | None = None
 
@@ -159,7 +161,12 @@ class Emulator:
         groups = (
             conversations,
             AnalysisMethods(
-                self.context, conversations, self.operations, self._annotators, matchers
+                self.context,
+                conversations,
+                self.operations,
+                self._annotators,
+                matchers,
+                self._rubric,
             ),
             MatcherMethods(self.context, matchers),
             OperationMethods(self.context, self.operations),

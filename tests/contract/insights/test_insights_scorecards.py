@@ -200,3 +200,28 @@ def test_tuning_counts_the_labels_of_each_question(service: Service) -> None:
     tune(service, revision.name)
     tuned = service.client.get_qa_question(name=asked.name).tuning_metadata
     assert (tuned.total_valid_label_count, list(tuned.dataset_validation_warnings)) == (3, [])
+
+
+@pytest.mark.fact("documented", "QaScorecardResult: one answer a question, N/A left out of scores")
+def test_an_analysis_answers_the_questions_of_the_listed_revision(service: Service) -> None:
+    revision = latest(service, scorecard(service).name)
+    asked = [question(service, revision.name, tags=["BUSINESS"], order=n) for n in range(2)]
+    scorecards = {"qa_scorecard_revisions": [revision.name]}
+    selector = insights.AnnotatorSelector(
+        run_qa_annotator=True, qa_config={"scorecard_list": scorecards}
+    )
+    talk = service.talk(("AGENT", "Hello."), ("CUSTOMER", "Hi."), agent_id="agent-1").name
+    with service.refused(exceptions.FailedPrecondition):
+        service.analyse(talk, selector)
+    tune(service, revision.name)
+    analysis = service.analyse(talk, selector)
+    (result,) = analysis.analysis_result.call_analysis_metadata.qa_scorecard_results
+    counted = [a.answer_value for a in result.qa_answers if not a.answer_value.na_value]
+    assert (result.qa_scorecard_revision, result.conversation) == (revision.name, talk)
+    assert result.agent_id == "agent-1"
+    assert [answer.qa_question for answer in result.qa_answers] == [each.name for each in asked]
+    assert {answer.answer_value.key for answer in result.qa_answers} <= {"yes", "no", "na"}
+    assert result.score == sum(value.score for value in counted)
+    assert result.potential_score == sum(value.potential_score for value in counted)
+    (tag,) = result.qa_tag_results
+    assert (tag.tag, tag.score) == ("BUSINESS", result.score)

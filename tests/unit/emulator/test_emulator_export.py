@@ -252,6 +252,33 @@ def test_the_columns_of_each_version_are_those_that_the_documents_name() -> None
     }
 
 
+def test_a_row_has_the_results_of_scorecards_as_its_version_knows_them() -> None:
+    revision = "projects/p/locations/l/qaScorecards/c/revisions/r"
+    value = {"key": "yes", "bool_value": True, "score": 1, "potential_score": 2}
+    source = {"source_type": "SYSTEM_GENERATED", "answer_value": value}
+    answer = {"qa_question": f"{revision}/qaQuestions/q", "answer_value": value}
+    result = insights.QaScorecardResult(
+        qa_scorecard_revision=revision,
+        score=1,
+        qa_tag_results=[{"tag": "BUSINESS", "score": 1}],
+        qa_answers=[{**answer, "answer_sources": [source]}],
+        score_sources=[{"source_type": "SYSTEM_GENERATED_ONLY", "score": 1}],
+    )
+    metadata = {"call_analysis_metadata": {"qa_scorecard_results": [result]}}
+    conversation = insights.Conversation(latest_analysis={"analysis_result": metadata})
+    row = export_row(insights.Conversation.pb(conversation), 0)
+    four, seven, sixteen = (
+        in_columns(row, export_columns(version))["qaScorecardResults"][0] for version in (4, 7, 16)
+    )
+    assert (four["qaScorecard"], four["score"]) == (revision.partition("/revisions/")[0], 1.0)
+    assert four["qaTagResults"][0]["tag"] == "BUSINESS"
+    assert four["qaAnswers"][0]["qaAnswerBoolValue"] is True
+    assert ("scoreSources" in four, "answerSources" in seven["qaAnswers"][0]) == (False, False)
+    assert seven["scoreSources"][0]["sourceType"] == "SYSTEM_GENERATED_ONLY"
+    (kept,) = sixteen["qaAnswers"][0]["answerSources"]
+    assert (kept["sourceType"], kept["qaAnswerValue"]["key"]) == ("SYSTEM_GENERATED", "yes")
+
+
 @pytest.mark.parametrize("version", EXPORT_VERSIONS)
 def test_a_row_has_the_columns_of_its_version_and_no_other(version: int) -> None:
     row = in_columns(export_row(protos.Conversation(name="c"), 0), export_columns(version))
