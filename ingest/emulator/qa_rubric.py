@@ -26,7 +26,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ingest.domain.matcher_definition import (
+from ingest.domain.matchers import (
     MatcherDefinition,
     MatchType,
     PhraseRule,

@@ -11,7 +11,7 @@ from google.cloud import contact_center_insights_v1 as insights
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.matcher_definition import Role
+from ingest.domain.matchers import Role
 from ingest.emulator import protos
 from ingest.emulator.analysis.turns import Turn
 from ingest.emulator.qa_results import scored
