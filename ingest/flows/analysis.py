@@ -166,12 +166,12 @@ class Analyst:
         )
         has_waited = False
         while True:
-            begun = (await self._attempts.run(lambda: asking.ask(self._profile.selector))).value
+            begun = (await self._attempts.run(partial(asking.ask, self._profile.selector))).value
             if begun is not None:
                 await self._wait(begun.operation)
             held = (
                 await self._attempts.run(
-                    lambda: self._insights.get_conversation(conversation.conversation_id)
+                    partial(self._insights.get_conversation, conversation.conversation_id)
                 )
             ).value
             found = fitting(held) if held is not None else None

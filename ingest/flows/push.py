@@ -32,31 +32,14 @@ from ingest.flows.forget import Forget, take_up
 from ingest.flows.landing import Landing
 from ingest.flows.lease import date_lease
 from ingest.flows.selection import CHUNK_SIZE, Selection
-from ingest.flows.services import Admission, Calls, Progress, Services, Silent
+from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.flows.source import Source, SourceConversation
 from ingest.flows.steps import span
-from ingest.flows.watch import Watch
+from ingest.flows.watch import ShownStages, Watch
 from ingest.settings import Settings
 
 _OF_FIRST_PASS = (Step.UPLOAD, Step.SUBMIT)
 """What a bulk run shows while it submits; the other stages come when all is analysed."""
-
-
-class _Shown(Silent):
-    """Shows the stages that now count."""
-
-    def __init__(self, progress: Progress, stages: tuple[Step, ...]) -> None:
-        self._progress = progress
-        self.stages = stages
-
-    def advance(self, name: str) -> None:
-        """Show that a conversation has passed the stage."""
-        if name in self.stages:
-            self._progress.advance(name)
-
-    def note(self, message: str) -> None:
-        """Show the message."""
-        self._progress.note(message)
 
 
 class BatchLanding:
@@ -74,7 +57,7 @@ class BatchLanding:
         self._progress = progress
         self._admission = admission
         self._stages = STAGES[: STAGES.index(until) + 1]
-        self.shown = _Shown(progress, self._stages)
+        self.shown = ShownStages(progress, self._stages)
         self._assert_held = assert_held
         self._flushing = asyncio.Lock()
         self.report = PushReport()

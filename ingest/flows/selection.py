@@ -59,7 +59,7 @@ class Selection:
             if isinstance(entry, Fault):
                 self._refuse(entry)
                 continue
-            if not self._shard.takes(entry.conversation_id):
+            if not self._takes(entry):
                 continue
             count += 1
             self._dates.add(entry.batch_date)
@@ -85,7 +85,7 @@ class Selection:
                 if not self._source.is_quick_to_read:
                     self._refuse(entry)
                 continue
-            if not self._shard.takes(entry.conversation_id) or _key(entry) in self._invalid:
+            if not self._takes(entry) or _key(entry) in self._invalid:
                 continue
             if whole_dates_of is None:
                 is_full = len(held) == CHUNK_SIZE
@@ -116,6 +116,9 @@ class Selection:
         """Return the events of what was refused since this was asked last."""
         taken, self._refused = self._refused, []
         return taken
+
+    def _takes(self, entry: SourceConversation) -> bool:
+        return self._shard.count == 1 or self._shard.takes(entry.conversation_id)
 
     async def _judged(self, entry: SourceConversation) -> tuple[list[Fault], bool]:
         # What was read is let go again, so that memory doesn't grow with the folder.

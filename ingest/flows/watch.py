@@ -15,11 +15,28 @@ from dataclasses import dataclass, field
 from ingest.domain.outcome import Step
 from ingest.domain.quota import QuotaUse
 from ingest.flows.attempts import Attempts
-from ingest.flows.services import Admission, Calls, Progress
+from ingest.flows.services import Admission, Calls, Progress, Silent
 from ingest.ports.move import Clock
 
 TICK_SEC = 10.0
 _QUOTAS = {"creates": Step.SUBMIT, "analyses": Step.ANALYSE}
+
+
+class ShownStages(Silent):
+    """Shows the stages that now count."""
+
+    def __init__(self, progress: Progress, stages: tuple[Step, ...]) -> None:
+        self._progress = progress
+        self.stages = stages
+
+    def advance(self, name: str) -> None:
+        """Show that a conversation has passed the stage."""
+        if name in self.stages:
+            self._progress.advance(name)
+
+    def note(self, message: str) -> None:
+        """Show the message."""
+        self._progress.note(message)
 
 
 @dataclass
