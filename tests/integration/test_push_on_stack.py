@@ -270,3 +270,19 @@ def test_a_signal_lands_what_is_in_flight_and_ends_in_130(
     assert changes == times(NEW_ONE, done)
     assert command.push(tmp_path).states == {"unchanged": done, "done": 24 - done}
     assert difference(before, left_on(command)) == times(NEW_ONE, 24)
+
+
+def test_two_reanalyses_of_the_same_at_once_pay_once(command: Command, tmp_path: Path) -> None:
+    ids = [str(UUID(int=(9 << 100) + number)) for number in range(4)]
+    for each in ids:
+        write(tmp_path, each, metadata=metadata(each, labels={"case": "twice"}))
+    command.push(tmp_path)
+    before = left_on(command)
+
+    arguments = ("reanalyze", "--where", 'labels.case="twice"', "--yes", "--wait", "--json")
+    both = [ended(process) for process in [command.start(*arguments) for _ in range(2)]]
+
+    paid = difference(before, left_on(command))["CreateAnalysis"]
+    assert [one.exit_code for one in both] == [0, 0], [one.stderr for one in both]
+    assert [one.states for one in both] == [{"done": 4}, {"done": 4}]
+    assert paid == 4
