@@ -280,7 +280,11 @@ def test_two_reanalyses_of_the_same_at_once_pay_once(command: Command, tmp_path:
     before = left_on(command)
 
     arguments = ("reanalyze", "--where", 'labels.case="twice"', "--yes", "--wait", "--json")
-    both = [ended(process) for process in [command.start(*arguments) for _ in range(2)]]
+    with command.control() as control:
+        # So long that the second has chosen before the first has ended.
+        control.set_operation_latency("CreateAnalysis", 20)
+        both = [ended(process) for process in [command.start(*arguments) for _ in range(2)]]
+        control.set_operation_latency("CreateAnalysis", 0)
 
     paid = difference(before, left_on(command))["CreateAnalysis"]
     assert [one.exit_code for one in both] == [0, 0], [one.stderr for one in both]
