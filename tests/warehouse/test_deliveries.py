@@ -140,7 +140,8 @@ def test_every_delivery_makes_its_version_in_the_order_of_dates_and_generations(
         variables={"incremental_overlap_hours": 0},
         is_lean=True,
     )
-    build = ("run", "--select", "+conversation_registry", "--exclude", "resource_type:test")
+    without_tests = ("--exclude", "resource_type:test", "resource_type:unit_test")
+    build = ("build", "--select", "+conversation_registry", *without_tests)
 
     land(warehouse.client, _landed_together(FIRST_ROWS))
     project.run(*build)

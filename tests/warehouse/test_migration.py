@@ -152,7 +152,8 @@ def test_upgrading_from_version_1_keeps_every_conversation(
     before = warehouse.rows(QUESTION)
 
     project = DbtProject(tmp_path_factory.mktemp("upgrade"), warehouse.endpoint)
-    project.run("run", "--full-refresh", "--select", "+conversation_registry")
+    without_tests = ("--exclude", "resource_type:test", "resource_type:unit_test")
+    project.run("build", "--full-refresh", "--select", "+conversation_registry", *without_tests)
 
     table = warehouse.client.get_table("coach.conversation_registry_v1", timeout=60)
     versions = warehouse.rows("select count(*) as n from coach.conversation_registry")

@@ -58,7 +58,7 @@ def _analysed(
 
 def _files(spoken: Talk, moment: dt.datetime = FIRST, generation: int = 10) -> list[Row]:
     kinds = enumerate(("metadata", "transcription"), start=generation)
-    return [file_row(spoken, kind, number, f"r{number}", moment) for number, kind in kinds]
+    return [file_row(spoken, kind, number, f"r{generation}", moment) for number, kind in kinds]
 
 
 def _without_a_sentiment(state: Row) -> None:
@@ -181,7 +181,7 @@ where registry.conversation_id = 'c-twins'
 COSTS = f"""
 select
     sum(analysis_count) as analyses, sum(conversation_count) as conversations,
-    cast(sum(cost_usd) as string) as cost_usd
+    cast(sum(cost_usd) as float64) as cost_usd
 from {DATASET}.ci_costs
 where analysed_date = '2026-01-10' and reason = 'first_analysis'
 """

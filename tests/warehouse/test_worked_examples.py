@@ -78,7 +78,7 @@ def test_a_corrected_rule_is_rebuilt_from_raw(
     )
     days = "select batch_date, failed_count from corrected.pipeline_daily order by batch_date desc"
     project.edit(model, RULE, WRONG_RULE)
-    project.run("run", "--select", "+conversation_registry+")
+    project.run("build", "--select", "+conversation_registry+", *WITHOUT_TESTS)
     wrong, wrong_days = _rows(warehouse, versions), _rows(warehouse, days)
 
     project.edit(model, WRONG_RULE, RULE)
@@ -144,7 +144,12 @@ def test_the_example_of_an_added_column_leaves_no_file_out(
         if "risk_score" in [column.name for column in columns]
     }
     assert result.failures == []
-    assert names == {"stg_ci__conversations", "int_ci_states", "ci_conversations"}
+    assert names == {
+        "stg_ci__conversations",
+        "int_ci_states",
+        "int_ci_state_versions",
+        "ci_conversations",
+    }
 
 
 def _add_the_column(project: EditedProject) -> None:
@@ -153,11 +158,12 @@ def _add_the_column(project: EditedProject) -> None:
     (path,) = re.findall(r"`(latestAnalysis\.riskScore,\w+)`", _example(1))
     staging = "dbt_project/models/staging/ci/stg_ci__conversations"
     states = "dbt_project/models/intermediate/int_ci_states"
+    versions = "dbt_project/models/intermediate/int_ci_state_versions"
     mart = "dbt_project/models/marts/ci_export/ci_conversations"
     label = "json_value(label_map, '$.queue') as queue,"
     project.edit(f"{staging}.sql", label, f"{label}\n        {expression},")
     project.edit(f"{mart}.sql", "        queue,\n", "        queue,\n        risk_score,\n")
-    for model in (staging, states, mart):
+    for model in (staging, states, versions, mart):
         project.edit(f"{model}.yml", "\n      - name: queue\n", f"{COLUMN}      - name: queue\n")
     with (project.root / "seeds" / "ci_read_paths.csv").open("a", encoding="utf-8") as file:
         file.write(f"{path}\n")
