@@ -10,8 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
 from ingest.domain.conversation import (
     CI_TRANSCRIPTS_PREFIX,
@@ -24,7 +22,13 @@ from ingest.domain.conversation import (
 )
 from ingest.domain.matchers import is_ours
 from ingest.domain.raw_records import ANY_PARTITION
-from ingest.domain.validation import Fault, Severity, check_conversation, parse_file
+from ingest.domain.validation import (
+    Fault,
+    Severity,
+    check_conversation,
+    decode_json,
+    parse_file,
+)
 from ingest.errors import IngestError, InputError, RemoteError
 from ingest.ports.inspect import (
     Bucket,
@@ -415,10 +419,8 @@ class TraceReader:
         for kind in FileKind:
             for path in sorted(self._source.glob(f"*/{conversation_id}/{kind.value}.json")):
                 content = path.read_bytes()
-                try:
-                    content_sha256 = json_sha256(orjson.loads(content))
-                except orjson.JSONDecodeError:
-                    content_sha256 = None
+                value, faults = decode_json(content, path.as_posix())
+                content_sha256 = None if faults else json_sha256(value)
                 found.append(SourceFile(kind.value, path.as_posix(), len(content), content_sha256))
         return tuple(found)
 

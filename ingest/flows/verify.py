@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import orjson
-
 from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
 from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, CONVERSATION_FILES
-from ingest.domain.validation import Fault
+from ingest.domain.validation import Fault, decode_json
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import forgotten_ids
@@ -241,10 +239,8 @@ class Places:
 
 
 def _sha256_of(content: bytes) -> str:
-    try:
-        return json_sha256(orjson.loads(content))
-    except orjson.JSONDecodeError:
-        return "not JSON"
+    value, faults = decode_json(content, "")
+    return "not JSON" if faults else json_sha256(value)
 
 
 def _hashes_by_id(found: Mapping[str, Mapping[FileKind, str | None]]) -> dict[str, Hashes]:
