@@ -6,8 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from ingest.domain.fingerprint import json_sha256
 
+from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ingest.domain.fingerprint import json_sha256
 
+from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
