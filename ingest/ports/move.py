@@ -173,8 +173,8 @@ class InsightsApi(Protocol):
         """Return it in the FULL view, or None."""
 
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
-        """Make everything equal to the submission but the transcript and the medium, which CI
-        can't change; INVALID_ARGUMENT when the medium differs."""
+        """Make everything equal to the submission but the transcript and the medium, which stay
+        as they are: Insights can't change them."""
 
     async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
         """Make the labels equal to these, and change nothing else."""

@@ -23,7 +23,12 @@ import orjson
 from google.api_core.exceptions import Conflict
 
 from ingest.cli._context import SystemClock
-from ingest.domain.raw_records import CI_CONVERSATIONS, RawRow, ci_conversation_row
+from ingest.domain.raw_records import (
+    CI_CONVERSATIONS,
+    PIPELINE_EVENTS,
+    RawRow,
+    ci_conversation_row,
+)
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing
@@ -60,8 +65,10 @@ def make_targets(settings: Settings) -> None:
         dataset = bigquery.Dataset(f"{settings.project_id}.{settings.raw_dataset}")
         dataset.location = settings.location
         client.create_dataset(dataset, exists_ok=True)
-        schema = raw_table_schemas()[CI_CONVERSATIONS]
-        client.create_table(declared_table(settings, CI_CONVERSATIONS, schema), exists_ok=True)
+        # A batch looks for tombstones among the events before it is loaded.
+        for table in (CI_CONVERSATIONS, PIPELINE_EVENTS):
+            declared = declared_table(settings, table, raw_table_schemas()[table])
+            client.create_table(declared, exists_ok=True)
 
 
 async def land(settings: Settings, payloads: Path) -> None:

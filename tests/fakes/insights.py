@@ -120,9 +120,10 @@ class FakeInsights:
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
         async with self.trouble.call("update_conversation"):
             held = self._existing(submission.conversation_id)
-            if submission.medium != held.submission.medium:
-                raise RemoteError("fake: medium is immutable", code="INVALID_ARGUMENT")
-            kept = {"transcript_object": held.submission.transcript_object}
+            kept = {
+                "transcript_object": held.submission.transcript_object,
+                "medium": held.submission.medium,
+            }
             held.submission = _replaced(submission, kept)
             held.updated_at = self._moment()
             return self._conversation(submission.conversation_id)

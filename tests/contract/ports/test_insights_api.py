@@ -166,11 +166,9 @@ def test_the_medium_is_told_and_an_update_cannot_change_it(ports: Ports) -> None
 
     created_ = ports.run(ports.insights.create_conversation(made))
     other = dataclasses.replace(made, medium="PHONE_CALL")
-    with pytest.raises(RemoteError) as caught:
-        ports.run(ports.insights.update_conversation(other))
+    ports.run(ports.insights.update_conversation(other))
 
     assert (created_.medium, held(ports, made.conversation_id).medium) == ("CHAT", "CHAT")
-    assert caught.value.code == "INVALID_ARGUMENT"
 
 
 def test_an_update_of_an_unknown_conversation_is_not_found(ports: Ports) -> None:

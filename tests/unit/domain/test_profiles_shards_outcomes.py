@@ -146,7 +146,10 @@ def test_a_failure_counts_and_an_interrupt_outranks_it() -> None:
     report = BatchReport()
     report.fail([Failure("abcd", Step.SUBMIT, "UNAVAILABLE", "no")])
 
-    assert (report.states[ItemState.FAILED], report.exit_code) == (1, ExitCode.SOME_FAILED)
+    # Nothing but a service that gave no answer is in the way.
+    assert (report.states[ItemState.FAILED], report.exit_code) == (1, ExitCode.REMOTE)
+    report.fail([Failure("efgh", Step.SUBMIT, "INVALID_ARGUMENT", "no")])
+    assert (report.states[ItemState.FAILED], report.exit_code) == (2, ExitCode.SOME_FAILED)
     report.is_interrupted = True
     assert report.exit_code is ExitCode.INTERRUPTED
 
