@@ -34,15 +34,17 @@ class Settings(BaseSettings):
     )
 
     project_id: str = Field(description="Google Cloud project id.")
-    bucket: str = Field(description="Bucket for source files, CI transcripts and landing batches.")
-    location: str = Field(description="CI and BigQuery location, for example us-central1.")
+    bucket: str = Field(
+        description="Bucket for source files, Insights transcripts and landing batches."
+    )
+    location: str = Field(description="Insights and BigQuery location, for example us-central1.")
     raw_dataset: str = Field(default="coach_raw", description="Dataset of the raw tables.")
     marts_dataset: str = Field(default="coach", description="Dataset of dbt's marts.")
     gcs_endpoint: str | None = Field(
         default=None, description="GCS: emulator, http://host:port, or private endpoint, https://…"
     )
     bigquery_endpoint: str | None = Field(default=None, description="BigQuery: the same.")
-    insights_endpoint: str | None = Field(default=None, description="CI emulator, host:port.")
+    insights_endpoint: str | None = Field(default=None, description="Insights emulator, host:port.")
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
     log_format: LogFormat = Field(
         default=LogFormat.NONE, description="Log of remote effects: none, text or json."
@@ -57,11 +59,13 @@ class Settings(BaseSettings):
     bulk_timeout_sec: float = Field(default=86_400, gt=0, description="Wait for a bulk analysis.")
     quota_creates_per_min: int = Field(default=300, ge=1, description="CreateConversation quota.")
     quota_analyses_per_min: int = Field(default=300, ge=1, description="CreateAnalysis quota.")
-    quota_requests_per_min: int = Field(default=3000, ge=1, description="Quota of all CI calls.")
+    quota_requests_per_min: int = Field(
+        default=3000, ge=1, description="Quota of all Insights calls."
+    )
 
     @property
     def is_local(self) -> bool:
-        """True when the CI endpoint is an emulator."""
+        """True when the Insights endpoint is an emulator."""
         return self.insights_endpoint is not None
 
 

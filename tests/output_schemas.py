@@ -60,7 +60,7 @@ CiJson = Annotated[
     Mapping[str, Any],
     WithJsonSchema(
         {
-            "description": "Google's Conversation as REST JSON, whole: CI says what is in it.",
+            "description": "Google's Conversation as REST JSON, whole: Insights' own type.",
             "type": "object",
             "required": ["name"],
             "properties": {

@@ -1,5 +1,6 @@
 {# A literal range for `column`, the partition column of the table that is read: the dates (`date`, an expression) in
-   `relation` of the rows that match `condition`. A filter on when rows landed prunes no table above raw; this does. #}
+   `relation` of the rows that match `condition`. A filter on when rows landed prunes no table above raw; this
+   does. #}
 {% macro date_range(column, relation, condition, date='batch_date') -%}
     {%- set dates = namespace(first='2020-01-01', last='2099-12-31') -%}
     {%- if execute and not var('offline_compile', '') and is_incremental() -%}

@@ -48,7 +48,7 @@
     {{ return(run_query(query).columns[0].values()[0] > 0) }}
 {%- endmacro %}
 
-{# Rows read from a state of the CI conversation that is no longer its current one. #}
+{# Rows read from a state of the Insights conversation that is no longer its current one. #}
 {% macro delete_superseded() -%}
     {%- set current_states = ref('ci_conversations') -%}
     {%- if is_incremental() -%}

@@ -1,8 +1,8 @@
 {# CTEs `level_1`, `level_2` …, each with the rows of the one before and what lies directly under them; the last is
-   `nodes`. `level_0` is the model's: landed_date, payload_sha256, path, json_type, value. A chain, since BigQuery takes
-   WITH RECURSIVE at the top of a statement alone (not in a MERGE, nor in a unit test), and evaluates a CTE as often as
-   it is named. CI's deepest path, the rationale of an answer's source in a scorecard, has 12 levels; an element of an
-   array is one too. #}
+   `nodes`. `level_0` is the model's: landed_date, payload_sha256, path, json_type, value. A chain, since BigQuery
+   takes WITH RECURSIVE at the top of a statement alone (not in a MERGE, nor in a unit test), and evaluates a CTE
+   as often as it is named. Insights' deepest path, the rationale of an answer's source in a scorecard, has 12
+   levels; an element of an array is one too. #}
 {% macro json_levels(maps) -%}
     {%- set depth = 14 -%}
     {%- for level in range(1, depth + 1) %}

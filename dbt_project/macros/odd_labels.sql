@@ -1,5 +1,5 @@
-{# CI has every label that a delivered version's metadata makes, the user's own too, and no other; and its language,
-   agent and start are those of the metadata. One of the expectations of macros/quarantine.sql. #}
+{# Insights has every label that a delivered version's metadata makes, the user's own too, and no other; and its
+   language, agent and start are those of the metadata. One of the expectations of macros/quarantine.sql. #}
 {% macro odd_labels() %}
     {%- set version_labels -%}
         'batch_date', 'metadata_sha256', 'transcript_sha256'

@@ -1,7 +1,8 @@
-{# What is expected of one conversation, as queries of those that are otherwise than expected: conversation_id. The laws
-   ask them, and quarantined_conversations sets aside whom they find, so that one odd conversation stops nobody. #}
+{# What is expected of one conversation, as queries of those that are otherwise than expected: conversation_id. The
+   laws ask them, and quarantined_conversations sets aside whom they find, so that one odd conversation stops
+   nobody. #}
 
-{# Customer turns have a sentiment and no others have, and CI sent as many as the customer has turns. #}
+{# Customer turns have a sentiment and no others have, and Insights sent as many as the customer has turns. #}
 {% macro odd_sentiments() %}
     select conversations.conversation_id
     from {{ ref('ci_conversations') }} as conversations
@@ -25,7 +26,7 @@
         )
 {% endmacro %}
 
-{# Turns are 0..n-1, each once, n being CI's count and that of the transcript as it was handed in. #}
+{# Turns are 0..n-1, each once, n being Insights' count and that of the transcript as it was handed in. #}
 {% macro odd_turns() %}
     select conversations.conversation_id
     from {{ ref('ci_conversations') }} as conversations
@@ -50,7 +51,8 @@
         or coalesce(turns.last_index, -1) != conversations.turn_count - 1
 {% endmacro %}
 
-{# Where CI found highlights, entities or phrases the marts have rows of them, and never more than CI found. #}
+{# Where Insights found highlights, entities or phrases the marts have rows of them, and never more than Insights
+   found. #}
 {% macro odd_findings() %}
     select conversations.conversation_id
     from {{ ref('ci_conversations') }} as conversations

@@ -15,16 +15,22 @@ COMMANDS = {
     "push": CommandPlace(
         "ingest.cli.push",
         "push",
-        "Validate, upload, submit to CI, analyse, and land the raw JSON in BigQuery.",
+        "Validate, upload, submit to Insights, analyse, and land the raw JSON in BigQuery.",
     ),
     "pull": CommandPlace(
-        "ingest.cli.pull", "pull", "Land the state that CI holds, changing nothing in CI."
+        "ingest.cli.pull",
+        "pull",
+        "Land the state that Insights holds, changing nothing in Insights.",
     ),
     "reanalyze": CommandPlace(
-        "ingest.cli.reanalyze", "reanalyze", "Analyse again conversations that CI holds, and why."
+        "ingest.cli.reanalyze",
+        "reanalyze",
+        "Analyse again conversations that Insights holds, and why.",
     ),
     "verify": CommandPlace(
-        "ingest.cli.verify", "verify", "Compare files, bucket, CI, raw tables and marts by hash."
+        "ingest.cli.verify",
+        "verify",
+        "Compare files, bucket, Insights, raw tables and marts by hash.",
     ),
     "forget": CommandPlace(
         "ingest.cli.forget", "forget", "Erase one conversation everywhere, and prove it."
@@ -51,7 +57,7 @@ COMMANDS = {
     "show": CommandPlace(
         "ingest.cli.show",
         "show",
-        "Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.",
+        "Show one conversation at every hop: files, bucket, Insights, raw rows, registry, marts.",
         PageCommand,
     ),
     "transcript": CommandPlace(
@@ -83,7 +89,7 @@ COMMANDS = {
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),
     "settings": CommandPlace(
-        "ingest.cli.settings", "app", "CI's settings of the location as code: plan, apply."
+        "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),
     "data": CommandPlace(
         "ingest.cli.data", "app", "Generate, validate, measure and convert conversation data."
@@ -91,12 +97,12 @@ COMMANDS = {
     "doctor": CommandPlace(
         "ingest.cli.doctor",
         "doctor",
-        "Check settings, credentials, APIs, bucket, tables, CI and clock; name each cure.",
+        "Check settings, credentials, APIs, bucket, tables, Insights and clock; name each cure.",
     ),
     "local": CommandPlace(
         "ingest.cli.local",
         "app",
-        "Run the emulators of Cloud Storage, BigQuery and CI on this machine.",
+        "Run the emulators of Cloud Storage, BigQuery and Insights on this machine.",
     ),
 }
 """Every command, in the order of `ingest --help`; the summary is the first line of its help."""
@@ -127,7 +133,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Take contact-centre conversations through Cloud Storage and CI into BigQuery.
+    """Take contact-centre conversations through Cloud Storage and Insights into BigQuery.
 
     Example: ingest push seeds/conversations/2025-12-28
     """

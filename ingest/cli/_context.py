@@ -224,7 +224,7 @@ async def open_services(
     calls = Calls(clock)
     try:
         await check(store.check, f"bucket {settings.bucket}")
-        await check(insights.check, "CI")
+        await check(insights.check, "Insights")
         await check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
         services = Services(
             store=calls.watched(store, "Cloud Storage"),
@@ -339,15 +339,17 @@ def stop_on_signals(stop: Callable[[], None], so_far: Callable[[], str] = str) -
 def resolved_id(
     settings: Settings, warehouse: Warehouse, given: str, source: str | None = None
 ) -> str:
-    """Return the whole id; CI is asked only for what raw tables and files don't know.
+    """Return the whole id; Insights is asked only for what raw tables and files don't know.
 
-    Raises InputError as `full_id` does, RemoteError when CI has to be asked and doesn't answer.
+    Raises InputError as `full_id` does, RemoteError when Insights is needed and doesn't answer.
     """
 
     def ask_ci(beginning: str) -> FoundInCi:
         found = asyncio.run(_found(settings, beginning))
         if found.ids and not found.is_all:
-            say(f"{beginning} was looked for among the {MOST_LISTED:,} newest conversations of CI")
+            say(
+                f"{beginning} was sought among the {MOST_LISTED:,} newest conversations of Insights"
+            )
         return found
 
     return full_id(warehouse, given, ask_ci, None if source is None else Path(source))

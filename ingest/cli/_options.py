@@ -44,7 +44,7 @@ ConversationArgument = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="An id, or its first 4 characters or more; of ids that only CI has, the newest 1,000.",
+        help="An id, or its first 4 characters or more; of Insights' own ids, the newest 1,000.",
     ),
 ]
 SourceFolder = Annotated[

@@ -24,7 +24,7 @@ from ingest.settings import Settings, load_settings, setting_origins
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check settings, credentials, APIs, bucket, datasets, tables, CI and clock; name each cure.
+    """Check settings, credentials, APIs, bucket, datasets, tables, Insights, clock; name each cure.
 
     Exits with 3 when anything has to be cured.
 
@@ -106,10 +106,10 @@ def _ci(settings: Settings) -> Check:
     try:
         detail = run(work())
     except IngestError as error:
-        return Check("CI", Verdict.FAILED, error.message, error.hint)
+        return Check("Insights", Verdict.FAILED, error.message, error.hint)
     if "differ" in detail:
-        return Check("CI", Verdict.FAILED, detail, "run `ingest matchers apply`")
-    return Check("CI", Verdict.OK, detail)
+        return Check("Insights", Verdict.FAILED, detail, "run `ingest matchers apply`")
+    return Check("Insights", Verdict.OK, detail)
 
 
 def _print(checks: Sequence[Check]) -> None:

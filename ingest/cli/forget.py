@@ -37,7 +37,7 @@ def forget(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase one conversation from bucket, CI and raw tables, and prove it.
+    """Erase one conversation from bucket, Insights and raw tables, and prove it.
 
     The next `dbt build` removes it from the marts; a push of its folder is refused from then on.
 
@@ -132,6 +132,6 @@ def _ask(conversation_id: str) -> None:
 
 def _sentence(traces: Traces) -> str:
     return (
-        f"{traces.objects} objects, {traces.ci_conversations} CI conversations, "
+        f"{traces.objects} objects, {traces.ci_conversations} Insights conversations, "
         f"{traces.raw_rows} raw rows"
     )

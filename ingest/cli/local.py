@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ingest.local.processes import StackState
     from ingest.settings import Settings
 
-app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and CI on this machine.")
+app = typer.Typer(help="Run the emulators of Cloud Storage, BigQuery and Insights on this machine.")
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Folder of data, logs and state.")]
 _SERVICES = ("gcs", "bigquery", "ci")
@@ -176,7 +176,7 @@ def _services(names: Sequence[str]) -> list[Service]:
         raise InputError(
             f'there is no service "{unknown[0]}"', f"choose from {', '.join(_SERVICES)}"
         )
-    # CI reads every transcript from Cloud Storage.
+    # Insights reads every transcript from Cloud Storage.
     wanted = {*names, "gcs"} if "ci" in names else set(names)
     return [Service(name) for name in _SERVICES if name in wanted]
 

@@ -57,12 +57,14 @@ def gcs(
 @app.command()
 def ci(
     date: DateOption = None,
-    where: Annotated[str, typer.Option("--where", help="Only what this CI filter admits.")] = "",
+    where: Annotated[
+        str, typer.Option("--where", help="Only what this Insights filter admits.")
+    ] = "",
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List conversations that CI holds, in CI's order.
+    """List conversations that Insights holds, in Insights' order.
 
     Example: ingest ls ci --where 'medium="CHAT"'
     """
@@ -104,7 +106,7 @@ def marts(
 
 @app.command()
 def matchers(as_json: AsJson = False) -> None:
-    """List phrase matchers of CI, with precision and recall where dbt has judged them.
+    """List phrase matchers of Insights, with precision and recall where dbt has judged them.
 
     Example: ingest ls matchers
     """
@@ -114,7 +116,7 @@ def matchers(as_json: AsJson = False) -> None:
 
 @dataclass(frozen=True)
 class ListedMatcher:
-    """A phrase matcher as CI holds it; precision and recall are dbt's, on labelled data."""
+    """A phrase matcher as Insights holds it; precision and recall are dbt's, on labelled data."""
 
     display_name: str
     owner: str
@@ -148,7 +150,7 @@ def list_gcs(
 
 
 def list_ci(date: str | None, where: str, limit: int, after: str | None, *, as_json: bool) -> None:
-    """Print conversations of CI."""
+    """Print conversations of Insights."""
     from ingest.gcp.insights import GrpcInsightsApi
 
     batch_date = parsed_date(date)

@@ -61,7 +61,7 @@ def plan(
 
 @app.command()
 def apply(dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Make CI's phrase matchers equal to the seeds, and land every revision.
+    """Make Insights' phrase matchers equal to the seeds, and land every revision.
 
     Example: ingest matchers apply
     """
@@ -71,7 +71,7 @@ def apply(dry_run: DryRun = False, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the phrase matchers that CI holds, ours and others.
+    """List the phrase matchers that Insights holds, ours and others.
 
     Example: ingest matchers list
     """
@@ -84,7 +84,7 @@ def try_on(
     folder: Annotated[str, typer.Argument(help="A date folder or a folder of date folders.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run the matchers of the seeds over transcripts, by the rule that CI's results follow.
+    """Run the matchers of the seeds over transcripts, by the rule that Insights' results follow.
 
     Example: ingest matchers test seeds/conversations/2025-12-28
     """
@@ -99,7 +99,7 @@ def pull(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Write the phrase matchers that CI holds, ours and others, as seeds.
+    """Write the phrase matchers that Insights holds, ours and others, as seeds.
 
     Example: ingest matchers pull --out .local/matchers
     """
@@ -113,7 +113,7 @@ def destroy(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete our phrase matchers from CI; those of others stay.
+    """Delete our phrase matchers from Insights; those of others stay.
 
     Example: ingest matchers destroy --yes
     """
@@ -236,7 +236,7 @@ def impact_of(count: int, found: Sequence[Difference]) -> Impact:
 
 
 def run_pull(folder: Path, *, as_json: bool) -> None:
-    """Write CI's phrase matchers as the two seeds."""
+    """Write Insights' phrase matchers as the two seeds."""
     settings = load_settings()
     say_target(settings)
 
@@ -298,7 +298,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What apply or destroy does to one matcher, or why that failed; phrases are CI's queries."""
+    """What apply or destroy does to one matcher, or why it failed; phrases are queries."""
 
     change: ChangeKind
     display_name: str
@@ -319,7 +319,7 @@ class MatcherPlan:
 
 @dataclass(frozen=True)
 class HeldMatcher:
-    """A phrase matcher that CI holds."""
+    """A phrase matcher that Insights holds."""
 
     display_name: str
     matcher_id: str
@@ -379,7 +379,7 @@ def run_apply(*, dry_run: bool, as_json: bool) -> ExitCode:
 
 
 async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
-    """Make CI of these settings equal to the seeds, and land every revision."""
+    """Make Insights of these settings equal to the seeds, and land every revision."""
     definitions = flow.read_definitions(settings.seeds_dir)
     async with open_services(settings, Silent()) as real:
         run_id = new_run_id()
@@ -443,7 +443,7 @@ def list_all(*, as_json: bool) -> None:
         for matcher in held
     ]
     header = ("DISPLAY_NAME", "PHRASES", "STATE", "OWNER", "REVISION")
-    typer.echo(table(header, cells, " r") if cells else "CI holds no phrase matchers")
+    typer.echo(table(header, cells, " r") if cells else "Insights holds no phrase matchers")
 
 
 def _planned(
@@ -461,7 +461,7 @@ def _planned(
 def _ask() -> None:
     if not sys.stdin.isatty():
         raise InputError("deleting phrase matchers wants consent", "add --yes")
-    if not typer.confirm("Delete this project's phrase matchers from CI?", err=True):
+    if not typer.confirm("Delete this project's phrase matchers from Insights?", err=True):
         raise typer.Exit(int(ExitCode.USAGE))
 
 

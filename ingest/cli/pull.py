@@ -48,7 +48,8 @@ def pull(
     since: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"], help="Those changed in CI since (UTC)."
+            formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"],
+            help="Those changed in Insights since (UTC).",
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
@@ -56,7 +57,7 @@ def pull(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Land the state that CI holds, changing nothing in CI.
+    """Land the state that Insights holds, changing nothing in Insights.
 
     Without a selection: what changed since the last such pull, or `--all`, was complete.
 
@@ -75,7 +76,7 @@ def pull(
 
 @dataclass(frozen=True)
 class PullResult(BatchResult):
-    """What became of a pull; `filter` is what CI was asked for, empty for ids and for all."""
+    """What became of a pull; `filter` is what Insights was asked for, empty for ids and for all."""
 
     filter: str
 

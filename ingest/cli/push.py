@@ -71,7 +71,8 @@ def push(
         Mode, typer.Option(help="How analyses are asked for; auto: in bulk from 1,000 on.")
     ] = Mode.AUTO,
     summarize: Annotated[
-        bool, typer.Option("--summarize", help="Ask CI for summaries too (billed apart).")
+        bool,
+        typer.Option("--summarize", help="Ask Insights for summaries too (billed separately)."),
     ] = False,
     adopt: Annotated[
         bool,
@@ -104,7 +105,7 @@ def push(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, upload, submit to CI, analyse, and land the raw JSON in BigQuery.
+    """Validate, upload, submit to Insights, analyse, and land the raw JSON in BigQuery.
 
     Pushing again does only what is still missing. A conversation of the same id that others made
     in Insights is left alone, unless --adopt or --replace is given. One whose files are an earlier

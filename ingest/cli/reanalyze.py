@@ -44,7 +44,9 @@ def reanalyze(
     stale: Annotated[
         bool, typer.Option("--stale", help="Those whose analysis used an older matcher revision.")
     ] = False,
-    where: Annotated[str | None, typer.Option(help="Those that this CI filter admits.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Those that this Insights filter admits.")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     because: Annotated[
         str | None, typer.Option(help="Why; kept with the event of every new analysis.")
@@ -53,7 +55,7 @@ def reanalyze(
         bool,
         typer.Option(
             "--summarize",
-            help="Ask CI for summaries too (billed apart); those that have one keep it anyway.",
+            help="Ask for summaries too (billed separately); those that have one keep it anyway.",
         ),
     ] = False,
     include_foreign: Annotated[
@@ -69,7 +71,7 @@ def reanalyze(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse again conversations that CI holds; says count, minutes and cost first.
+    """Analyse again conversations that Insights holds; says count, minutes and cost first.
 
     Example: ingest reanalyze --stale --because "new hardship phrases" --yes
     """

@@ -82,7 +82,7 @@ def _tables(report: RunReport) -> list[str]:
         ("seconds by step", _latencies(report)),
         ("runs", _runs(report)),
         (
-            f"cost of CI analyses, {scope}",
+            f"cost of Insights analyses, {scope}",
             unknown
             if cost is None
             else f"  {cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "

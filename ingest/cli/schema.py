@@ -35,7 +35,7 @@ def diff(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare raw tables with ingest/schemas, and list CI fields that no model reads.
+    """Compare raw tables with ingest/schemas, and list Insights fields that no model reads.
 
     Exits with 1 when a table differs; unread fields alone are no fault.
 
@@ -77,9 +77,9 @@ def _print(found: SchemaDiff) -> None:
     else:
         typer.echo("raw tables are as declared in ingest/schemas")
     if found.unread is None:
-        typer.echo("CI fields that no model reads: not known, run `dbt build` first")
+        typer.echo("Insights fields that no model reads: not known, run `dbt build` first")
         return
-    typer.echo(f"CI fields that no model reads: {len(found.unread)}")
+    typer.echo(f"Insights fields that no model reads: {len(found.unread)}")
     if found.unread:
         shown = [(f.path, f.example_type, str(f.occurrence_count)) for f in found.unread]
         typer.echo(table(("PATH", "TYPE", "COUNT"), shown))

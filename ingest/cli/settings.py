@@ -1,4 +1,4 @@
-"""`ingest settings …`: CI's settings as code."""
+"""`ingest settings …`: Insights' settings as code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ingest.flows.attempts import Attempts
 from ingest.flows.settings import InsightsSettingsApi, apply_settings, plan_settings
 from ingest.settings import Settings, load_settings
 
-app = typer.Typer(no_args_is_help=True, help="CI's settings of the location: plan, apply.")
+app = typer.Typer(no_args_is_help=True, help="Insights' settings of the location: plan, apply.")
 
 SettingsFile = Annotated[
     str, typer.Argument(help="YAML or JSON file; - reads standard input.", metavar="FILE")
@@ -36,7 +36,7 @@ def plan(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which of CI's settings differ from the file.
+    """Show which of Insights' settings differ from the file.
 
     Example: ingest settings plan terraform/insights_settings.yaml
     """
@@ -46,7 +46,7 @@ def plan(
 
 @app.command()
 def apply(file: SettingsFile, as_json: AsJson = False) -> None:
-    """Make CI's settings of the location equal to the file.
+    """Make Insights' settings of the location equal to the file.
 
     Example: ingest settings apply terraform/insights_settings.yaml
     """
@@ -110,7 +110,7 @@ def _show(changes: Sequence[SettingChange], *, as_json: bool) -> None:
     for change in changes:
         typer.echo(f"{change.field}: {_value(change.held)} -> {_value(change.wanted)}")
     if not changes:
-        typer.echo("nothing to change: CI's settings are those of the file")
+        typer.echo("nothing to change: Insights' settings are those of the file")
 
 
 def _value(value: object) -> str:

@@ -52,7 +52,7 @@ class HopName(StrEnum):
 
     SOURCE = "source"
     GCS = "gcs"
-    CI = "ci"
+    INSIGHTS = "ci"
     RAW = "raw"
     REGISTRY = "registry"
     MARTS = "marts"
@@ -61,14 +61,15 @@ class HopName(StrEnum):
 def show(
     conversation_id: ConversationArgument,
     hop: Annotated[
-        HopName | None, typer.Option("--hop", help="Only this hop; `ci` as JSON is all CI holds.")
+        HopName | None,
+        typer.Option("--hop", help="Only this hop; `ci` as JSON is all Insights holds."),
     ] = None,
     source: SourceFolder = _SOURCE,
     html: HtmlFile = None,
     with_pii: WithPii = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one conversation at every hop: files, bucket, CI, raw rows, registry, marts.
+    """Show one conversation at every hop: files, bucket, Insights, raw rows, registry, marts.
 
     Shows no word of the talk, but for `--hop ci --json` and the page of `--html`, which is written
     to <ID>.html unless FILE says otherwise. Exits with 4 where a hop could not be read.
@@ -113,7 +114,7 @@ class ShownObject:
 
 @dataclass(frozen=True)
 class ShownAnalysis:
-    """One analysis that CI holds."""
+    """One analysis that Insights holds."""
 
     name: str
     created_at: dt.datetime
@@ -122,7 +123,7 @@ class ShownAnalysis:
 
 @dataclass(frozen=True)
 class ShownCi:
-    """The conversation in CI."""
+    """The conversation in Insights."""
 
     name: str
     updated_at: dt.datetime
@@ -277,8 +278,8 @@ def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: 
 
 
 def _as_json(trace: Trace, hop: str | None) -> Any:
-    """Return the trace without any word of the talk, or one hop; of CI all that it holds."""
-    if hop == Hop.CI.value:
+    """Return the trace without any word of the talk, or one hop; of Insights all that it holds."""
+    if hop == Hop.INSIGHTS.value:
         return None if trace.ci is None else trace.ci.payload
     whole = shown(trace)
     return whole if hop is None else getattr(whole, hop)
@@ -327,7 +328,7 @@ def _gcs(trace: Trace) -> str:
 def _ci_section(trace: Trace) -> str:
     ci = trace.ci
     if ci is None:
-        return "CI holds no conversation of this id"
+        return "Insights holds no conversation of this id"
     facts = [
         _without_id(ci.name, trace.conversation_id),
         f"{counted(ci.turn_count, 'turn')}, updated {moment_text(ci.updated_at)}",
@@ -410,7 +411,7 @@ def _marts(trace: Trace) -> str:
 _SECTIONS: dict[Hop, Callable[[Trace], str]] = {
     Hop.SOURCE: _source,
     Hop.GCS: _gcs,
-    Hop.CI: _ci_section,
+    Hop.INSIGHTS: _ci_section,
     Hop.RAW: _raw,
     Hop.REGISTRY: _registry,
     Hop.MARTS: _marts,

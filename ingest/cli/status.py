@@ -27,7 +27,7 @@ from ingest.settings import Settings
 def status(date: DateOption = None, as_json: AsJson = False) -> None:
     """Show how far every conversation has come, by date.
 
-    Counts are evidence: files, CI states and events in the raw tables. `ingest why` explains one
+    Counts are evidence: files, Insights' states and events in raw tables. `ingest why` explains one
     conversation.
 
     Example: ingest status
@@ -81,7 +81,7 @@ def status_text(found: PipelineStatus, settings: Settings) -> str:
 
 def _funnel(found: PipelineStatus) -> str:
     header = (
-        "DATE", "FILES", "COMPLETE", "IN CI", "ANALYSED", "MARTS", "WAIT", "FAILED",
+        "DATE", "FILES", "COMPLETE", "INSIGHTS", "ANALYSED", "MARTS", "WAIT", "FAILED",
         "LATEST",
     )  # fmt: skip
     return aligned(
@@ -130,7 +130,7 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
         or ["no conversation's latest step failed"],
     )
     facts += _titled(
-        "CI quota",
+        "quota",
         [
             ", ".join(
                 f"{item.name} {item.used} of {item.limit} in a minute" for item in found.quotas

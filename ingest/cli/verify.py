@@ -29,7 +29,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare files, bucket, CI, raw tables and marts by content hash, date by date.
+    """Compare files, bucket, Insights, raw tables and marts by content hash, date by date.
 
     Exits with 1 when anything differs or nothing was there to compare, so it serves as a nightly
     check. Without a source, dates are those that bucket, raw tables or marts know.

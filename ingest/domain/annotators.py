@@ -2,7 +2,7 @@
 
 An analysis is billed, so it runs once per conversation version and profile. The hash covers the
 annotators and the matcher revisions in force, since a changed matcher needs a new analysis
-(CI keeps results inside the analysis).
+(Insights keeps results inside the analysis).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SUMMARIES = "run_summarization_annotator"
 
 @dataclass(frozen=True)
 class AppliedMatcher:
-    """One of our phrase matchers as CI holds it."""
+    """One of our phrase matchers as Insights holds it."""
 
     matcher_id: str
     display_name: str
@@ -68,7 +68,7 @@ def _camel_case(name: str) -> str:
 
 @dataclass(frozen=True)
 class AnnotatorProfile:
-    """What the sidecar asks CI for."""
+    """What the sidecar asks Insights for."""
 
     summarization: bool
     matchers: tuple[AppliedMatcher, ...]
@@ -120,7 +120,7 @@ def profile_sha256_of_analysis(
 ) -> str:
     """Return the profile hash that a finished analysis counts for.
 
-    CI writes the effective selector back but not the revisions, so the time it was asked for
+    Insights writes the effective selector back but not the revisions, so the time it was asked for
     tells whether the revisions now in force were used.
     """
     if requested_at >= profile.in_force_since:

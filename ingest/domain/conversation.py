@@ -36,7 +36,7 @@ class FileKind(StrEnum):
 
 
 class Speaker(StrEnum):
-    """Who says a turn; the names are the roles of CI's transcript file."""
+    """Who says a turn; the names are the roles of Insights' transcript file."""
 
     AGENT = "AGENT"
     AUTOMATED_AGENT = "AUTOMATED_AGENT"
@@ -113,7 +113,7 @@ class Metadata(_File):
     duration_sec: Seconds = Field(description="ended_at - started_at, seconds.")
     agent_notes: str | None = Field(default=None, description="Free text that the agent left.")
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Further business labels; become labels in CI."
+        default_factory=dict, description="Further business labels; become labels in Insights."
     )
 
 
@@ -219,7 +219,7 @@ def source_object(batch_date: dt.date, conversation_id: str, kind: FileKind) -> 
 
 
 def ci_transcript_object(batch_date: dt.date, conversation_id: str, content: bytes) -> str:
-    """Return the object name of the CI transcript with this content."""
+    """Return the object name of the Insights transcript with this content."""
     return (
         f"{CI_TRANSCRIPTS_PREFIX}{batch_date.isoformat()}/"
         f"{checked_id(conversation_id)}/{sha256_hex(content)}.json"

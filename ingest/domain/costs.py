@@ -1,6 +1,6 @@
-"""What CI charges and how long its quota takes, before anything is started.
+"""What Insights charges and how long its quota takes, before anything is started.
 
-Prices: CI's pricing page, US$2 for 100 conversations; a conversation is 120 turns at most and a
+Prices by Insights' price page: US$2 for 100 conversations; a conversation is 120 turns at most, a
 turn 1,000 characters at most, so a longer talk counts as several.
 """
 

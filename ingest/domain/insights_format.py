@@ -1,6 +1,6 @@
-"""Our conversation as CI wants it: the transcript file it reads, and the labels it keeps.
+"""Our conversation as Insights wants it: the transcript file it reads, and the labels it keeps.
 
-Transcript format: CI's "conversation data format" page (entries with text, role, user_id,
+Transcript format: Insights' "conversation data format" page (entries with text, role, user_id,
 start_timestamp_usec).
 """
 
@@ -55,7 +55,7 @@ _CONTEXT_LABELS = (
     "campaign_id",
 )
 PIPELINE_LABELS = frozenset({*_CONTEXT_LABELS, *_VERSION_LABELS})
-"""Labels that the pipeline sets on the CI conversation itself; the user's own of these names
+"""Labels that the pipeline sets on the Insights conversation itself; the user's own of these names
 aren't used."""
 
 
@@ -113,7 +113,7 @@ class CiSubmission:
 
 
 def ci_transcript(metadata: Metadata, transcription: Transcription) -> bytes:
-    """Return the transcript file in CI's own format, canonical, so equal talk gives equal bytes."""
+    """Return the transcript in Insights' own format, canonical, so equal talk gives equal bytes."""
     start_usec = _epoch_usec(metadata.started_at)
     user_ids: dict[tuple[Speaker, str | None], int] = {}
     entries: list[dict[str, Any]] = []
@@ -136,7 +136,7 @@ def ci_transcript(metadata: Metadata, transcription: Transcription) -> bytes:
 
 
 def ci_labels(version: ConversationVersion) -> dict[str, str]:
-    """Return the labels of the CI conversation: version hashes, batch, and business context."""
+    """Return the labels of the conversation in Insights: hashes, batch, business context."""
     metadata = version.metadata
     labels = {key: text for key, text in metadata.labels.items() if key not in PIPELINE_LABELS}
     for name in _CONTEXT_LABELS:
@@ -152,12 +152,12 @@ def ci_labels(version: ConversationVersion) -> dict[str, str]:
 def submission_of(
     conversation_id: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
 ) -> CiSubmission:
-    """Return everything that CI gets about the version that both files make."""
+    """Return everything that Insights gets about the version that both files make."""
     return ci_submission(ConversationVersion.of(conversation_id, batch_date, files))
 
 
 def ci_submission(version: ConversationVersion) -> CiSubmission:
-    """Return everything that CI gets about one conversation version."""
+    """Return everything that Insights gets about one conversation version."""
     metadata = version.metadata
     content = ci_transcript(metadata, version.transcription)
     return CiSubmission(
@@ -212,7 +212,7 @@ def word_difference(transcript: bytes, payload: Mapping[str, Any]) -> str | None
 
 
 class SubmitAction(StrEnum):
-    """How CI is made to hold the version."""
+    """How Insights is made to hold the version."""
 
     ADOPT = "adopt"
     UPDATE = "update"
@@ -226,12 +226,12 @@ class SubmitAction(StrEnum):
 def submit_action(
     submission: CiSubmission, held_uri: str, held_medium: str, held_labels: Mapping[str, str]
 ) -> SubmitAction:
-    """Return what to do with a conversation that CI already holds.
+    """Return what to do with a conversation that Insights already holds.
 
     Ours is what carries our hash label. What others made and a push adopted has it too, and keeps
     a transcript of another place than ours and labels of its own.
 
-    CI forbids changing a transcript's URI, and the URI's last part is the hash of the transcript:
+    Insights lets nobody change a transcript's URI, and the URI ends in the hash of the transcript:
     so another last part is another talk, and needs a new conversation under the same id; another
     folder alone (the same talk delivered again on a later date) doesn't. The medium can't be
     changed either. Everything else comes from the metadata, whose hash is among the labels.

@@ -1,4 +1,4 @@
-"""CI's settings of one location as a file: what it may say, and what differs from what CI holds."""
+"""Insights' settings of one location as a file: what it may say, and what differs from Insights."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FIELDS = {
     "redaction_config": "redactionConfig",
     "pubsub_notification_settings": "pubsubNotificationSettings",
 }
-"""Fields of CI's Settings that the file decides: name in a field mask to name in REST JSON."""
+"""Fields of Insights' Settings that the file decides: name in a field mask to name in REST JSON."""
 
 
 class Trigger(StrEnum):
-    """Events that CI tells of, under CI's own names."""
+    """Events that Insights tells of, under Insights' own names."""
 
     ALL_TRIGGERS = "all-triggers"
     CREATE_ANALYSIS = "create-analysis"
@@ -48,7 +48,7 @@ _Template = r"^projects/[^/]+/(locations/[^/]+/)?{kind}/[^/]+$"
 
 
 class AnalysisShare(_Part):
-    """Percentages of new conversations that CI analyses by itself."""
+    """Percentages of new conversations that Insights analyses by itself."""
 
     upload_percentage: _Percentage = 0
     runtime_percentage: _Percentage = 0
@@ -62,7 +62,7 @@ class Redaction(_Part):
 
 
 class InsightsSettings(_Part):
-    """What the file decides; a key left out means CI's default."""
+    """What the file decides; a key left out means Insights' default."""
 
     language_code: _LanguageTag = "en-US"
     conversation_ttl_days: Annotated[int, Field(ge=1, le=36500)] | None = None
@@ -71,7 +71,7 @@ class InsightsSettings(_Part):
     notifications: dict[Trigger, _Topic] = Field(default_factory=dict)
 
     def rest_json(self) -> dict[str, Any]:
-        """Return CI's Settings as REST JSON, default values absent."""
+        """Return Insights' Settings as REST JSON, default values absent."""
         analysis = {
             "uploadConversationAnalysisPercentage": self.analysis.upload_percentage,
             "runtimeIntegrationAnalysisPercentage": self.analysis.runtime_percentage,
@@ -100,7 +100,7 @@ class InsightsSettings(_Part):
 
 @dataclass(frozen=True)
 class SettingChange:
-    """One field that CI holds otherwise; None means that it isn't set."""
+    """One field that Insights holds otherwise; None means that it isn't set."""
 
     field: str
     held: str | Mapping[str, Any] | None
@@ -126,7 +126,7 @@ def parse_settings(text: str) -> InsightsSettings:
 
 
 def changes(wanted: InsightsSettings, held: Mapping[str, Any]) -> tuple[SettingChange, ...]:
-    """Return the fields in which CI's settings (REST JSON) differ from those wanted.
+    """Return the fields in which Insights' settings (REST JSON) differ from those wanted.
 
     An empty message is the same as none, as on the wire.
     """

@@ -1,7 +1,7 @@
-"""Phrase matchers as code: definitions from the seeds, and what makes CI equal to them.
+"""Phrase matchers as code: definitions from the seeds, and what makes Insights equal to them.
 
 `phrase_matchers.csv` has one row a matcher, `phrase_matcher_rules.csv` one row a phrase. A matcher
-in CI is ours when its `version_tag` starts with our marker; only those are ever touched.
+in Insights is ours when its `version_tag` starts with our marker; only those are ever touched.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def rule_changes(
 
 
 def field_changes(before: MatcherDefinition, after: MatcherDefinition) -> tuple[FieldChange, ...]:
-    """Return the values that differ in what both have; with `rule_changes` it's all that CI keeps.
+    """Return the values that differ in what both have; with `rule_changes` all that Insights keeps.
 
     A group that only one of the two has differs in its type, from or to "none". Phrases of a
     group that are the same but for their order or number differ in the group's `phrases`.
@@ -207,7 +207,7 @@ class MatcherChange:
 
 @dataclass(frozen=True)
 class LiveMatcher:
-    """A matcher of ours as CI holds it."""
+    """A matcher of ours as Insights holds it."""
 
     name: str
     version_tag: str
@@ -241,7 +241,7 @@ def parse_definitions(matchers_csv: str, rules_csv: str) -> tuple[MatcherDefinit
 
 
 def content_sha256(definition: MatcherDefinition) -> str:
-    """Return the hash of all that CI keeps of a definition (it keeps no group names)."""
+    """Return the hash of all that Insights keeps of a definition (it keeps no group names)."""
     return json_sha256(
         {
             "display_name": definition.display_name,
@@ -274,9 +274,9 @@ def is_ours(tag: str) -> bool:
 def plan(
     definitions: Sequence[MatcherDefinition], live: Iterable[LiveMatcher]
 ) -> tuple[MatcherChange, ...]:
-    """Return what makes CI equal to the definitions, in a stable order.
+    """Return what makes Insights equal to the definitions, in a stable order.
 
-    Where CI holds several matchers of ours with one display name (a create whose answer was lost
+    Where Insights has several of our matchers of one display name (a create whose answer was lost
     and that was sent again), the first by name stays and the others go.
     """
     by_name: dict[str, list[LiveMatcher]] = {}

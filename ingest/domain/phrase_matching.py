@@ -1,7 +1,7 @@
 """When does a phrase matcher hit a segment, and where?
 
-CI says only *that* a matcher hit a segment, never which phrase did. This module holds the one
-rule by which the CI emulator, the sidecar's matcher tests, the data generator and the expected
+Insights says only *that* a matcher hit a segment, never which phrase did. This module holds the one
+rule by which Insights' emulator, the sidecar's matcher tests, the data generator and the expected
 labels of dev data agree on it.
 
 Documented by the client (PhraseMatcher, 1.29.0): matcher and group types ALL_OF and ANY_OF,
@@ -68,7 +68,7 @@ class SegmentText:
 
 
 def role_of_speaker(speaker: str) -> Role:
-    """Return the role that CI gives to a speaker of our files or of a CI transcript file."""
+    """Return the role that Insights gives to a speaker of our files or of its own file."""
     try:
         return _ROLE_OF_SPEAKER[speaker]
     except KeyError:

@@ -106,7 +106,7 @@ def ci_conversation_row(
     payload: Mapping[str, Any],
     updated_at: dt.datetime,
 ) -> RawRow:
-    """Return the row of one fetched state of a CI conversation."""
+    """Return the row of one fetched state of an Insights conversation."""
     written = canonical_json(payload)
     return RawRow(
         CI_CONVERSATIONS,

@@ -223,7 +223,7 @@ def _label_faults(path: str, metadata: Metadata) -> Iterator[Fault]:
                 f"/{name}",
                 "label_too_long",
                 f"the value has {len(value)} characters; as a label it holds {MAX_LABEL_CHARS}",
-                "shorten it; the label in CI is cut",
+                "shorten it; the label in Insights is cut",
                 Severity.WARNING,
             )
 

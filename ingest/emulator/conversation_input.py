@@ -175,7 +175,7 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedTranscript:
-    """A transcript as CI keeps it."""
+    """A transcript as Insights keeps it."""
 
     serialized: bytes
     """A Conversation.Transcript message."""

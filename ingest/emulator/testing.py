@@ -44,7 +44,7 @@ class ObjectServer:
         return f"gs://{bucket}/{name}"
 
     def put_turns(self, bucket: str, name: str, turns: list[tuple[str, str]]) -> str:
-        """Store a CI transcript of (role, text) turns five seconds apart; return its URI."""
+        """Store an Insights transcript of (role, text) turns five seconds apart; return its URI."""
         entries = [
             {
                 "role": role,

@@ -32,12 +32,12 @@ from ingest.ports.move import CiAnalysisState, CiConversation, CiOperation, Cloc
 async def annotator_profile(
     insights: InsightsApi, attempts: Attempts, progress: Progress, *, summarization: bool = False
 ) -> AnnotatorProfile:
-    """Return the profile; say so when CI holds no phrase matchers of this project."""
+    """Return the profile; say so when Insights holds no phrase matchers of this project."""
     held = (await attempts.run(insights.list_matchers)).value
     ours = tuple(matcher.applied for matcher in held if is_ours(matcher.version_tag))
     if not ours:
         progress.note(
-            "CI holds no phrase matchers of this project: run `ingest matchers apply` first "
+            "Insights holds no phrase matchers of this project: run `ingest matchers apply` first "
             "if you want phrase matches"
         )
     return AnnotatorProfile(summarization, ours)
@@ -182,7 +182,7 @@ class Analyst:
                 break
             has_waited = True
         raise RemoteError(
-            "CI: the analysis ended but the conversation doesn't hold it",
+            "Insights: the analysis ended but the conversation doesn't hold it",
             "run the same command again",
             code="DATA_LOSS",
             attempts=asking.tries,
@@ -268,13 +268,13 @@ async def wait_for_operation(
     while not operation.is_done:
         if is_stopped():
             raise RemoteError(
-                f"CI: operation {operation.name} goes on, this run was told to stop",
+                f"Insights: operation {operation.name} goes on, this run was told to stop",
                 "run the same command again; it waits for that operation first",
                 code="CANCELLED",
             )
         if clock.monotonic() - began > timeout_sec:
             raise RemoteError(
-                f"CI: operation {operation.name} didn't end in {timeout_sec:.0f} s",
+                f"Insights: operation {operation.name} didn't end in {timeout_sec:.0f} s",
                 "run the same command again; it waits for that operation first",
                 code="DEADLINE_EXCEEDED",
             )
@@ -284,7 +284,7 @@ async def wait_for_operation(
         on_poll(operation, clock.monotonic() - began)
     if operation.error_code is not None:
         raise RemoteError(
-            f"CI: operation {operation.name} failed: {operation.error_code}",
+            f"Insights: operation {operation.name} failed: {operation.error_code}",
             "run the same command again",
             code=operation.error_code,
         )
@@ -321,7 +321,7 @@ async def analyse_in_bulk(
     is_stopped: Callable[[], bool],
     on_running: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Have CI analyse the conversations of the batch.
+    """Have Insights analyse the conversations of the batch.
 
     One bulk operation runs in a region at a time: one that runs already, of an earlier run that
     was killed or of someone else, is waited for first. A failed operation is only told, since the
@@ -365,7 +365,7 @@ async def analyse_in_bulk(
         operation = (await attempts.run(start)).value
         if operation is None:
             services.progress.note(
-                f"CI holds other conversations of {batch.date} without an analysis, which a bulk "
+                f"Insights has others of {batch.date} without an analysis, which a bulk "
                 "analysis would take too; analysing one by one"
             )
             return

@@ -145,7 +145,7 @@ def every_item[Item](attempts: Attempts, fetch: FetchPage[Item]) -> AsyncIterato
 
 
 async def admitted[Item](items: AsyncIterator[Item], filter_: str) -> AsyncIterator[Item]:
-    """Yield the items that a filter of the user's admits; raise InputError where CI refuses it."""
+    """Yield the items that match the user's filter; raise InputError where Insights refuses it."""
     try:
         async for item in items:
             yield item
@@ -153,6 +153,6 @@ async def admitted[Item](items: AsyncIterator[Item], filter_: str) -> AsyncItera
         if error.code != "INVALID_ARGUMENT" or not filter_:
             raise
         raise InputError(
-            f"CI refuses the filter {filter_}",
-            """name fields that CI has, for example 'medium="CHAT" labels.queue="hardship"'""",
+            f"Insights refuses the filter {filter_}",
+            """name fields of Insights, for example 'medium="CHAT" labels.queue="hardship"'""",
         ) from error

@@ -64,7 +64,7 @@ class Submitting:
     """One submission; `attempt` may be called again after any error.
 
     `keep_replaced` returns once a conversation that is about to be deleted is landed, and raises
-    RemoteError when it can't be. `may_exist` says that CI is asked before anything is created.
+    RemoteError when it can't be. With `may_exist` Insights is asked before anything is created.
     `foreign` says what becomes of a conversation that others made.
     `is_adoption_told` says that finding the conversation in place is worth an event. `is_new` is
     true once this submission has created the conversation, so that no analysis can be in it.
@@ -124,7 +124,7 @@ class Submitting:
         if action is SubmitAction.UPDATE:
             await self._insights.update_conversation(self._submission)
             return await self._held_after_update(), Outcome.SUCCEEDED, held.name
-        # What CI deletes nobody can fetch again: first it is kept, whatever comes afterwards.
+        # What Insights deletes nobody can fetch again: first it is kept, whatever comes afterwards.
         await self._keep_replaced(held)
         await self._insights.delete_conversation(self._submission.conversation_id)
         self._log("delete conversation", held.name)
@@ -151,7 +151,7 @@ class Submitting:
             if error.code != "ALREADY_EXISTS":
                 raise
             raise RemoteError(
-                "CI: the id is taken although CI showed no conversation of it",
+                "Insights: the id is taken although Insights showed no conversation of it",
                 "run the same command again",
                 code="ABORTED",
             ) from error
@@ -161,7 +161,7 @@ class Submitting:
         held = await self._insights.get_conversation(self._submission.conversation_id)
         if held is None:
             raise RemoteError(
-                "CI: the conversation was deleted by someone else meanwhile",
+                "Insights: the conversation was deleted by someone else meanwhile",
                 "run the same command again",
                 code="ABORTED",
             )

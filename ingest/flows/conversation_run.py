@@ -80,7 +80,7 @@ class RunContext:
     landed_analyses: Callable[[str], Awaitable[set[str]]]
     """Returns the names of the analyses of a conversation that raw rows hold."""
     on_unanalysed: Callable[[str], None] = lambda _: None
-    """Told the id of a conversation that CI holds now and that has no analysis yet."""
+    """Told the id of a conversation that Insights holds now and that has no analysis yet."""
     foreign: Foreign = Foreign.REFUSE
     allow_return: bool = False
     """Whether content that a later delivery replaced may come back."""

@@ -74,7 +74,7 @@ class DryStore:
         """Count an upload and imagine its object."""
         if name.startswith(CI_TRANSCRIPTS_PREFIX):
             if await self._store.stat(name) is None:
-                self._effects["upload CI transcripts"] += 1
+                self._effects["upload Insights transcripts"] += 1
         elif not name.startswith(LANDING_PREFIX):
             self._effects["upload files"] += 1
         return StoredObject(name, _NEWEST, "", len(content), content_sha256)
@@ -114,7 +114,7 @@ class DryStore:
 
 
 class DryInsights:
-    """Reads CI; counts what would be changed and imagines the result."""
+    """Reads Insights; counts what would be changed and imagines the result."""
 
     def __init__(self, insights: InsightsApi, clock: Clock, effects: Counter[str]) -> None:
         self._insights = insights
@@ -124,10 +124,10 @@ class DryInsights:
         self._being_analysed: set[str] = set()
 
     async def create_conversation(self, submission: CiSubmission) -> CiConversation:
-        """Count a create, or raise ALREADY_EXISTS as CI would."""
+        """Count a create, or raise ALREADY_EXISTS as Insights would."""
         if await self.get_conversation(submission.conversation_id) is not None:
-            raise RemoteError("CI: ALREADY_EXISTS", code="ALREADY_EXISTS")
-        self._effects["create CI conversations"] += 1
+            raise RemoteError("Insights: ALREADY_EXISTS", code="ALREADY_EXISTS")
+        self._effects["create Insights conversations"] += 1
         return self._imagine(submission, None)
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
@@ -138,13 +138,13 @@ class DryInsights:
 
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
         """Count an update."""
-        self._effects["update CI conversations"] += 1
+        self._effects["update Insights conversations"] += 1
         held = await self.get_conversation(submission.conversation_id)
         return self._imagine(submission, held.latest_analysis if held else None)
 
     async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
         """Count an update."""
-        self._effects["update CI conversations"] += 1
+        self._effects["update Insights conversations"] += 1
         held = await self.get_conversation(conversation_id)
         if held is not None:
             self._imagined[conversation_id] = dataclasses.replace(held, labels=labels)
@@ -155,7 +155,7 @@ class DryInsights:
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Count a deletion."""
-        self._effects["delete CI conversations"] += 1
+        self._effects["delete Insights conversations"] += 1
         self._imagined[conversation_id] = None
 
     async def list_conversations(self, filter_: str, page_token: str = "") -> Page[CiConversation]:

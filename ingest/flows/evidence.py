@@ -1,7 +1,7 @@
 """What the systems say has been done for a chunk of conversations: objects, raw rows, tombstones.
 
 One parametrised query a chunk and one listing a date, read as far as a chunk needs it, so a second
-push of unchanged conversations makes no call to CI at all. What is kept is of the chunk's own ids,
+push of unchanged conversations makes no call to Insights. What is kept is of the chunk's own ids,
 so it doesn't grow with what others have landed between them.
 """
 
@@ -30,7 +30,7 @@ IS_FORGOTTEN_SQL = (
 FORGOTTEN_CODE = "FORGOTTEN"
 FORGOTTEN_MESSAGE = "this conversation was erased by `ingest forget`; remove its folder"
 FORGOTTEN_IN_CI = (
-    "this conversation was erased, but CI holds it again: run `ingest forget` once more"
+    "this conversation was erased, but Insights holds it again: run `ingest forget` once more"
 )
 
 
@@ -143,7 +143,7 @@ _LAST_CHARACTER = "\x7f"
 
 @dataclass(frozen=True)
 class LandedState:
-    """The newest state of a CI conversation that has been landed."""
+    """The newest state of an Insights conversation that has been landed."""
 
     metadata_sha256: str | None
     transcript_sha256: str | None

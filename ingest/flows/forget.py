@@ -2,7 +2,7 @@
 
 Order: what an earlier run left for landing is landed first, so that nothing lands afterwards; then
 the intent is landed, so that no command brings back what goes, even when this run is killed; then
-CI, the bucket with all generations, and the raw rows go. The tombstone that stays (an event with
+Insights, the bucket with all generations, and raw rows go. The tombstone that stays (an event with
 nothing but the id) removes the conversation from the marts at the next `dbt build`, and makes
 every later push, pull and reanalyze refuse the id. Erasing again, after a kill or for good
 measure, is safe.
@@ -120,7 +120,7 @@ class Forget:
         told = await self._told(conversation_id)
         if before.is_clean and not told:
             raise InputError(
-                f"nothing of {conversation_id} was found: in the bucket, in CI or in the raw "
+                f"nothing of {conversation_id} was found: in the bucket, in Insights or in the raw "
                 "tables",
                 "check the id; `ingest ls raw` lists those that are landed",
             )

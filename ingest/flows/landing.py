@@ -5,7 +5,7 @@ run left there is loaded by the next one (`recover`): the job's id is made from 
 content hash, so a batch whose load had been started, or even finished, isn't loaded twice. One that
 BigQuery keeps refusing is set aside under `_landing_failed/`, so that it holds up nothing else.
 
-Tables are landed in an order: a landed state of CI stops later runs from doing the work again, and
+Tables are landed in order: a landed state of Insights stops later runs from doing work again, and
 with it the events that tell of it, so it comes last.
 
 A conversation may be forgotten while its rows are on their way. So a batch looks for tombstones

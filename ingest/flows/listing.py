@@ -18,7 +18,7 @@ from ingest.ports.inspect import Bucket, CiReader, Warehouse
 from ingest.ports.move import InsightsApi
 
 MOST_LISTED = 1_000
-"""Conversations of CI that are looked through, newest first: CI has no filter on ids."""
+"""Conversations of Insights that are searched, newest first: Insights has no filter on ids."""
 _MOST_AMBIGUOUS = 5
 _UUID_CHARS = 36
 _TABLES = ("conversation_files", "ci_conversations", "pipeline_events")
@@ -26,14 +26,14 @@ _TABLES = ("conversation_files", "ci_conversations", "pipeline_events")
 
 @dataclass(frozen=True)
 class FoundInCi:
-    """Ids of CI that begin alike; `is_all` is false where CI holds more than was looked through."""
+    """Ids of Insights that begin alike; `is_all` is false where more remain than were searched."""
 
     ids: frozenset[str]
     is_all: bool
 
 
 async def find_in_ci(ci: CiReader, beginning: str) -> FoundInCi:
-    """Return the id itself if CI holds it, else those of the newest that begin so."""
+    """Return the id itself if Insights holds it, else those of the newest that begin so."""
     if await ci.get_conversation(beginning) is not None:
         return FoundInCi(frozenset({beginning}), is_all=True)
     found: set[str] = set()
@@ -56,9 +56,9 @@ def full_id(
     """Return the one id that begins as given; a whole id is returned as it is.
 
     Looked for in the raw tables, where an erased conversation still has its tombstone, and among
-    the date folders of `source`; what neither knows, in CI. What nobody knows is returned as it
-    is, if all of CI was looked through. Raises InputError when it's no id, when several begin so,
-    or when it may be one of those that were not looked through.
+    the date folders of `source`; what neither knows, in Insights. What nobody knows is returned as
+    it is, if all of Insights was searched. Raises InputError when it's no id, several begin so,
+    or it may be one of those that were not looked through.
     """
     checked = checked_id(given)
     if len(checked) >= _UUID_CHARS:
@@ -80,8 +80,8 @@ def full_id(
     if not in_ci.is_all:
         raise InputError(
             f"no conversation that begins with {checked} is known to the raw tables, or is among "
-            f"the {MOST_LISTED:,} newest of CI",
-            "give the whole id: CI holds older ones, and can't be asked for a beginning",
+            f"the {MOST_LISTED:,} newest of Insights",
+            "give the whole id: Insights holds older ones, and can't be asked for a beginning",
         )
     return checked
 
@@ -112,7 +112,7 @@ class ListedObject:
 
 @dataclass(frozen=True)
 class ListedCiConversation:
-    """A conversation that CI holds, without its talk."""
+    """A conversation that Insights holds, without its talk."""
 
     conversation_id: str
     batch_date: str | None
@@ -164,9 +164,9 @@ async def list_objects(
 async def list_ci(
     ci: InsightsApi, batch_date: dt.date | None, where: str, after: str | None, limit: int
 ) -> tuple[ListedCiConversation, ...]:
-    """Return conversations that the filter admits, in CI's order, behind the id `after`.
+    """Return conversations that the filter admits, in Insights' order, behind the id `after`.
 
-    Raises InputError when `after` is not among them, and when CI refuses `where`.
+    Raises InputError when `after` is not among them, and when Insights refuses `where`.
     """
     of_date = f'labels.batch_date="{batch_date}"' if batch_date else ""
     filter_ = " AND ".join(part for part in (of_date, where) if part)
@@ -191,7 +191,7 @@ async def list_ci(
             break
     if not is_behind:
         raise InputError(
-            f"CI lists no conversation {after} here", "give the last id of the page before"
+            f"Insights lists no conversation {after} here", "give the last id of the page before"
         )
     return tuple(found)
 

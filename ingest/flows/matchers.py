@@ -49,7 +49,7 @@ from ingest.ports.move import CiMatcher, InsightsApi, RawSink
 
 @dataclass(frozen=True)
 class MatcherOutcome:
-    """What became of one change; `error` is None when CI holds what was wanted."""
+    """What became of one change; `error` is None when Insights holds what was wanted."""
 
     change: MatcherChange
     error: RemoteError | None = None
@@ -92,7 +92,7 @@ async def apply_matchers(
     definitions: Sequence[MatcherDefinition],
     run_id: str = "",
 ) -> tuple[MatcherOutcome, ...]:
-    """Make CI equal to the definitions, and land each revision that isn't landed yet.
+    """Make Insights equal to the definitions, and land each revision that isn't landed yet.
 
     A create whose answer was lost is looked for before it is sent again. Another apply at the same
     time may create a matcher too: whoever comes last sees both, and everybody keeps the same one.
@@ -113,7 +113,7 @@ async def apply_matchers(
 async def land_matchers(
     insights: InsightsApi, sink: RawSink, attempts: Attempts, landing: Landing
 ) -> int:
-    """Land the revisions that CI holds and the raw table doesn't; return how many."""
+    """Land the revisions that Insights holds and the raw table doesn't; return how many."""
     held = (await attempts.run(insights.list_matchers)).value
     ours = [matcher for matcher in held if is_ours(matcher.version_tag)]
     landed = await _landed_revisions(sink, attempts)
@@ -142,7 +142,7 @@ async def land_matchers(
 async def delete_matchers(
     insights: InsightsApi, attempts: Attempts, run_id: str = ""
 ) -> tuple[MatcherOutcome, ...]:
-    """Delete the matchers of ours from CI; others stay."""
+    """Delete the matchers of ours from Insights; others stay."""
     changes = await plan_matchers(insights, attempts, ())
     return tuple([await _outcome(insights, attempts, change, run_id) for change in changes])
 

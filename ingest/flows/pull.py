@@ -1,4 +1,4 @@
-"""Pull: land the state that CI holds, without changing anything in CI.
+"""Pull: land the state that Insights holds, without changing anything in Insights.
 
 For what others analysed, for analyses that a rule started, and after a lost raw table. States are
 told apart by the hash of the payload, so pulling again lands only what has changed.
@@ -36,7 +36,7 @@ from ingest.flows.services import Services
 from ingest.ports.move import CiConversation, ObjectStore, StoredObject
 
 WATERMARK_OVERLAP = dt.timedelta(minutes=10)
-"""What CI stamped shortly before a pull began may have been committed after, and clocks differ."""
+"""What Insights stamped shortly before a pull began may be committed after, and clocks differ."""
 
 
 class PullWatermark:
@@ -166,7 +166,7 @@ class Pull:
             get = partial(self._services.insights.get_conversation, checked_id(conversation_id))
             held = (await self._attempts.run(get)).value
             if held is None:
-                message = "CI holds no conversation of this id"
+                message = "Insights holds no conversation of this id"
                 self._report.fail([Failure(conversation_id, Step.LAND, "NOT_FOUND", message)])
             else:
                 yield held

@@ -1,6 +1,6 @@
-"""Reanalyze: new analyses for conversations that CI already holds, and why.
+"""Reanalyze: new analyses for conversations that Insights already holds, and why.
 
-CI keeps results inside an analysis, so a changed phrase matcher shows only after a new one. First
+Insights keeps results inside an analysis, so a changed matcher shows only after a new one. First
 the selection is counted, with minutes at quota and cost; the same selection is then analysed.
 """
 
@@ -40,7 +40,7 @@ _FOREIGN = "others made this conversation in Insights"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which conversations: of these ids, of a CI filter (empty: all), only stale ones.
+    """Which conversations: of these ids, of an Insights filter (empty: all), only stale ones.
 
     Those that others made are left out, unless they are included.
     """
@@ -86,7 +86,7 @@ class Selected:
     @property
     def failures(self) -> list[Failure]:
         """What was named and can't be analysed."""
-        missing = "CI holds no conversation of this id"
+        missing = "Insights holds no conversation of this id"
         return [
             *(Failure(id_, Step.ANALYSE, "NOT_FOUND", missing) for id_ in self.missing_ids),
             *(
@@ -221,7 +221,7 @@ class Reanalyze:
         try:
             held = await self._get(target.conversation_id)
             if held is None:
-                raise RemoteError("CI: the conversation is gone", code="NOT_FOUND")
+                raise RemoteError("Insights: the conversation is gone", code="NOT_FOUND")
             labels = dict(held.labels)
             analysed = await analyst.ensure(held, is_new=False, replaces=target.analysis_name)
             self._land(target, labels, started_at, analysed)

@@ -65,7 +65,7 @@ class StepLatency:
 
 @dataclass(frozen=True)
 class Cost:
-    """What CI bills for analyses, at the price that dbt holds."""
+    """What Insights bills for analyses, at the price that dbt holds."""
 
     analysis_count: int
     billing_unit_count: int

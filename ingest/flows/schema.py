@@ -201,7 +201,7 @@ class TableDiff:
 
 @dataclass(frozen=True)
 class UnreadField:
-    """A JSON path in raw CI payloads that no model reads (mart `schema_drift`)."""
+    """A JSON path in raw Insights payloads that no model reads (mart `schema_drift`)."""
 
     path: str
     example_type: str

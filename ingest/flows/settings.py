@@ -1,4 +1,4 @@
-"""Makes CI's settings of the location equal to a file."""
+"""Makes Insights' settings of the location equal to a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.flows.attempts import Attempts
 
 
 class InsightsSettingsApi(Protocol):
-    """The one settings object that CI has in each location."""
+    """The one settings object that Insights has in each location."""
 
     async def get_settings(self) -> Mapping[str, Any]:
         """Return it as REST JSON."""
@@ -32,9 +32,9 @@ async def plan_settings(
 async def apply_settings(
     api: InsightsSettingsApi, attempts: Attempts, wanted: InsightsSettings
 ) -> tuple[SettingChange, ...]:
-    """Make CI's settings those wanted, in one call, and return what changed.
+    """Make Insights' settings those wanted, in one call, and return what changed.
 
-    Raises RemoteError when CI says that it did and still holds something else.
+    Raises RemoteError when Insights says that it did and still holds something else.
     """
     planned = await plan_settings(api, attempts, wanted)
     if not planned:
@@ -45,7 +45,7 @@ async def apply_settings(
     if left:
         names = ", ".join(change.field for change in left)
         raise RemoteError(
-            f"CI accepted the settings but still holds another {names}",
+            f"Insights accepted the settings but still holds another {names}",
             "run `ingest settings plan FILE` to see what it holds",
             code="DATA_LOSS",
         )

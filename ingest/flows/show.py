@@ -45,7 +45,7 @@ class Hop(StrEnum):
 
     SOURCE = "source"
     GCS = "gcs"
-    CI = "ci"
+    INSIGHTS = "ci"
     RAW = "raw"
     REGISTRY = "registry"
     MARTS = "marts"
@@ -71,7 +71,7 @@ class SourceFault:
 
 @dataclass(frozen=True)
 class CiHop:
-    """What CI holds; `payload` is the FULL conversation as REST JSON."""
+    """What Insights holds; `payload` is the FULL conversation as REST JSON."""
 
     name: str
     updated_at: dt.datetime
@@ -270,7 +270,7 @@ class TraceReader:
             self._rows(_FILES, "conversation_files", checked),
             self._rows(_STATES, "ci_conversations", checked),
             self._rows(_EVENTS, "pipeline_events", checked),
-            self._guarded(Hop.CI, self._read_ci, checked),
+            self._guarded(Hop.INSIGHTS, self._read_ci, checked),
             self._guarded(Hop.REGISTRY, self._read_registry, checked),
         )
         source = self._read_source(checked)

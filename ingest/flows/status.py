@@ -188,7 +188,7 @@ OPEN_STATUSES = (
 )
 WAITING = ("waiting_for_transcript", "waiting_for_metadata")
 STEPS_IN_CI = ("analyse", "land")
-"""Steps that only a conversation which CI holds comes to."""
+"""Steps that only a conversation which Insights holds comes to."""
 
 
 @dataclass(frozen=True)

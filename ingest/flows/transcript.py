@@ -40,7 +40,7 @@ class Match:
 
 @dataclass(frozen=True)
 class SpokenTurn:
-    """One turn; `sentiment_score` is -1 to 1, None where CI gave none."""
+    """One turn; `sentiment_score` is -1 to 1, None where Insights gave none."""
 
     turn_index: int
     speaker: str
@@ -52,7 +52,7 @@ class SpokenTurn:
 
 @dataclass(frozen=True)
 class Talk:
-    """A conversation as it was said; `analysis_name` is None when CI hasn't analysed it."""
+    """A conversation as it was said; `analysis_name` is None when Insights hasn't analysed it."""
 
     conversation_id: str
     started_at: dt.datetime | None
@@ -61,7 +61,7 @@ class Talk:
     labels: Mapping[str, str]
     agent_names: tuple[str, ...]
     personal_details: tuple[tuple[str, str], ...]
-    """What metadata and CI name as personal, by kind (name, address, number, email, date)."""
+    """What metadata and Insights name as personal, by kind (name, address, number, email, date)."""
     analysis_name: str | None
     overall_sentiment: float | None
     turns: tuple[SpokenTurn, ...]
@@ -72,7 +72,7 @@ def talk_of_state(
     payload: Mapping[str, Any],
     matchers: Mapping[str, MatcherDefinition],
 ) -> Talk:
-    """Return the talk of a CI conversation's REST JSON.
+    """Return the talk of an Insights conversation's REST JSON.
 
     `matchers` holds definitions by `matcher_id@revision_id`.
     """
@@ -123,7 +123,7 @@ def talk_of_state(
 def talk_of_file(
     conversation_id: str, payload: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
 ) -> Talk:
-    """Return the talk of a transcription file: what was said, and nothing that CI adds."""
+    """Return the talk of a transcription file: what was said, and nothing that Insights adds."""
     known = metadata or {}
     turns = tuple(
         SpokenTurn(

@@ -1,4 +1,4 @@
-"""Verify: files = bucket = CI = raw tables = marts, conversation by conversation, for one date.
+"""Verify one date: files = bucket = Insights = raw tables = marts, conversation by conversation.
 
 Compared are content hashes, not counts alone, and checksums of the bytes between bucket and raw
 tables, since a hash is only what whoever wrote the object has said of it. Each place is asked
@@ -98,7 +98,7 @@ class Places:
         return Files(_hashes_by_id(found), checksums)
 
     async def ci(self, date: dt.date) -> dict[str, Hashes]:
-        """Return what CI holds by the date's label."""
+        """Return what Insights holds by the date's label."""
         found: dict[str, Hashes] = {}
         filter_ = f'labels.batch_date="{date}"'
         list_ = self._services.insights.list_conversations
@@ -290,7 +290,7 @@ class Verify:
         self._places = Places(services, attempts)
 
     async def dates(self) -> list[dt.date]:
-        """Return the dates that any place but CI knows, in order."""
+        """Return the dates that any place but Insights knows, in order."""
         return await self._places.dates()
 
     async def check(self, date: dt.date, source: Source | None) -> DateCheck:

@@ -17,7 +17,7 @@ from ingest.flows.show import EventRow, Hop, Trace
 UNKNOWN = "unknown"
 _NAMES = {
     Hop.GCS: "the bucket",
-    Hop.CI: "CI",
+    Hop.INSIGHTS: "Insights",
     Hop.RAW: "the raw tables",
     Hop.REGISTRY: "the registry",
     Hop.MARTS: "the marts",
@@ -126,12 +126,12 @@ def forgotten(trace: Trace) -> Verdict | None:
         return None
     last = max(events, key=lambda event: event.ended_at)
     text = f"It was erased on request {at(last.ended_at)} by run {last.run_id}."
-    left = [hop for hop, held in (("the bucket", trace.objects), ("CI", trace.ci)) if held]
+    left = [hop for hop, held in (("the bucket", trace.objects), ("Insights", trace.ci)) if held]
     if left:
         rest = f"Yet {' and '.join(left)} still hold something of it."
         command = f"ingest forget {trace.conversation_id}"
         return Verdict("forgotten", last.ended_at, (text, rest), "its last traces to go", command)
-    if unknown := unread(Hop.GCS, Hop.CI, Hop.REGISTRY, Hop.MARTS)(trace):
+    if unknown := unread(Hop.GCS, Hop.INSIGHTS, Hop.REGISTRY, Hop.MARTS)(trace):
         return unknown
     built = sorted(mart.table for mart in trace.marts if mart.row_count)
     if trace.versions or built:
@@ -162,10 +162,10 @@ def only_local(trace: Trace) -> Verdict | None:
     """Return that nothing of it is known but its files on this machine."""
     if trace.is_known_remotely:
         return None
-    if unknown := unread(Hop.GCS, Hop.CI)(trace):
+    if unknown := unread(Hop.GCS, Hop.INSIGHTS)(trace):
         return unknown
     folder = folder_of(trace.source[0].path)
-    text = f"Its files lie in {folder}, and bucket, CI and raw tables hold nothing of it."
+    text = f"Its files lie in {folder}, and bucket, Insights and raw tables hold nothing of it."
     return Verdict("local", None, (text,), "a push", push_command(trace))
 
 
@@ -180,9 +180,9 @@ def not_landed(trace: Trace) -> Verdict | None:
         since = min(held.written_at for held in live)
         text = f"{len(live)} objects of it lie in the bucket since {at(since)}, and no raw row."
         return pushed("uploaded", since, (text,), "landing", trace)
-    if unknown := unread(Hop.GCS, Hop.CI)(trace):
+    if unknown := unread(Hop.GCS, Hop.INSIGHTS)(trace):
         return unknown
-    text = "CI or the events know it, but no file of it has landed in the raw tables."
+    text = "Insights or the events know it, but no file of it has landed in the raw tables."
     return pushed("unregistered", None, (text,), "its files", trace)
 
 
@@ -249,38 +249,40 @@ def _settled_after(trace: Trace, event: EventRow) -> bool:
 
 
 def not_in_ci(trace: Trace) -> Verdict | None:
-    """Return that CI holds nothing of it."""
+    """Return that Insights holds nothing of it."""
     if trace.ci is not None:
         return None
     if trace.states:
-        text = f"CI held it until {at(trace.states[-1].ci_updated_at)} and holds it no longer."
-        return pushed("gone_from_ci", None, (text,), "CI to get it again", trace)
+        text = (
+            f"Insights held it until {at(trace.states[-1].ci_updated_at)} and holds it no longer."
+        )
+        return pushed("gone_from_ci", None, (text,), "Insights to get it again", trace)
     newest = max(row.landed_at for row in trace.files)
-    text = f"Both files landed by {at(newest)}; CI holds no conversation of this id."
+    text = f"Both files landed by {at(newest)}; Insights holds no conversation of this id."
     return pushed("registered", newest, (text,), "its submission", trace)
 
 
 def not_analysed(trace: Trace) -> Verdict | None:
-    """Return that CI holds it without an analysis."""
+    """Return that Insights holds it without an analysis."""
     ci = trace.ci
     if ci is None or ci.latest_analysis_name is not None:
         return None
     if ci.running_operation:
-        text = f"CI holds it, and analyses it now ({tail(ci.running_operation)})."
-        return pushed("submitted", ci.updated_at, (text,), "CI's analysis", trace)
-    text = f"CI holds it since {at(ci.updated_at)} without any analysis; none is running."
+        text = f"Insights holds it, and analyses it now ({tail(ci.running_operation)})."
+        return pushed("submitted", ci.updated_at, (text,), "Insights' analysis", trace)
+    text = f"Insights holds it since {at(ci.updated_at)} without any analysis; none is running."
     return pushed("submitted", ci.updated_at, (text,), "an analysis", trace)
 
 
 def not_landed_analysis(trace: Trace) -> Verdict | None:
-    """Return that the latest analysis of CI has not landed."""
+    """Return that the latest analysis of Insights has not landed."""
     ci = trace.ci
     landed = trace.landed_analysis()
     if ci is None or ci.latest_analysis_name is None:
         return None
     if landed and landed.analysis_name == ci.latest_analysis_name:
         return None
-    text = f"CI finished analysis {tail(ci.latest_analysis_name)}, which has not landed"
+    text = f"Insights finished analysis {tail(ci.latest_analysis_name)}, which has not landed"
     rest = "." if landed is None else f"; {tail(landed.analysis_name or '')} has."
     command = f"ingest pull --ids {trace.conversation_id}"
     return Verdict("analysed", ci.updated_at, (text + rest,), "landing", command)
@@ -293,7 +295,7 @@ def stale(trace: Trace) -> Verdict | None:
         return None
     text = (
         f"It is analysed and landed ({at(landed.landed_at)}), but with older phrase matchers or "
-        "other annotators than CI now holds."
+        "other annotators than Insights now holds."
     )
     command = f"ingest reanalyze {trace.conversation_id}"
     return Verdict("stale", landed.landed_at, (text,), "an analysis anew", command)
@@ -359,7 +361,7 @@ def explain(trace: Trace) -> Explanation:
         waiting,
         changed_locally,
         failed,
-        unread(Hop.CI),
+        unread(Hop.INSIGHTS),
         not_in_ci,
         not_analysed,
         not_landed_analysis,

@@ -54,7 +54,7 @@ def convert(
     """Return our two files.
 
     What the format says wins over `defaults`; `started_at` may come from either. Turns are put in
-    the order of time, empty ones are left out. An id that CI doesn't accept becomes a UUID made
+    the order of time, empty ones are left out. An id that Insights refuses becomes a UUID made
     from it, so converting again gives the same id, and the original goes to the label `source_id`.
     Raises InputError naming the fields that neither side gives.
     """

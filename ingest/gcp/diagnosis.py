@@ -75,7 +75,7 @@ class Diagnosis:
             yield self._guarded(f"dataset {dataset}", partial(self._dataset, dataset))
         for table in self._schemas:
             yield self._guarded(f"table {table}", partial(self._table, table))
-        yield self._guarded("CI agent's access", self._agent)
+        yield self._guarded("Insights agent's access", self._agent)
 
     def _guarded(self, name: str, check: Callable[[], Check | str]) -> Check:
         try:
@@ -142,7 +142,7 @@ class Diagnosis:
         return "as declared"
 
     def _agent(self) -> Check | str:
-        name = "CI agent's access"
+        name = "Insights agent's access"
         if self._settings.is_local:
             return _not_applicable(name, "the emulators have no IAM")
         client = storage_client(self._settings)

@@ -35,7 +35,7 @@ _UNLIMITED = [
 
 
 class GrpcInsightsApi:
-    """One project and location of CI, or its emulator. No call is retried here."""
+    """One project and location of Insights, or its emulator. No call is retried here."""
 
     list_page_size = 100
 
@@ -57,7 +57,7 @@ class GrpcInsightsApi:
         await self._client.transport.close()
 
     async def check(self) -> None:
-        """Raise RemoteError unless CI answers."""
+        """Raise RemoteError unless Insights answers."""
         request = insights.ListPhraseMatchersRequest(parent=self._parent, page_size=1)
         await self._call(self._client.list_phrase_matchers, request)
 
@@ -218,7 +218,7 @@ class GrpcInsightsApi:
                 return found
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
-        """Create one; CI makes the id."""
+        """Create one; Insights makes the id."""
         request = insights.CreatePhraseMatcherRequest(
             parent=self._parent, phrase_matcher=messages.phrase_matcher(definition, version_tag)
         )
@@ -248,7 +248,7 @@ class GrpcInsightsApi:
         if self._admission is not None:
             await self._admission.admit(method.__name__)
         try:
-            with translated("CI"):
+            with translated("Insights"):
                 return await method(request, timeout=self._timeout, retry=None)
         except RemoteError as error:
             if self._admission is not None and error.code == "RESOURCE_EXHAUSTED":
@@ -271,7 +271,7 @@ class GrpcInsightsSettings:
     async def get_settings(self) -> Mapping[str, Any]:
         """Return them as REST JSON."""
         request = insights.GetSettingsRequest(name=self._name)
-        with translated("CI"):
+        with translated("Insights"):
             reply = await self._client.get_settings(request, timeout=self._timeout, retry=None)
         return messages.rest_json(insights.Settings.pb(reply))
 
@@ -281,7 +281,7 @@ class GrpcInsightsSettings:
         request = insights.UpdateSettingsRequest(
             settings=settings, update_mask=field_mask_pb2.FieldMask(paths=list(fields))
         )
-        with translated("CI"):
+        with translated("Insights"):
             await self._client.update_settings(request, timeout=self._timeout, retry=None)
 
 
@@ -306,7 +306,7 @@ def insights_client(settings: Settings) -> insights.ContactCenterInsightsAsyncCl
         transport = ContactCenterInsightsGrpcAsyncIOTransport(channel=channel)
         return insights.ContactCenterInsightsAsyncClient(transport=transport)
     prefix = "" if settings.location == "us-central1" else f"{settings.location}-"
-    with translated("CI"):
+    with translated("Insights"):
         return insights.ContactCenterInsightsAsyncClient(
             client_options=ClientOptions(
                 api_endpoint=f"{prefix}contactcenterinsights.googleapis.com"

@@ -30,7 +30,7 @@ MATCHER_FIELDS = (
 UNKNOWN_FIELDS = "@unknownFields"
 _MEDIA = {medium.value: medium.name for medium in insights.Conversation.Medium}
 _UNSET_MEDIUM = insights.Conversation.Medium.PHONE_CALL.value
-"""What CI takes a conversation for that doesn't say."""
+"""What Insights takes a conversation for that doesn't say."""
 _LONGEST_PLAIN_WORD = 127
 """Bytes that protobuf tells the length of in one byte."""
 _COUNT_FIELDS = (
@@ -67,7 +67,7 @@ def conversation(submission: CiSubmission, bucket: str) -> insights.Conversation
 
 
 def ci_conversation(message: insights.Conversation) -> CiConversation:
-    """Return the conversation that CI answered with."""
+    """Return the conversation that Insights answered with."""
     return ci_conversation_of(insights.Conversation.pb(message))
 
 
@@ -143,7 +143,7 @@ def phrase_matcher(definition: MatcherDefinition, version_tag: str) -> insights.
 
 
 def ci_matcher(message: insights.PhraseMatcher) -> CiMatcher:
-    """Return the phrase matcher that CI answered with."""
+    """Return the phrase matcher that Insights answered with."""
     pb = insights.PhraseMatcher.pb(message)
     revised_at = max(_utc(pb.revision_create_time), _utc(pb.activation_update_time))
     return CiMatcher(

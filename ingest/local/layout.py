@@ -25,7 +25,7 @@ class Service(StrEnum):
 
     GCS = "gcs"
     BIGQUERY = "bigquery"
-    CI = "ci"
+    Insights = "ci"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Layout:
         addresses = {
             Service.GCS: ("gcs_endpoint", f"http://{HOST}:{ports['gcs']}"),
             Service.BIGQUERY: ("bigquery_endpoint", f"http://{HOST}:{ports['bigquery']}"),
-            Service.CI: ("insights_endpoint", f"{HOST}:{ports['ci']}"),
+            Service.Insights: ("insights_endpoint", f"{HOST}:{ports['ci']}"),
         }
         return dict(addresses[service] for service in Service if service in set(wanted))
 

@@ -126,7 +126,9 @@ def as_table(found: StackStatus) -> str:
 def answers(layout: Layout, service: Service) -> bool:
     """Say whether the service does its work now."""
     port = layout.ports[service.value]
-    return _grpc_answers(port) if service is Service.CI else _http_answers(port, _PATHS[service])
+    return (
+        _grpc_answers(port) if service is Service.Insights else _http_answers(port, _PATHS[service])
+    )
 
 
 def wait_until_answering(

@@ -40,7 +40,7 @@ class Bucket(Protocol):
 
 
 class CiReader(Protocol):
-    """CI in one project and location, to look at."""
+    """Insights in one project and location, to look at."""
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
         """Return it in the FULL view, or None."""

@@ -1,4 +1,4 @@
-"""What flows need from the outside: objects, CI, raw tables, time.
+"""What flows need from the outside: objects, Insights, raw tables, time.
 
 Adapters in `ingest.gcp` implement these; every method raises `ingest.errors.RemoteError` with a
 gRPC status name in `code`, whatever the transport was. Retries belong to the caller
@@ -130,7 +130,7 @@ class CiAnalysisState:
 
 @dataclass(frozen=True)
 class CiConversation:
-    """A conversation as CI holds it.
+    """A conversation as Insights holds it.
 
     `read_payload()` gives its REST JSON, whole; that costs more than the call that fetched it, so
     it's made only where it is landed.
@@ -207,7 +207,7 @@ class InsightsApi(Protocol):
         """Return all phrase matchers of the location."""
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
-        """Create one; CI makes the id."""
+        """Create one; Insights makes the id."""
 
     async def update_matcher(
         self, name: str, definition: MatcherDefinition, version_tag: str
@@ -220,7 +220,7 @@ class InsightsApi(Protocol):
 
 @dataclass(frozen=True)
 class CiMatcher:
-    """A phrase matcher as CI holds it."""
+    """A phrase matcher as Insights holds it."""
 
     applied: AppliedMatcher
     name: str

@@ -205,7 +205,7 @@ def run_page(report: RunReport, project: str, *, with_pii: bool = False) -> str:
     stages = (
         ("received", sum(date.received for date in report.status.dates)),
         ("complete", sum(date.complete for date in report.status.dates)),
-        ("in CI", sum(date.submitted for date in report.status.dates)),
+        ("in Insights", sum(date.submitted for date in report.status.dates)),
         ("analysed", sum(date.analysed for date in report.status.dates)),
         *(
             [("in the registry", sum(date.in_registry or 0 for date in report.status.dates))]

@@ -121,7 +121,7 @@ class Redactor:
     """Finds personal details in the turns of one conversation."""
 
     def __init__(self, texts: Iterable[str], known: Iterable[tuple[str, str]] = ()) -> None:
-        """`known` gives details by kind and text, as metadata and CI name them.
+        """`known` gives details by kind and text, as metadata and Insights name them.
 
         A person's name is found by each of its words too. A capitalised word is taken for a name
         unless it's a common word, or begins sentences only and is said in lower case elsewhere;

@@ -1,7 +1,7 @@
 """Runs the command again and again in forked processes that end themselves at a given call.
 
 One line of JSON on stdin asks for one run: `arguments`, `environment` and `dies_at`, the number of
-the call (of the bucket, CI or BigQuery; its beginning and its end count apart) at which the
+the call (of the bucket, Insights or BigQuery; its beginning and its end count apart) at which the
 process kills itself, 0 for never. One line on stdout says how it ended. Everything is imported
 once, so a run costs what it does and no more.
 """

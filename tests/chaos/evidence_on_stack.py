@@ -1,4 +1,4 @@
-"""What a chaos run is judged by: CI, raw tables and bucket, asked directly."""
+"""What a chaos run is judged by: Insights, raw tables and bucket, asked directly."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def assert_gone(stack: Stack, ids: list[str]) -> None:
 
 
 def found_on(stack: Stack, ids: list[str]) -> Found:
-    """Ask CI, BigQuery and the bucket."""
+    """Ask Insights, BigQuery and the bucket."""
     channel, client, parent = _insights(stack)
     counts, analysed = {}, set()
     for id_ in ids:

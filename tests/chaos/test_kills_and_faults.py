@@ -71,7 +71,7 @@ class Chaos:
         return runs.run(*arguments, environment=environment, dies_at=dies_at)
 
     def assert_whole(self, ids: list[str]) -> None:
-        """CI, raw tables and bucket hold everything once."""
+        """Insights, raw tables and bucket hold everything once."""
         assert_whole(found_on(self.stack, ids), ids)
 
 

@@ -1,4 +1,4 @@
-{# Law: every conversation that CI analysed is a version in the registry.
+{# Law: every conversation that Insights analysed is a version in the registry.
    Costs and quality are told by the registry's columns; a stray one would be billed and never seen. #}
 select conversations.conversation_id
 from {{ ref('ci_conversations') }} as conversations

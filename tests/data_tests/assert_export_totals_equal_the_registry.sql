@@ -1,7 +1,7 @@
-{# Law: by day, conversations, current analyses and turns in the export marts equal those of the registry.
-   Reports are made from either; a difference means that a build lost or doubled rows, or dated them otherwise.
-   A talk delivered again from a later folder bears that folder's day in CI; it counts on the registry's. What stands in
-   quarantine isn't counted. #}
+{# Law: by day, conversations, current analyses and turns in the export marts equal those of the registry. Reports
+   are made from either; a difference means that a build lost or doubled rows, or dated them otherwise. A talk
+   delivered again from a later folder bears that folder's day in Insights; it counts on the registry's. What
+   stands in quarantine isn't counted. #}
 with
 
 registered as (

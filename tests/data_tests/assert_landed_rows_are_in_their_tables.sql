@@ -1,7 +1,7 @@
 {# Law: every raw row that landed within seven days, save within the last hour, is in the table of its facts, unless
-   its conversation was forgotten since.
-   All that is above raw is made of those tables; a row that no build reads is lost in silence. What lands while a build
-   runs waits for the next one. Older rows were judged so when they landed. #}
+   its conversation was forgotten since. All that is above raw is made of those tables; a row that no build reads
+   is lost in silence. What lands while a build runs waits for the next one. Older rows were judged so when they
+   landed. #}
 {%- set since = 'timestamp_sub(current_timestamp(), interval 7 day)' -%}
 {%- set until = 'timestamp_sub(current_timestamp(), interval 1 hour)' -%}
 {%- set facts = [

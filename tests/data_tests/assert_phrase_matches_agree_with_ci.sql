@@ -1,4 +1,4 @@
-{# Law: ci_phrase_matches and CI's own annotations name the same matcher on the same turns.
+{# Law: ci_phrase_matches and Insights' own annotations name the same matcher on the same turns.
    Compliance counts depend on it; a difference means that phrases were derived for the wrong state.
    For states that landed within seven days the annotations are those of the raw payload, so that a loss on the
    way to the mart shows. For older ones, judged so when they landed, they are those in int_analysis_findings:

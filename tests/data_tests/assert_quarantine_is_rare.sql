@@ -1,6 +1,6 @@
-{# Law: of more than twenty delivered conversations no rule sets aside more than a twentieth.
-   One odd conversation is its own matter; many that are odd in the same way are the pipeline's, and marts without them
-   would be wrong in silence. #}
+{# Law: of more than twenty delivered conversations no rule sets aside more than a twentieth. One odd conversation is
+   its own matter; many that are odd in the same way are the pipeline's, and marts without them would be wrong in
+   silence. #}
 with
 
 delivered as (

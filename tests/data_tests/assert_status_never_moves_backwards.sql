@@ -1,5 +1,5 @@
 {# Law: in the order of events a version only comes further. Once an analysis of it has landed it is analysed,
-   whatever fails later; once CI holds it, it is submitted; it stands as failed if and only if its last event
+   whatever fails later; once Insights holds it, it is submitted; it stands as failed if and only if its last event
    failed. Content that returns starts again: what landed before its return needn't count.
    Events that landed within seven days are asked as they landed, so that one which no build has merged is missed
    here; older ones, judged so when they landed, as they were merged. Those from before a forgetting are in no build.

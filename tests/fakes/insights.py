@@ -1,4 +1,4 @@
-"""CI in memory: conversations, billed analyses, operations that take time, phrase matchers."""
+"""Insights in memory: conversations, billed analyses, slow operations, phrase matchers."""
 
 from __future__ import annotations
 

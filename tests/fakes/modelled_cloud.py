@@ -1,4 +1,4 @@
-"""A cloud whose time is modelled: the CI emulator and the sidecar on one clock that can be moved.
+"""A cloud in modelled time: the Insights emulator and the sidecar on one clock that can be moved.
 
 Time stands still until the sidecar has nothing to do but wait, and then moves to what the first
 one waits for, so that minutes pass at once.
@@ -158,7 +158,7 @@ class MadeSource:
 
 @dataclass(frozen=True)
 class ModelledRun:
-    """What a push came to: how many ended how, and when each call of CI was admitted."""
+    """What a push came to: how many ended how, and when each call of Insights was admitted."""
 
     states: dict[ItemState, int]
     moments: dict[str, list[float]]

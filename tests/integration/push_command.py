@@ -127,7 +127,7 @@ class Left:
 
 
 def left_on(command: Command) -> Left:
-    """Return what is on the stack now, and how many calls of CI had an effect until now."""
+    """Return what is on the stack now, and how many calls of Insights had an effect until now."""
     settings = command.stack.settings
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
 
@@ -156,7 +156,7 @@ def left_on(command: Command) -> Left:
 
 
 def difference(before: Left, after: Left) -> dict[str, int]:
-    """Return what was added: objects written, rows by table, effects in CI; zeros left out."""
+    """Return what was added: objects, rows by table, effects in Insights; zeros left out."""
     written = {n for n, generation in after.objects.items() if before.objects.get(n) != generation}
     added = {
         "objects": len(written),

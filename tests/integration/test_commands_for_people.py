@@ -279,7 +279,7 @@ def test_a_report_has_cost_matchers_agents_failures_and_runs(people: People) -> 
         "failed steps by code",
         "seconds by step",
         "runs",
-        "cost of CI analyses, all dates",
+        "cost of Insights analyses, all dates",
         "phrase matchers against labels, all dates",
         "agents, all dates",
     ]
@@ -354,7 +354,7 @@ def test_a_page_of_a_conversation_has_every_hop(people: People) -> None:
             "Versions in the registry",
             "Source files on this machine",
             "Objects in the bucket",
-            "Analyses that CI holds",
+            "Analyses that Insights holds",
             "Raw table conversation_files",
             "Raw table ci_conversations",
             "Raw table pipeline_events",

@@ -94,6 +94,6 @@ def test_a_stack_that_does_not_answer_fails_every_check_with_a_cure() -> None:
     }
     finished = doctor(dead)
     found = failed(finished)
-    assert {"bucket local-project-cc-dev", "dataset coach_raw", "CI"} <= found.keys()
+    assert {"bucket local-project-cc-dev", "dataset coach_raw", "Insights"} <= found.keys()
     assert all(cure for _, cure in found.values())
     assert finished.returncode == 3

@@ -61,7 +61,7 @@ def verified(command: Command, date: str, *more: str | Path) -> tuple[int, list[
 
 def test_pulling_what_is_landed_lands_nothing(command: Command, tmp_path: Path, date: str) -> None:
     ids = pushed(command, tmp_path / "in", date, 3)
-    # Other tests leave states in CI that nobody has landed.
+    # Other tests leave states in Insights that nobody has landed.
     command.run("pull", "--all")
     before = left_on(command)
 

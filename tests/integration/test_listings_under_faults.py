@@ -31,7 +31,7 @@ def command(stack: Stack) -> Command:
 
 @pytest.fixture
 def ids(command: Command, tmp_path: Path) -> list[str]:
-    """Return ids of conversations that CI and the bucket hold."""
+    """Return ids of conversations that Insights and the bucket hold."""
     made = [str(UUID(int=(9 << 100) + number)) for number in range(COUNT)]
     for id_ in made:
         write(tmp_path, id_, date=DATE)

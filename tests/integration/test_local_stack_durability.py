@@ -143,7 +143,7 @@ def start(layout: Layout) -> Settings:
 
 def kill_everything(layout: Layout) -> None:
     processes = processes_of(layout.data_dir)
-    # The supervisor, three emulators, and the annotators of the one of CI.
+    # The supervisor, three emulators, and the annotators of the one of Insights.
     assert len(processes) == 5
     # Held first: a child that hears of its parent's death would end in its own, kinder way.
     for signal_number in (signal.SIGSTOP, signal.SIGKILL):

@@ -234,8 +234,8 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be_done(
     assert ended_.exit_code == 0
     assert ended_.report["planned"] == {
         "upload files": 2,
-        "upload CI transcripts": 1,
-        "create CI conversations": 1,
+        "upload Insights transcripts": 1,
+        "create Insights conversations": 1,
         "analyse": 1,
     }
     assert difference(before, left_on(command)) == {}

@@ -1,5 +1,5 @@
 """Four shards side by side against one run alone, on the same conversations: all that is left in
-the bucket, in CI and in the raw tables is the same but for times, generations and names that the
+the bucket, in Insights and in raw tables is the same but for times, generations and names that the
 services make."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def without_what_services_make(value: Any) -> Any:
 
 
 def all_that_is_left(command: Command) -> dict[str, Any]:
-    """Return objects, CI's conversations with their number of analyses, and raw rows, compared
+    """Return objects, Insights' conversations with their number of analyses, and raw rows, compared
     by content."""
     files = rows(
         command,

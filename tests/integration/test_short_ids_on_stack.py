@@ -1,4 +1,4 @@
-"""The beginning of an id is enough: where raw tables or files know it, and where only CI does."""
+"""An id's beginning is enough: where raw tables or files know it, and where only Insights does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_beginning_of_an_id_is_enough(people: People, which: str) -> None:
 
 @pytest.fixture
 def only_in_ci(people: People) -> Iterator[tuple[str, str]]:
-    """Yield ids of two conversations that CI has from somebody else."""
+    """Yield ids of two conversations that Insights has from somebody else."""
     ids = ("elsewhere-one", "elsewhere-two")
     parent = f"projects/{people.settings.project_id}/locations/{people.settings.location}"
 
@@ -85,7 +85,7 @@ def test_a_beginning_that_only_ci_could_know_ends_in_4_while_it_is_away(people: 
     result = people.run("why", "elsewhere", INGEST_INSIGHTS_ENDPOINT="127.0.0.1:9")
 
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr.startswith("error: CI")
+    assert result.stderr.startswith("error: Insights")
 
 
 def test_commands_that_change_something_take_a_beginning_too(people: People) -> None:

@@ -28,7 +28,7 @@ def toolbox() -> Toolbox:
     terraform = find_terraform()
     if terraform is None:
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{_ABSENT}; CI has to provide it")
+            pytest.fail(f"{_ABSENT}; Insights has to provide it")
         pytest.xfail(_ABSENT)
     return prepare_toolbox(terraform)
 

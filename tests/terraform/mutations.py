@@ -145,7 +145,7 @@ FAULTS = (
         "plan",
     ),
     _module(
-        "CI's agent let into the raw tables",
+        "Insights' agent let into the raw tables",
         "bigquery_access.tf",
         "{ dataset = google_bigquery_dataset.native_export.dataset_id,",
         "{ dataset = google_bigquery_dataset.raw.dataset_id,",
@@ -153,7 +153,7 @@ FAULTS = (
         "least_privilege",
     ),
     _module(
-        "CI's agent let into the day folders",
+        "Insights' agent let into the day folders",
         "conversation_bucket_access.tf",
         "google_storage_managed_folder.ci_transcripts.name",
         '"2025-12-28/"',

@@ -113,7 +113,7 @@ BREACHES = {
         "laws.ci_entities",
         "delete from laws.ci_entities where conversation_id = 'c-plain'",
     ),
-    "mentions that CI didn't make": (
+    "mentions that Insights didn't make": (
         "findings_equal_the_annotations",
         "laws.ci_entities",
         "set mention_count = mention_count + 1 where conversation_id = 'c-plain'",
@@ -148,7 +148,7 @@ BREACHES = {
         "laws.conversation_registry",
         "set schema_version = null where conversation_id = 'c-plain'",
     ),
-    "a label of the user's that CI lost": (
+    "a label of the user's that Insights lost": (
         "labels_equal_metadata",
         "laws.ci_conversations",
         CHANGED_LABELS.format("label.key", "label.value", "label.key != 'priority'"),
@@ -239,7 +239,7 @@ BREACHES = {
         "laws.ci_turns",
         "set turn_index = 1 where conversation_id = 'c-plain' and turn_index = 2",
     ),
-    "a turn of the transcript that CI doesn't count": (
+    "a turn of the transcript that Insights doesn't count": (
         "turns_are_numbered_from_zero",
         "laws.conversation_registry",
         "set turn_count = turn_count + 1 where conversation_id = 'c-return' and not is_current",

@@ -1,4 +1,4 @@
-"""Raw rows made by hand, in the shape that the sidecar lands and CI answers.
+"""Raw rows made by hand, in the shape that the sidecar lands and Insights answers.
 
 Payloads follow what was observed of GetConversation(FULL): REST JSON, zero values absent,
 int64 as strings, annotations in no order, neutral sentiment as an empty message.

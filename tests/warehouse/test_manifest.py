@@ -19,7 +19,7 @@ SEEDS = ROOT / "seeds"
 MODELS = ROOT / "dbt_project" / "models"
 MAX_LINES = 150
 WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
-"""CI gives an annotation no id, and equal ones may repeat."""
+"""Insights gives an annotation no id, and equal ones may repeat."""
 _V1 = (MODELS / "marts/registry/conversation_registry_v1.sql").read_text("utf-8")
 WORDS = {
     "business_lines": list(BusinessLine),

@@ -1,4 +1,4 @@
-"""The phrase rule in SQL against the one in Python, which decides what CI's matchers hit."""
+"""The phrase rule in SQL against the one in Python, which decides what Insights' matchers hit."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Told:
         return sorted(chosen, key=lambda row: row["version_number"])
 
     def held(self, conversation_id: str, stage: int = -1) -> dict[str, list[tuple[Any, ...]]]:
-        """Return what the marts say of a conversation's CI state, as columns in order."""
+        """Return what the marts say of a conversation's Insights state, as columns in order."""
         return {
             said: sorted(
                 (

@@ -26,7 +26,7 @@ WRONG_RULE = "when is_last_failed and failure_count > 1 then 'failed'"
 COLUMN = """
       - name: risk_score
         data_type: float64
-        description: Risk of the conversation, as CI scores it.
+        description: Risk of the conversation, as Insights scores it.
 """
 
 

@@ -1,6 +1,7 @@
-{# Every landed state with the version that it is a state of, and its place among the states of its conversation. CI
-   never changes the words of a conversation that it holds, so a state without our labels (from before it was adopted,
-   or after someone took them off) is of the version that the labels of the same conversation name at other times. #}
+{# Every landed state with the version that it is a state of, and its place among the states of its conversation.
+   Insights never changes the words of a conversation that it holds, so a state without our labels (from before it
+   was adopted, or after someone took them off) is of the version that the labels of the same conversation name at
+   other times. #}
 with
 
 ordered as (

@@ -9,7 +9,8 @@
     )
 }}
 {# A delivery says what its folder holds from then on; what the folder lacks is what other folders delivered last, so
-   that halves may come apart. After each delivery the two hashes are a version; content seen again is its old version. #}
+   that halves may come apart. After each delivery the two hashes are a version; content seen again is its old
+   version. #}
 with
 
 changed as (

@@ -8,7 +8,7 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
-{# Looked for in the text with today's rules, not taken from CI's matches, so that a conversation whose
+{# Looked for in the text with today's rules, not taken from Insights' matches, so that a conversation whose
    analysis ran without the matcher isn't judged silent. Changed rules need a full refresh of this model. Few
    turns have a phrase's letters in its order; only those are looked through. #}
 {%- set landed = 'landed_at >= ' ~ landed_from() %}

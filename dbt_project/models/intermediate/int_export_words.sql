@@ -1,4 +1,4 @@
-{# All words of a conversation in Google's export: CI splits a turn's text on white space. #}
+{# All words of a conversation in Google's export: Insights splits a turn's text on white space. #}
 with
 
 turns as (

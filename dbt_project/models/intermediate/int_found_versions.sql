@@ -1,6 +1,7 @@
-{# Versions that CI holds, or held, and nobody delivered: another team's conversations, and ours of which no file has
-   landed. Their context is what CI's fields and labels say, where it is one of the words of the business. They come
-   before every delivered version of the conversation, and none of them is current once it has one. #}
+{# Versions that Insights holds, or held, and nobody delivered: another team's conversations, and ours of which no
+   file has landed. Their context is what Insights' fields and labels say, where it is one of the words of the
+   business. They come before every delivered version of the conversation, and none of them is current once it has
+   one. #}
 with
 
 delivered as (

@@ -1,4 +1,4 @@
-{# CI's phrase match annotations with the matcher revision that made them: the one in the annotation's
+{# Insights' phrase match annotations with the matcher revision that made them: the one in the annotation's
    resource name, else the one in force when the analysis was asked for. #}
 with
 

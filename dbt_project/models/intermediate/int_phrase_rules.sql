@@ -1,5 +1,5 @@
 {# Rules of every matcher revision, ready to be looked for, with the group's name where the phrase is
-   still defined in seeds/phrase_matcher_rules.csv. CI keeps no names of groups. #}
+   still defined in seeds/phrase_matcher_rules.csv. Insights keeps no names of groups. #}
 with
 
 rules as (

@@ -1,5 +1,5 @@
-{# What CI's landed states prove about each version. Content that returns after CI held another version's
-   is not in CI again before it is sent again: for the current version only the states count that came
+{# What Insights' landed states prove about each version. Content that returns after Insights held another version's
+   is not in Insights again before it is sent again: for the current version only the states count that came
    after the last one of another version. An older version, and a found one, keeps all that it ever proved. #}
 with
 

@@ -1,5 +1,5 @@
 output "bucket" {
-  description = "Bucket of source files, CI transcripts and landing batches."
+  description = "Bucket of source files, Insights transcripts and landing batches."
   value       = module.conversation_insights.bucket
 }
 

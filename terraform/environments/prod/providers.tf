@@ -14,7 +14,7 @@ terraform {
 }
 
 locals {
-  # CI answers at a host of its own in every region but us-central1; the
+  # Insights answers at a host of its own in every region but us-central1; the
   # provider goes there only when told.
   _insights_endpoint = var.location == "us-central1" ? null : "https://${var.location}-contactcenterinsights.googleapis.com/v1/"
 }

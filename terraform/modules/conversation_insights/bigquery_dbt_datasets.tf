@@ -3,7 +3,7 @@
 locals {
   _dbt_datasets = {
     staging = "Views over the raw tables: JSON is opened here, once."
-    marts   = "Registry, CI export, quality and operations marts, under contract."
+    marts   = "Registry, Insights export, quality and operations marts, under contract."
   }
 }
 

@@ -1,11 +1,11 @@
-# CI's own export, beside the marts that rebuild it. It has a dataset of its
-# own, so that CI's agent may write here and nowhere near the raw tables.
+# Insights' own export, beside the marts that rebuild it. It has a dataset of its
+# own, so that Insights' agent may write here and nowhere near the raw tables.
 
 resource "google_bigquery_dataset" "native_export" {
   project     = var.project_id
   dataset_id  = local.dataset_ids.native_export
   location    = var.location
-  description = "Target of CI's native export (insightsdata:export)."
+  description = "Target of Insights' native export (insightsdata:export)."
   labels      = local.labels
 
   delete_contents_on_destroy = false
@@ -22,14 +22,14 @@ resource "google_bigquery_dataset" "native_export" {
   depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
 }
 
-# CI refuses to export to a missing table, and writes its own schema into the
+# Insights refuses to export to a missing table, and writes its own schema into the
 # table it finds: made empty, and left alone from then on.
 resource "google_bigquery_table" "native_export" {
   #checkov:skip=CKV_GCP_121:a variable: on by default, off in dev alone; the tests look at its value
   project             = var.project_id
   dataset_id          = google_bigquery_dataset.native_export.dataset_id
   table_id            = "conversations"
-  description         = "Rewritten by each native export; schema by CI."
+  description         = "Rewritten by each native export; schema by Insights."
   labels              = local.labels
   deletion_protection = var.deletion_protection
 

@@ -4,7 +4,7 @@ resource "google_bigquery_dataset" "raw" {
   project     = var.project_id
   dataset_id  = local.dataset_ids.raw
   location    = var.location
-  description = "Facts as they happened: files, CI conversations, events, matcher revisions. Written by the sidecar, never updated."
+  description = "Facts as they happened: files, Insights conversations, events, matcher revisions. Written by the sidecar, never updated."
   labels      = local.labels
 
   delete_contents_on_destroy = false

@@ -1,4 +1,4 @@
-# Source files (<date>/<conversation>/…), CI transcripts and landing batches.
+# Source files (<date>/<conversation>/…), Insights transcripts and landing batches.
 
 locals {
   # Each rule deletes; an empty prefix means the whole bucket.
@@ -72,7 +72,7 @@ resource "google_storage_bucket" "conversations" {
   depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
 }
 
-# Day folders can't be listed here, so what CI may read has a prefix of its
+# Day folders can't be listed here, so what Insights may read has a prefix of its
 # own. Destroying it with objects inside is refused.
 resource "google_storage_managed_folder" "ci_transcripts" {
   bucket        = google_storage_bucket.conversations.name

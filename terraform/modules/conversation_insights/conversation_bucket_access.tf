@@ -8,7 +8,7 @@ resource "google_storage_bucket_iam_member" "sidecar_objects" {
   member = google_service_account.sidecar.member
 }
 
-# CI gets the converted transcripts and never the day folders, which hold
+# Insights gets the converted transcripts and never the day folders, which hold
 # names, numbers and account data beside the words.
 resource "google_storage_managed_folder_iam_member" "insights_transcripts" {
   count = var.insights_agent_mode == "scoped" ? 1 : 0

@@ -1,13 +1,13 @@
-# Who may call CI, and what CI itself may do in this project.
+# Who may call Insights, and what Insights itself may do in this project.
 
-# Editor of CI alone: conversations, analyses and matchers, no policy.
+# Editor of Insights alone: conversations, analyses and matchers, no policy.
 resource "google_project_iam_member" "sidecar_insights" {
   project = var.project_id
   role    = "roles/contactcenterinsights.editor"
   member  = google_service_account.sidecar.member
 }
 
-# The wide way, for when CI's narrow grants turn out not to be enough.
+# The wide way, for when Insights' narrow grants turn out not to be enough.
 resource "google_project_iam_member" "insights_agent_role" {
   count = var.insights_agent_mode == "service_agent_role" ? 1 : 0
 

@@ -1,4 +1,4 @@
-# Analysis that CI starts by itself, and filters saved for its console.
+# Analysis that Insights starts by itself, and filters saved for its console.
 
 resource "google_contact_center_insights_analysis_rule" "automatic" {
   count = var.analysis_rule == null ? 0 : 1
@@ -26,7 +26,7 @@ resource "google_contact_center_insights_analysis_rule" "automatic" {
   lifecycle {
     precondition {
       condition     = try(local._settings_file.analysis.upload_percentage, 0) == 0
-      error_message = "CI refuses settings with an upload_percentage while an analysis rule is active: use one of the two."
+      error_message = "Insights refuses settings with an upload_percentage while an analysis rule is active: use one of the two."
     }
   }
 

@@ -1,4 +1,4 @@
-# CI takes a key once, before it holds anything in the location; the setting
+# Insights takes a key once, before it holds anything in the location; the setting
 # can't be changed or removed, and destroying this resource does nothing.
 
 resource "google_contact_center_insights_encryption_spec" "conversations" {

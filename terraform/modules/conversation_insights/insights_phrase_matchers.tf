@@ -1,5 +1,5 @@
 # No provider has a resource for phrase matchers. They are defined in seeds/
-# and `ingest matchers apply` makes CI equal to them; a change of definition,
+# and `ingest matchers apply` makes Insights equal to them; a change of definition,
 # project or location runs it again. State holds a digest only, so drift shows
 # in `ingest matchers plan`, not in a Terraform plan: see the README.
 
@@ -20,7 +20,7 @@ resource "terraform_data" "phrase_matchers" {
     environment = merge(local.sidecar_environment, { INGEST_SEEDS_DIR = local._seeds_folder })
   }
 
-  # Applying lands the revisions, and CI must have its key before any data.
+  # Applying lands the revisions, and Insights must have its key before any data.
   depends_on = [
     google_bigquery_table.raw,
     google_contact_center_insights_encryption_spec.conversations,

@@ -1,4 +1,4 @@
-# CI's settings of this location have no resource either: the same way. The
+# Insights' settings of this location have no resource either: the same way. The
 # file holds what is the same everywhere; names of things made here are added.
 
 locals {
@@ -38,7 +38,7 @@ resource "terraform_data" "insights_settings" {
   ]
 }
 
-# Told by CI when an event has completed; holds resource names, no words.
+# Told by Insights when an event has completed; holds resource names, no words.
 resource "google_pubsub_topic" "insights_events" {
   #checkov:skip=CKV_GCP_83:messages hold names of resources, no conversation data
   count = local.has_topic ? 1 : 0

@@ -1,4 +1,4 @@
-# What CI redacts when conversations are uploaded or ingested. CI applies the
+# What Insights redacts when conversations are uploaded or ingested. Insights applies the
 # templates to UploadConversation and IngestConversations, not to
 # CreateConversation: see the README before relying on them.
 
@@ -57,7 +57,7 @@ resource "google_data_loss_prevention_deidentify_template" "conversations" {
   depends_on = [google_project_service.enabled]
 }
 
-# CI reads the templates and calls DLP as its agent.
+# Insights reads the templates and calls DLP as its agent.
 resource "google_project_iam_member" "insights_redacts" {
   count = local.has_redaction && var.insights_agent_mode == "scoped" ? 1 : 0
 

@@ -4,7 +4,7 @@ resource "google_service_account" "sidecar" {
   project      = var.project_id
   account_id   = "coach-sidecar-${var.environment}"
   display_name = "Conversation coach: ingest"
-  description  = "Pushes conversations to Cloud Storage and CI and lands raw rows."
+  description  = "Pushes conversations to Cloud Storage and Insights and lands raw rows."
 
   depends_on = [google_project_service.enabled]
 }

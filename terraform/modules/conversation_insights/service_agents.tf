@@ -1,4 +1,4 @@
-# Google's own accounts in this project: CI reads transcripts and writes its
+# Google's own accounts in this project: Insights reads transcripts and writes its
 # export as its agent, not as the caller.
 
 resource "google_project_service_identity" "insights" {

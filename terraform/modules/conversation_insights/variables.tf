@@ -18,7 +18,7 @@ variable "alerts" {
 }
 
 variable "analysis_rule" {
-  description = "CI's own automatic analysis of a share of new conversations; null for none. The sidecar analyses every conversation it pushes, so a rule is for conversations that reach CI by other ways, and each analysis is billed."
+  description = "Insights' own automatic analysis of a share of new conversations; null for none. The sidecar analyses every conversation it pushes, so a rule is for conversations that reach Insights by other ways, and each analysis is billed."
   type = object({
     analysis_percent    = number
     conversation_filter = optional(string, "")
@@ -84,12 +84,12 @@ variable "cloud_jobs" {
 
   validation {
     condition     = try(var.cloud_jobs.sidecar_tasks, 1) >= 1 && try(var.cloud_jobs.sidecar_tasks, 1) <= 100
-    error_message = "cloud_jobs.sidecar_tasks must be 1 to 100: tasks share CI's quota of 300 analyses a minute."
+    error_message = "cloud_jobs.sidecar_tasks must be 1 to 100: tasks share Insights' quota of 300 analyses a minute."
   }
 }
 
 variable "customer_managed_key" {
-  description = "Whether bucket, datasets and CI are encrypted with a key of this project. CI accepts a key only before it holds any data, and for good."
+  description = "Whether bucket, datasets and Insights are encrypted with a key of this project. Insights accepts a key only before it holds any data, and for good."
   type        = bool
   default     = false
 }
@@ -128,7 +128,7 @@ variable "environment" {
 }
 
 variable "insights_agent_mode" {
-  description = "Rights of CI's service agent: \"scoped\" to the transcript folder and the export dataset, or the \"service_agent_role\" that Google grants by default, which reads every bucket and dataset of the project."
+  description = "Rights of Insights' service agent: \"scoped\" to the transcript folder and the export dataset, or the \"service_agent_role\" that Google grants by default, which reads every bucket and dataset of the project."
   type        = string
   default     = "scoped"
 
@@ -139,7 +139,7 @@ variable "insights_agent_mode" {
 }
 
 variable "insights_notifications" {
-  description = "CI events to publish to a Pub/Sub topic, by CI's own names; empty for no topic."
+  description = "Insights events to publish to a Pub/Sub topic, by Insights' own names; empty for no topic."
   type        = set(string)
   default     = []
 
@@ -159,7 +159,7 @@ variable "labels" {
 }
 
 variable "location" {
-  description = "Region of all data: bucket, datasets, key, CI. A region where CI runs."
+  description = "Region of all data: bucket, datasets, key, Insights. A region where Insights runs."
   type        = string
 
   validation {
@@ -180,7 +180,7 @@ variable "pii_readers_group" {
 }
 
 variable "pii_redaction" {
-  description = "Whether CI redacts names, addresses, numbers and the like from what is uploaded to it, with templates made here."
+  description = "Whether Insights redacts names, addresses, numbers and the like from what is uploaded to it, with templates made here."
   type        = bool
   default     = false
 }
@@ -235,7 +235,7 @@ variable "retention" {
 }
 
 variable "saved_views" {
-  description = "Saved filters in CI's console: display name to filter."
+  description = "Saved filters in Insights' console: display name to filter."
   type        = map(string)
   default = {
     "Not analysed yet"       = "-latest_analysis:\"*\""

@@ -37,7 +37,7 @@ def test_what_is_not_found_fails_a_dry_reanalysis_too() -> None:
 
     assert report.exit_code is ExitCode.SOME_FAILED
     assert report.failures == [
-        Failure("nope", Step.ANALYSE, "NOT_FOUND", "CI holds no conversation of this id"),
+        Failure("nope", Step.ANALYSE, "NOT_FOUND", "Insights holds no conversation of this id"),
         Failure("gone", Step.ANALYSE, "FORGOTTEN", FORGOTTEN_IN_CI),
     ]
     assert report_without_work(Selected()).exit_code is ExitCode.OK

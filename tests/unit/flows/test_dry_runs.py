@@ -28,9 +28,9 @@ def test_a_dry_run_says_what_a_real_one_then_does(tmp_path: Path) -> None:
     assert (report.exit_code, after) == (ExitCode.OK, before)
     assert dict(planned) == {
         "upload files": 3,
-        "upload CI transcripts": 2,
-        "create CI conversations": 2,
-        "delete CI conversations": 1,
+        "upload Insights transcripts": 2,
+        "create Insights conversations": 2,
+        "delete Insights conversations": 1,
         "analyse": 2,
     }
     assert dict(report.states) == dict(real.states)

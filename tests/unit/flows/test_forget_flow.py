@@ -97,7 +97,7 @@ def test_old_generations_are_counted_and_gone_too(tmp_path: Path) -> None:
 
     told = asyncio.run(world.forget(gone))
 
-    # Two of the transcription, one of the metadata, two in the later folder; three for CI.
+    # Two of the transcription, one of the metadata, two in the later folder; three for Insights.
     assert (told.before.objects, told.after) == (8, NOTHING)
     names = [f"{date}/{gone}/{kind}.json" for date in (DATE, LATER_DATE) for kind in KINDS]
     assert [world.store.generation_count(name) for name in names] == [0, 0, 0, 0]
@@ -217,7 +217,7 @@ def test_an_id_of_which_nothing_is_found_is_refused_and_leaves_nothing(tmp_path:
         asyncio.run(world.forget("no-such-call"))
 
     assert (caught.value.message, caught.value.hint) == (
-        "nothing of no-such-call was found: in the bucket, in CI or in the raw tables",
+        "nothing of no-such-call was found: in the bucket, in Insights or in the raw tables",
         "check the id; `ingest ls raw` lists those that are landed",
     )
     assert world.effects() == before

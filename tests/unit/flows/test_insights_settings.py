@@ -19,7 +19,7 @@ WANTED = parse_settings("{language_code: de, conversation_ttl_days: 1}")
 
 @dataclass
 class HeldSettings:
-    """CI's settings object; refuses the first calls as told, or forgets what it was told."""
+    """Insights' settings object; refuses the first calls as told, or forgets what it was told."""
 
     held: dict[str, Any] = field(default_factory=lambda: {"languageCode": "en-US"})
     refusals: int = 0
@@ -32,7 +32,7 @@ class HeldSettings:
     async def update_settings(self, rest: Mapping[str, Any], fields: Sequence[str]) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise RemoteError("CI: busy", code="UNAVAILABLE")
+            raise RemoteError("Insights: busy", code="UNAVAILABLE")
         self.updates.append(tuple(fields))
         if self.is_forgetful:
             return

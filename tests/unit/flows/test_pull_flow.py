@@ -19,7 +19,7 @@ ALL = PullSelection(is_all=True)
 
 
 def in_ci(root: Path, count: int) -> tuple[World, list[str]]:
-    """Return a world whose CI holds analysed conversations that no raw row tells of."""
+    """Return a world whose Insights holds analysed conversations that no raw row tells of."""
     world = World()
     ids = write_many(root, count)
     asyncio.run(world.push(root, until=Step.ANALYSE))
@@ -155,7 +155,7 @@ def test_an_id_that_ci_does_not_hold_fails_and_the_others_are_landed(tmp_path: P
 
     report = asyncio.run(world.pull(PullSelection(ids=(ids[1], "no-such-call", ids[0]))))
 
-    message = "CI holds no conversation of this id"
+    message = "Insights holds no conversation of this id"
     assert told(report) == {
         "exit_code": ExitCode.SOME_FAILED,
         "filter": "",

@@ -123,4 +123,4 @@ def test_what_others_left_unanalysed_is_not_analysed_with_the_batch(tmp_path: Pa
     assert report.exit_code is ExitCode.OK
     assert [id_ for id_, _ in world.insights.selectors] == ids
     assert world.insights.trouble.calls["bulk_analyze"] == 0
-    assert [note for note in world.progress.notes if "holds other conversations" in note] != []
+    assert [note for note in world.progress.notes if "Insights has others" in note] != []

@@ -28,7 +28,7 @@ def pushed(root: Path, count: int) -> tuple[World, list[str]]:
 
 
 def apply(world: World, *queries: str) -> None:
-    """Have CI hold one phrase matcher of ours."""
+    """Have Insights hold one phrase matcher of ours."""
     rules = tuple(PhraseRule(query) for query in queries)
     groups = (RuleGroup("g", MatchType.ANY_OF, rules),)
     wanted = MatcherDefinition("empathy", MatchType.ANY_OF, groups, Role.ANY_AGENT, True)
@@ -193,7 +193,7 @@ def test_a_conversation_that_is_deleted_after_the_selection_fails_alone(tmp_path
 
     report = asyncio.run(run())
 
-    message = "CI: the conversation is gone"
+    message = "Insights: the conversation is gone"
     assert report.failures == [Failure(ids[0], Step.ANALYSE, "NOT_FOUND", message)]
     assert dict(+report.states) == {ItemState.DONE: 1, ItemState.FAILED: 1}
 

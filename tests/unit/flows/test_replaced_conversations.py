@@ -1,4 +1,4 @@
-"""A changed transcript makes CI's conversation anew; what CI held of the old one is kept first."""
+"""A changed transcript makes the conversation anew; what Insights held of the old one is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ID = conversation_id(3)
 
 
 def edited_and_never_landed(root: Path) -> tuple[World, str]:
-    """Return a world whose CI holds an analysis that no raw row tells of, and its name.
+    """Return a world whose Insights holds an analysis that no raw row tells of, and its name.
 
     That is what a run leaves that was killed between analysis and landing, and what an analysis
     rule or a person in the console leaves.
@@ -42,7 +42,7 @@ def landed_analyses(world: World) -> list[str]:
 
 
 async def killed_at(world: World, root: Path, method: str, call: int) -> None:
-    """Push, and drop everything as soon as CI is called so for that time."""
+    """Push, and drop everything as soon as Insights is called so for that time."""
     world.insights.trouble.calls.clear()
     task = asyncio.create_task(world.new_push().run(LocalSource(root)))
     while world.insights.trouble.calls[method] < call:
@@ -55,7 +55,7 @@ async def killed_at(world: World, root: Path, method: str, call: int) -> None:
 
 @pytest.mark.parametrize(
     ("method", "call"),
-    # The first create is refused: only then the run learns that CI holds something.
+    # The first create is refused: only then the run learns that Insights holds something.
     [("delete_conversation", 1), ("create_conversation", 2), ("create_analysis", 1)],
 )
 def test_a_run_killed_while_it_replaces_a_conversation_loses_no_analysis(

@@ -72,7 +72,7 @@ def test_a_beginning_that_nobody_knows_is_left_to_the_command() -> None:
 def test_ci_is_looked_through_up_to_a_limit_that_is_told() -> None:
     ci = ListedInCi([f"new-{number}" for number in range(MOST_LISTED)] + ["abcd-3"])
 
-    with pytest.raises(InputError, match="among the 1,000 newest of CI"):
+    with pytest.raises(InputError, match="among the 1,000 newest of Insights"):
         full_id(FakeWarehouse(), "abcd", ci.ask)
 
     assert ci.page_count == MOST_LISTED // ListedInCi.page_size + 1
@@ -85,12 +85,12 @@ def test_the_last_conversation_within_the_limit_is_found() -> None:
 
 
 def _ask_nobody(beginning: str) -> FoundInCi:
-    raise AssertionError("CI is asked only for what nobody else knows")
+    raise AssertionError("Insights is asked only for what nobody else knows")
 
 
 @dataclass
 class ListedInCi:
-    """CI that holds these ids, the newest first."""
+    """Insights that holds these ids, the newest first."""
 
     ids: list[str]
     page_count: int = 0

@@ -63,7 +63,7 @@ def as_landed(row: FileRow) -> SourceFile:
     return SourceFile(row.kind, path, row.size_bytes, row.content_sha256)
 
 
-CI = CiHop("p/conversations/x", at(1), {}, "gs://t", 3, (), "p/analyses/77", None, False, {})
+Insights = CiHop("p/conversations/x", at(1), {}, "gs://t", 3, (), "p/analyses/77", None, False, {})
 STATE = StateRow(
     "p/analyses/77", "profile", "metadata-a", "transcription-a", "payload", at(1), "run-1", at(2)
 )
@@ -76,7 +76,7 @@ DONE = Trace(
     files=(file_row("metadata"), file_row("transcription")),
     states=(STATE,),
     events=(event("analyse", "succeeded", 1),),
-    ci=CI,
+    ci=Insights,
     versions=(VERSION,),
 )
 FORGOTTEN = event("forget", "succeeded", 5)
@@ -120,19 +120,23 @@ CASES = {
     "changed here": (replace(DONE, source=(SOURCE,)), "changed", f"ingest push here/{DATE}"),
     "failed": (replace(DONE, states=(), ci=None, events=(FAILED,)), "failed", PUSH),
     "failed before it landed": (Trace(ID, at(9), events=(FAILED,)), "failed", None),
-    "not in CI": (replace(DONE, states=(), ci=None), "registered", PUSH),
-    "gone from CI": (replace(DONE, ci=None), "gone_from_ci", PUSH),
+    "not in Insights": (replace(DONE, states=(), ci=None), "registered", PUSH),
+    "gone from Insights": (replace(DONE, ci=None), "gone_from_ci", PUSH),
     "not analysed": (
-        replace(DONE, states=(), ci=replace(CI, latest_analysis_name=None)),
+        replace(DONE, states=(), ci=replace(Insights, latest_analysis_name=None)),
         "submitted",
         PUSH,
     ),
     "analysis not landed": (
-        replace(DONE, ci=replace(CI, latest_analysis_name="p/analyses/78")),
+        replace(DONE, ci=replace(Insights, latest_analysis_name="p/analyses/78")),
         "analysed",
         f"ingest pull --ids {ID}",
     ),
-    "stale": (replace(DONE, ci=replace(CI, is_stale=True)), "stale", f"ingest reanalyze {ID}"),
+    "stale": (
+        replace(DONE, ci=replace(Insights, is_stale=True)),
+        "stale",
+        f"ingest reanalyze {ID}",
+    ),
     "marts never built": (replace(DONE, versions=None), "landed", "dbt build"),
     "registry behind": (
         replace(DONE, versions=(replace(VERSION, status="submitted"),)),
@@ -154,18 +158,22 @@ CASES = {
         "forgotten",
         "dbt build",
     ),
-    "forgotten, CI unreadable": (
+    "forgotten, Insights unreadable": (
         Trace(ID, at(9), events=(FORGOTTEN,), problems={"ci": "no"}),
         "unknown",
         "ingest doctor",
     ),
-    "CI unreadable": (replace(DONE, ci=None, problems={"ci": "no"}), "unknown", "ingest doctor"),
+    "Insights unreadable": (
+        replace(DONE, ci=None, problems={"ci": "no"}),
+        "unknown",
+        "ingest doctor",
+    ),
     "registry unreadable": (
         replace(DONE, versions=None, problems={"registry": "no"}),
         "unknown",
         "ingest doctor",
     ),
-    "only local, CI unreadable": (
+    "only local, Insights unreadable": (
         Trace(ID, at(9), source=(SOURCE,), problems={"ci": "no"}),
         "unknown",
         "ingest doctor",

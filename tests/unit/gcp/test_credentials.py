@@ -175,7 +175,7 @@ async def _over_grpc(credentials: Credentials) -> None:
         await server.stop(None)
 
 
-CALLS = {"GCS": over_storage, "BigQuery": over_bigquery, "CI": over_grpc}
+CALLS = {"GCS": over_storage, "BigQuery": over_bigquery, "Insights": over_grpc}
 
 
 @pytest.mark.parametrize("service", CALLS)

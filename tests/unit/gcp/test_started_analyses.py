@@ -1,4 +1,4 @@
-"""An operation of CI that failed at once."""
+"""An operation of Insights that failed at once."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_endpoints_are_given_under_the_names_of_the_settings() -> None:
         "bigquery_endpoint": "http://127.0.0.1:9141",
         "insights_endpoint": "127.0.0.1:9142",
     }
-    assert LAYOUT.endpoints([Service.CI]) == {"insights_endpoint": "127.0.0.1:9142"}
+    assert LAYOUT.endpoints([Service.Insights]) == {"insights_endpoint": "127.0.0.1:9142"}
 
 
 def test_every_server_keeps_its_data_in_its_own_folder() -> None:
@@ -31,7 +31,7 @@ def test_every_server_keeps_its_data_in_its_own_folder() -> None:
     assert folders == {
         Service.GCS: "/data/gcs",
         Service.BIGQUERY: "/data/bigquery",
-        Service.CI: "/data/ci",
+        Service.Insights: "/data/ci",
     }
     assert all(folders[service] in LAYOUT.command(service) for service in Service)
 
@@ -77,4 +77,4 @@ def test_services_that_are_not_wanted_may_have_their_ports_taken(tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-        check_ports_free(Layout(tmp_path, port), [Service.CI])
+        check_ports_free(Layout(tmp_path, port), [Service.Insights])

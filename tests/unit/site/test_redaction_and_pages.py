@@ -52,18 +52,20 @@ def test_no_character_of_a_page_steers_a_terminal_or_reverses_the_reading() -> N
 
 
 def test_a_page_without_a_talk_shows_what_else_is_known_and_what_was_not_read() -> None:
-    trace = Trace("conv-1", T0, problems={"ci": "CI: UNAVAILABLE"})
-    explanation = Explanation("conv-1", "unknown", None, "CI", "ingest doctor", "Not known.")
+    trace = Trace("conv-1", T0, problems={"ci": "Insights: UNAVAILABLE"})
+    explanation = Explanation("conv-1", "unknown", None, "Insights", "ingest doctor", "Not known.")
 
     page = conversation_page(trace, None, explanation)
 
     assert "No transcript of it is known" in page
     assert "Run: <code>ingest doctor</code>" in page
     assert (
-        page.split("Analyses that CI holds</caption>")[1].split("</table>")[0].count("not read")
+        page.split("Analyses that Insights holds</caption>")[1]
+        .split("</table>")[0]
+        .count("not read")
         == 1
     )
-    assert "CI was not read." in page
+    assert "Insights was not read." in page
 
 
 @settings(deadline=None, max_examples=40)

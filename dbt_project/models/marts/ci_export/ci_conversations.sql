@@ -7,7 +7,7 @@
         post_hook="{{ delete_forgotten() }}"
     )
 }}
-{# States of one conversation are ordered by the time that CI states, never by load time. #}
+{# States of one conversation are ordered by the time that Insights states, never by load time. #}
 with
 
 changed as (

@@ -7,7 +7,7 @@
         post_hook="{{ delete_superseded() }}"
     )
 }}
-{# CI says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
+{# Insights says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
    phrase (negated rules, or an unknown revision) keeps one row; a revision that lands late brings it back. #}
 {%- set landed = landed_from() %}
 {%- set late = [ref('int_phrase_annotations')] if any_landed(ref('int_matcher_revisions'), landed) else [] %}

@@ -1,4 +1,4 @@
-{# A turn is the unit: CI makes one annotation per matcher and turn. A noisy label marks a paraphrase: a
+{# A turn is the unit: Insights makes one annotation per matcher and turn. A noisy label marks a paraphrase: a
    person would count it and no matcher is expected to find it, so it is counted apart. #}
 with
 

@@ -8,8 +8,9 @@
         post_hook="{{ delete_forgotten() }}"
     )
 }}
-{# A change to any fact of a conversation brings all its versions back, so that version_number, is_current
-   and valid_to of the older ones are corrected by the same merge. What CI holds and nobody delivered is told as CI has it. #}
+{# A change to any fact of a conversation brings all its versions back, so that version_number, is_current and
+   valid_to of the older ones are corrected by the same merge. What Insights holds and nobody delivered is told as
+   Insights has it. #}
 with
 
 changed as (

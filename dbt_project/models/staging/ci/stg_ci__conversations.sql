@@ -1,5 +1,5 @@
-{# Every landed state of a CI conversation. Absent means zero in the payload: proto3 JSON omits it.
-   The customer's channel is the one that CI states, else the one on which the transcript's customer speaks. #}
+{# Every landed state of an Insights conversation. Absent means zero in the payload: proto3 JSON omits it.
+   The customer's channel is the one that Insights states, else the one on which the transcript's customer speaks. #}
 with
 
 source as (

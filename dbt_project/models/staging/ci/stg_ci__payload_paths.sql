@@ -7,10 +7,11 @@
         pre_hook="{{ delete_recounted_days() }}"
     )
 }}
-{# Every JSON path of the landed CI payloads, counted by day of landing. JSON_KEYS names all paths but no arrays and
-   types; a walk knows those and is costly, so one payload a day is walked for each name: in proto3's JSON a field is
-   repeated or it isn't. What lies deeper than the walk goes keeps the name that JSON_KEYS gave it, without a type.
-   Keys of maps become `*`; the words of a segment aren't opened. Whole days are counted again. #}
+{# Every JSON path of the landed Insights payloads, counted by day of landing. JSON_KEYS names all paths but no
+   arrays and types; a walk knows those and is costly, so one payload a day is walked for each name: in proto3's
+   JSON a field is repeated or it isn't. What lies deeper than the walk goes keeps the name that JSON_KEYS gave
+   it, without a type. Keys of maps become `*`; the words of a segment aren't opened. Whole days are counted
+   again. #}
 {%- set maps = 'labels|entities|intents|phraseMatchers|textSections' -%}
 with
 

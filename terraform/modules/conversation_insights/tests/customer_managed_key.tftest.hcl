@@ -44,7 +44,7 @@ run "with_a_key_everything_uses_it" {
   }
   assert {
     condition     = google_contact_center_insights_encryption_spec.conversations[0].kms_key == google_kms_crypto_key.conversations[0].id
-    error_message = "CI."
+    error_message = "Insights."
   }
   assert {
     condition     = toset(keys(google_kms_crypto_key_iam_member.agents)) == toset(["storage", "bigquery", "insights_cmek", "insights_export"])
@@ -52,7 +52,7 @@ run "with_a_key_everything_uses_it" {
   }
   assert {
     condition     = google_kms_crypto_key_iam_member.agents["insights_cmek"].member == "serviceAccount:service-123456789012@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
-    error_message = "CI encrypts as an agent of its own."
+    error_message = "Insights encrypts as an agent of its own."
   }
   assert {
     condition     = google_kms_crypto_key.conversations[0].rotation_period == "7776000s"

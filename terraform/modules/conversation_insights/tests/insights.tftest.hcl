@@ -45,7 +45,7 @@ run "saved_views_are_filters" {
 
   assert {
     condition     = google_contact_center_insights_view.saved["Not analysed yet"].value == "-latest_analysis:\"*\""
-    error_message = "The backlog, as CI sees it."
+    error_message = "The backlog, as Insights sees it."
   }
 }
 
@@ -75,6 +75,6 @@ run "notifications_go_to_one_topic" {
   }
   assert {
     condition     = google_pubsub_topic_iam_member.insights_publishes[0].role == "roles/pubsub.publisher"
-    error_message = "CI publishes, and does nothing else there."
+    error_message = "Insights publishes, and does nothing else there."
   }
 }

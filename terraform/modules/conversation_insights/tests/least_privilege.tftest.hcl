@@ -73,7 +73,7 @@ run "project_wide_grants_are_these_and_no_more" {
   }
   assert {
     condition     = google_project_iam_member.sidecar_insights.role == "roles/contactcenterinsights.editor" && google_project_iam_member.sidecar_insights.member == "serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com"
-    error_message = "The sidecar edits CI; it isn't its admin."
+    error_message = "The sidecar edits Insights; it isn't its admin."
   }
   assert {
     condition = toset([for grant in google_project_iam_member.scheduler : "${grant.member} ${grant.role}"]) == toset([
@@ -84,7 +84,7 @@ run "project_wide_grants_are_these_and_no_more" {
   }
   assert {
     condition     = length(google_project_iam_member.insights_agent_role) == 0 && length(google_project_iam_member.insights_redacts) == 0
-    error_message = "CI's agent has no wide role in scoped mode."
+    error_message = "Insights' agent has no wide role in scoped mode."
   }
 }
 
@@ -105,7 +105,7 @@ run "datasets_are_granted_one_by_one" {
       "coach_native_export roles/bigquery.dataEditor serviceAccount:insights-agent",
       "coach roles/bigquery.dataViewer group:analysts@acme.example",
     ])
-    error_message = "Nobody but dbt reads all of raw, and CI writes into its export only."
+    error_message = "Nobody but dbt reads all of raw, and Insights writes into its export only."
   }
   assert {
     condition = alltrue([
@@ -121,7 +121,7 @@ run "ci_reads_transcripts_and_never_the_day_folders" {
 
   assert {
     condition     = google_storage_managed_folder_iam_member.insights_transcripts[0].managed_folder == "ci-transcripts/" && google_storage_managed_folder_iam_member.insights_transcripts[0].role == "roles/storage.objectViewer"
-    error_message = "CI's agent reads one folder."
+    error_message = "Insights' agent reads one folder."
   }
   assert {
     condition     = google_storage_bucket_iam_member.sidecar_objects.member == "serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com" && google_storage_bucket_iam_member.sidecar_objects.role == "roles/storage.objectUser"

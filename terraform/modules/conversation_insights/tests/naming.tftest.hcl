@@ -49,7 +49,7 @@ run "everything_lies_in_one_region" {
       [for dataset in google_bigquery_dataset.dbt : dataset.location],
       [for view in google_contact_center_insights_view.saved : view.location],
     )) == toset(["europe-west1"])
-    error_message = "Bucket, datasets, taxonomy and CI share the region."
+    error_message = "Bucket, datasets, taxonomy and Insights share the region."
   }
 }
 

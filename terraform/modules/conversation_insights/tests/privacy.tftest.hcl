@@ -117,7 +117,7 @@ run "redaction_templates_reach_ci_settings" {
   }
   assert {
     condition     = google_project_iam_member.insights_redacts[0].role == "roles/dlp.user"
-    error_message = "CI calls DLP as its agent."
+    error_message = "Insights calls DLP as its agent."
   }
 }
 

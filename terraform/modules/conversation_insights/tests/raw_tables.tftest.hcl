@@ -36,7 +36,7 @@ run "the_tables_that_the_sidecar_lands_in_are_among_them" {
 
   assert {
     condition     = length(setsubtract(["ci_conversations", "conversation_files", "phrase_matchers", "pipeline_events"], keys(google_bigquery_table.raw))) == 0
-    error_message = "Files, CI conversations, events, matcher revisions."
+    error_message = "Files, Insights conversations, events, matcher revisions."
   }
 }
 
@@ -67,7 +67,7 @@ run "the_native_export_has_a_table_without_a_schema" {
 
   assert {
     condition     = google_bigquery_table.native_export.dataset_id == "coach_native_export" && google_bigquery_table.native_export.deletion_protection == true
-    error_message = "CI exports only into a table that exists."
+    error_message = "Insights exports only into a table that exists."
   }
 }
 

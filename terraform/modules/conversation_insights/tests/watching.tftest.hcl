@@ -94,6 +94,6 @@ run "audit_logs_cover_both_places_where_words_lie" {
       "contactcenterinsights.googleapis.com" = toset(["DATA_READ", "DATA_WRITE"])
       "storage.googleapis.com"               = toset(["DATA_READ", "DATA_WRITE"])
     }
-    error_message = "Reads and writes of CI and of the bucket."
+    error_message = "Reads and writes of Insights and of the bucket."
   }
 }
