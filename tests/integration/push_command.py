@@ -17,6 +17,7 @@ from stack_fixture import Stack
 from typer.testing import CliRunner
 
 from ingest.cli import app
+from ingest.domain.conversation import RUNS_PREFIX
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
 from ingest.emulator.control_client import Control
 from ingest.flows.attempts import items_of
@@ -119,7 +120,7 @@ def ended(process: subprocess.Popen[str], timeout_sec: float = 120) -> Ended:
 
 @dataclass(frozen=True)
 class Left:
-    """All that pushes have left on the stack."""
+    """All that pushes have left on the stack; signs of runs apart, which an interrupted one leaves."""
 
     objects: dict[str, int]
     row_counts: dict[str, int]
@@ -133,7 +134,11 @@ def left_on(command: Command) -> Left:
 
     async def read() -> tuple[dict[str, int], dict[str, int]]:
         listed = items_of(lambda token: store.list("", page_token=token))
-        objects = {stored.name: stored.generation async for stored in listed}
+        objects = {
+            stored.name: stored.generation
+            async for stored in listed
+            if not stored.name.startswith(RUNS_PREFIX)
+        }
         counts = {}
         for table in RAW_TABLES:
             rows = await sink.query(

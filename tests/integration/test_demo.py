@@ -153,7 +153,12 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     registry = [json.loads(row) for row in first.marts["conversation_registry_current"]]
     assert [row["status"] for row in registry] == ["analysed"] * 24
     empty = {name for name, rows in first.marts.items() if not rows}
-    assert empty == {"ci_summaries", "analysis_changes"}  # nothing was summarised or re-analysed
+    assert empty == {
+        "ci_summaries",  # nothing was summarised,
+        "analysis_changes",  # nothing re-analysed,
+        "refused_conversations",  # and nothing is odd
+        "quarantined_conversations",
+    }
     quality = [json.loads(row) for row in first.marts["phrase_matcher_evaluation"]]
     assert [(row["f1_share"], row["judged_conversation_count"]) for row in quality] == [(1, 24)] * 5
     assert second == first

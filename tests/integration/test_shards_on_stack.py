@@ -148,10 +148,11 @@ def test_four_shards_side_by_side_leave_what_one_run_leaves(
     command: Command, tmp_path: Path
 ) -> None:
     ids = write_all(tmp_path)
-    invalid = f"{DATE}/{UUID(int=(4 << 100) + COUNT)}/transcription.json"
+    refused = str(UUID(int=(4 << 100) + COUNT))
+    invalid = f"{DATE}/{refused}/transcription.json"
     alone = command.push(tmp_path)
     left_by_one = all_that_is_left(command)
-    erase(command, ids)
+    erase(command, [*ids, refused])
     nothing = all_that_is_left(command)
 
     started = [
