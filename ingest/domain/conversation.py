@@ -23,6 +23,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ingest.errors import InputError
 
 SCHEMA_VERSION = "1.0"
+"""Of metadata.json and expected.json."""
+TRANSCRIPT_SCHEMA_VERSION = "2.0"
+"""Of transcription.json: 2 came with end, confidence and language of a turn, all optional, so that
+every file of version 1 says the same as before."""
 CONVERSATION_ID_PATTERN = re.compile(r"[a-z0-9-]{4,64}")
 """What CreateConversation accepts as `conversation_id` (client 1.29.0, request message)."""
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -33,6 +37,13 @@ class FileKind(StrEnum):
 
     METADATA = "metadata"
     TRANSCRIPTION = "transcription"
+
+
+READABLE_MAJOR_VERSIONS = {
+    FileKind.METADATA: frozenset({"1"}),
+    FileKind.TRANSCRIPTION: frozenset({"1", "2"}),
+}
+"""What stands before the first dot of a `schema_version` that this release reads."""
 
 
 class Speaker(StrEnum):
@@ -80,6 +91,7 @@ class CallOutcome(StrEnum):
 
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=256)]
 
@@ -125,10 +137,21 @@ class Turn(BaseModel):
     turn_index: int = Field(ge=0, description="0-based position; equals the place in the list.")
     speaker: Speaker = Field(description="Who speaks.")
     participant_id: Text | None = Field(
-        default=None, description="Tells two agents apart after a transfer; absent otherwise."
+        default=None,
+        description="Tells two people of one role apart, after a transfer for example.",
     )
     start_offset_sec: Seconds = Field(description="Start of the turn, seconds after started_at.")
+    end_offset_sec: Seconds | None = Field(
+        default=None,
+        description="End of the turn, seconds after started_at; absent where the source has none.",
+    )
     text: Text = Field(description="What was said or typed.")
+    confidence: Share | None = Field(
+        default=None, description="How sure the recogniser is of the words, 0 to 1."
+    )
+    language_code: Text | None = Field(
+        default=None, description="BCP-47 language of the turn, where the source states it."
+    )
 
 
 class Transcription(_File):

@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from ingest.domain.conversation import (
     CONVERSATION_ID_PATTERN,
-    SCHEMA_VERSION,
+    READABLE_MAJOR_VERSIONS,
     UUID_PATTERN,
     DeliveredFile,
     FileKind,
@@ -108,6 +108,7 @@ def check_conversation(
         path = f"{folder}/{FileKind.TRANSCRIPTION.value}.json"
         faults.extend(_id_faults(path, folder_name, transcription.conversation_id))
         faults.extend(_order_faults(path, transcription))
+        faults.extend(_turn_end_faults(path, transcription))
         if metadata is not None:
             faults.extend(_end_faults(path, metadata, transcription))
     return faults
@@ -274,14 +275,45 @@ def _order_faults(path: str, transcription: Transcription) -> Iterator[Fault]:
 
 def _end_faults(path: str, metadata: Metadata, transcription: Transcription) -> Iterator[Fault]:
     last = transcription.turns[-1].start_offset_sec
-    if last > metadata.duration_sec + DURATION_TOLERANCE_SEC:
+    ends = [turn.end_offset_sec or 0.0 for turn in transcription.turns]
+    latest = max(range(len(ends)), key=ends.__getitem__)
+    for index, name, does, offset in (
+        (len(ends) - 1, "start_offset_sec", "starts", last),
+        (latest, "end_offset_sec", "ends", ends[latest]),
+    ):
+        if offset > metadata.duration_sec + DURATION_TOLERANCE_SEC:
+            yield Fault(
+                path,
+                json_pointer("turns", index, name),
+                "offset_after_end",
+                f"the last turn {does} at {offset:g} s, the call lasts {metadata.duration_sec:g} s",
+                "check whether offsets and duration come from the same clock",
+            )
+
+
+def _turn_end_faults(path: str, transcription: Transcription) -> Iterator[Fault]:
+    endless = [i for i, turn in enumerate(transcription.turns) if turn.end_offset_sec is None]
+    if len(endless) == len(transcription.turns):
+        return
+    if endless:
         yield Fault(
             path,
-            json_pointer("turns", len(transcription.turns) - 1, "start_offset_sec"),
-            "offset_after_end",
-            f"the last turn starts at {last:g} s, the call lasts {metadata.duration_sec:g} s",
-            "check whether offsets and duration come from the same clock",
+            json_pointer("turns", endless[0], "end_offset_sec"),
+            "some_ends_missing",
+            f"{len(endless)} of {len(transcription.turns)} turns have no end_offset_sec",
+            "give all or none; what needs the ends of turns stays empty for this conversation",
+            Severity.WARNING,
         )
+    for index, turn in enumerate(transcription.turns):
+        end = turn.end_offset_sec
+        if end is not None and end < turn.start_offset_sec:
+            yield Fault(
+                path,
+                json_pointer("turns", index, "end_offset_sec"),
+                "turn_ends_before_start",
+                f"the turn ends at {end:g} s and starts at {turn.start_offset_sec:g} s",
+                "give seconds after started_at, not the length of the turn, or leave the end out",
+            )
 
 
 MAX_FILE_BYTES = 8_000_000
@@ -307,6 +339,7 @@ _RULES = {
     "too_short": ("empty_list", "give at least one element"),
     "timezone_aware": ("timezone_missing", "add the offset, for example +10:00"),
     "greater_than_equal": ("negative_number", "give zero or more"),
+    "less_than_equal": ("number_too_large", "give a share from 0 to 1, not a percentage"),
     "finite_number": ("wrong_type", "give a finite number"),
     "string_pattern_mismatch": ("bad_label_key", "use lower-case letters, digits and _"),
 }
@@ -339,7 +372,7 @@ def deliver_file(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         return None, [_schema_fault(detail, path) for detail in _causes(details)]
-    faults = [*_version_faults(parsed, path), *_unknown_fields(parsed, path)]
+    faults = [*_version_faults(kind, parsed, path), *_unknown_fields(parsed, path)]
     if isinstance(parsed, Transcription):
         faults.extend(_blank_turns(parsed, path))
     else:
@@ -590,14 +623,16 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _version_faults(parsed: Metadata | Transcription, path: str) -> Iterator[Fault]:
-    if parsed.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+def _version_faults(kind: FileKind, parsed: Metadata | Transcription, path: str) -> Iterator[Fault]:
+    readable = READABLE_MAJOR_VERSIONS[kind]
+    if parsed.schema_version.partition(".")[0] not in readable:
+        known = " or ".join(sorted(readable))
         yield Fault(
             path,
             "/schema_version",
             "unknown_schema_version",
-            f"the file doesn't state version {SCHEMA_VERSION}",
-            f"this release reads {SCHEMA_VERSION}; other fields may mean something else",
+            f"the file doesn't state version {known}",
+            f"this release reads {known}; other fields may mean something else",
             Severity.WARNING,
         )
 

@@ -11,7 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.conversation import (
+    TRANSCRIPT_SCHEMA_VERSION,
+    FileKind,
+    Metadata,
+    Transcription,
+)
 from ingest.domain.costs import USD_PER_UNIT
 from ingest.domain.insights_format import ConversationVersion, ci_labels
 from ingest.domain.validation import (
@@ -152,6 +157,11 @@ def test_every_schema_fault_of_a_file_is_reported_with_its_pointer() -> None:
         ({"text": "  \u00a0"}, "/turns/1/text", "empty_text"),
         ({"start_offset_sec": -1.0}, "/turns/1/start_offset_sec", "negative_number"),
         ({"turn_index": SECRET}, "/turns/1/turn_index", "wrong_type"),
+        ({"end_offset_sec": -0.5}, "/turns/1/end_offset_sec", "negative_number"),
+        ({"end_offset_sec": SECRET}, "/turns/1/end_offset_sec", "wrong_type"),
+        ({"confidence": 93.5}, "/turns/1/confidence", "number_too_large"),
+        ({"confidence": -0.1}, "/turns/1/confidence", "negative_number"),
+        ({"language_code": ""}, "/turns/1/language_code", "empty_text"),
     ],
 )
 def test_a_bad_turn_is_named_and_never_quoted(bad: dict[str, Any], pointer: str, rule: str) -> None:
@@ -179,9 +189,32 @@ def test_unknown_fields_are_kept_and_warned_about() -> None:
 
 def test_a_later_major_version_of_the_format_is_a_warning() -> None:
     model, faults = parsed(FileKind.METADATA, metadata_fields(schema_version="2.0"))
+    talk = transcription_fields(turn(0, 0.0)) | {"schema_version": "3.0"}
+    later, later_faults = parsed(FileKind.TRANSCRIPTION, talk)
 
     assert model is not None
-    assert rules_of(faults) == [("/schema_version", "unknown_schema_version", "warning")]
+    assert later is not None
+    warning = [("/schema_version", "unknown_schema_version", "warning")]
+    assert (rules_of(faults), rules_of(later_faults)) == (warning, warning)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.7", TRANSCRIPT_SCHEMA_VERSION])
+def test_a_transcript_of_every_readable_version_has_its_turns_facts(version: str) -> None:
+    facts = {
+        "end_offset_sec": 2.5,
+        "confidence": 0.93,
+        "language_code": "es-AU",
+        "participant_id": "AGT-7",
+    }
+    talk = transcription_fields(turn(0, 0.0, **facts), turn(1, 3.0)) | {"schema_version": version}
+
+    model, faults = parsed(FileKind.TRANSCRIPTION, talk)
+
+    assert faults == []
+    assert [each.model_dump(include=set(facts)) for each in model.turns] == [
+        facts,
+        dict.fromkeys(facts),
+    ]
 
 
 def test_an_id_that_differs_from_the_folder_is_an_error_in_each_file() -> None:
@@ -303,6 +336,44 @@ def test_the_last_turn_must_start_before_the_end() -> None:
 
     assert rules_of(within) == []
     assert rules_of(after) == [("/turns/0/start_offset_sec", "offset_after_end", "error")]
+
+
+def test_a_turn_must_end_after_its_start_and_before_the_end_of_the_call() -> None:
+    talk = transcription_fields(
+        turn(0, 0.0, end_offset_sec=0.0),
+        turn(1, 1.0, end_offset_sec=234.1),
+        turn(2, 9.0, end_offset_sec=8.9),
+    )
+
+    assert rules_of(check(metadata_fields(), talk)) == [
+        ("/turns/2/end_offset_sec", "turn_ends_before_start", "error"),
+        ("/turns/1/end_offset_sec", "offset_after_end", "error"),
+    ]
+
+
+def test_ends_of_some_turns_alone_are_a_warning() -> None:
+    talk = transcription_fields(turn(0, 0.0, end_offset_sec=1.0), turn(1, 1.0), turn(2, 2.0))
+
+    assert rules_of(check(metadata_fields(), talk)) == [
+        ("/turns/1/end_offset_sec", "some_ends_missing", "warning")
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 200), st.none() | st.integers(0, 300)), min_size=1, max_size=6
+    )
+)
+def test_only_ends_between_start_and_end_of_the_call_are_taken(
+    times: list[tuple[int, int | None]],
+) -> None:
+    ordered = sorted(times, key=lambda pair: pair[0])
+    talk = transcription_fields(
+        *(turn(i, float(start), end_offset_sec=end) for i, (start, end) in enumerate(ordered))
+    )
+
+    are_right = all(end is None or start <= end <= 234 for start, end in ordered)
+    assert has_errors(check(metadata_fields(), talk)) is not are_right
 
 
 def test_the_reserved_labels_are_those_that_the_pipeline_sets() -> None:
