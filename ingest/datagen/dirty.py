@@ -243,6 +243,7 @@ def _huge(made: MadeConversation, rng: random.Random) -> Delivery:
         return _rejected(made, ("file_too_large", "transcription.json", ""))
     end = float(made.metadata["duration_sec"])
     step, index = 0.0, len(turns)
+    has_ends = "end_offset_sec" in turns[0]
     for _ in range(_LONG_TALK_ROUNDS):
         for text in ("Hang on, it's still loading.", "Yep, no rush at my end."):
             step += 2.0
@@ -251,6 +252,7 @@ def _huge(made: MadeConversation, rng: random.Random) -> Delivery:
                     "turn_index": index,
                     "speaker": "AUTOMATED_AGENT" if text.startswith("Hang") else "CUSTOMER",
                     "start_offset_sec": end + step,
+                    **({"end_offset_sec": end + step + 1.5} if has_ends else {}),
                     "text": text,
                 }
             )
@@ -282,6 +284,8 @@ def _clock_skew(made: MadeConversation, rng: random.Random) -> Delivery:
             metadata[key] = later.isoformat()
         return _rejected(made, ("folder_date_before_call", "metadata.json", "/started_at"))
     last = len(turns) - 1
+    for turn in turns:
+        turn.pop("end_offset_sec", None)
     if roll == 3:
         turns[last]["start_offset_sec"] = metadata["duration_sec"] + 61.5
         pointer = f"/turns/{last}/start_offset_sec"

@@ -22,13 +22,19 @@ from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
 from ingest.datagen.profile import Profile
 from ingest.datagen.scenarios import Scenario, load_script
 from ingest.datagen.slots import SLOTS
-from ingest.datagen.talk import Talk, start_tenths
+from ingest.datagen.talk import Talk, TurnTimes, turn_times
 from ingest.datagen.truth import (
     load_phrase_truth,
     load_required_disclosures,
     missing_disclosures,
 )
-from ingest.domain.conversation import SCHEMA_VERSION, BusinessLine, Direction, Medium
+from ingest.domain.conversation import (
+    SCHEMA_VERSION,
+    TRANSCRIPT_SCHEMA_VERSION,
+    BusinessLine,
+    Direction,
+    Medium,
+)
 
 
 def uuid_of(text: str) -> str:
@@ -59,6 +65,7 @@ def _side(mood: float) -> int:
     return 0 if abs(mood) < 0.5 else (1 if mood > 0 else -1)
 
 
+_LANGUAGE = "en-AU"
 _URGENT_FLAGS = frozenset({"vulnerability", "family_violence", "complaint", "agent_misconduct"})
 
 
@@ -109,19 +116,11 @@ class Maker:
         talk, queue = self._prepare(rng)
         talk.hold(self._script)
         conversation_id = conversation_id_of(self.seed, index)
-        starts, end = start_tenths(talk)
-        metadata = self._metadata(talk, queue, conversation_id, end)
-        has_transfer = talk.agent_number > 0
-        turns = []
-        for position, (turn, start) in enumerate(zip(talk.turns, starts, strict=True)):
-            fields: dict[str, Any] = {"turn_index": position, "speaker": turn.speaker.value}
-            if has_transfer and turn.speaker.value == "AGENT":
-                fields["participant_id"] = talk.agents[turn.agent_number].agent_id
-            fields["start_offset_sec"] = start / 10
-            fields["text"] = turn.text
-            turns.append(fields)
+        times = turn_times(talk)
+        metadata = self._metadata(talk, queue, conversation_id, times.end)
+        turns = self._turns(talk, times)
         transcription = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": TRANSCRIPT_SCHEMA_VERSION,
             "conversation_id": conversation_id,
             "turns": turns,
         }
@@ -133,6 +132,24 @@ class Maker:
             self.expected(talk, metadata, turns),
             _counts(talk),
         )
+
+    def _turns(self, talk: Talk, times: TurnTimes) -> list[dict[str, Any]]:
+        """Return the turns; a share of the calls have what only a recogniser of speech knows."""
+        has_transfer = talk.agent_number > 0
+        is_recognised = bool(times.ends) and talk.rng.random() < self._profile.turn_ends_share
+        turns = []
+        for index, (turn, start) in enumerate(zip(talk.turns, times.starts, strict=True)):
+            fields: dict[str, Any] = {"turn_index": index, "speaker": turn.speaker.value}
+            if has_transfer and turn.speaker.value == "AGENT":
+                fields["participant_id"] = talk.agents[turn.agent_number].agent_id
+            fields["start_offset_sec"] = start / 10
+            if is_recognised:
+                fields["end_offset_sec"] = times.ends[index] / 10
+                fields["confidence"] = (850 + int(talk.rng.random() * 150)) / 1000
+                fields["language_code"] = _LANGUAGE
+            fields["text"] = turn.text
+            turns.append(fields)
+        return turns
 
     def expected(
         self, talk: Talk, metadata: dict[str, Any], turns: Sequence[dict[str, Any]]
@@ -214,7 +231,7 @@ class Maker:
             "direction": talk.direction.value,
             "business_line": talk.scenario.business_line.value,
             "medium": talk.medium.value,
-            "language_code": "en-AU",
+            "language_code": _LANGUAGE,
             "queue": queue,
             "agent_id": agent.agent_id,
             "agent_name": agent.name,

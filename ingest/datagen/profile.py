@@ -30,6 +30,7 @@ class Profile(BaseModel):
     hesitation: Share
     back_channel_share: Share
     interruption_share: Share
+    turn_ends_share: Share
     weekdays: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)]
     hours: dict[Annotated[int, Field(ge=0, le=22)], Weight]
 

@@ -311,14 +311,25 @@ _BOT_WORDS_PER_MINUTE = 160
 _TYPED_WORDS_PER_MINUTE = {Speaker.AGENT: 52, Speaker.CUSTOMER: 30, Speaker.AUTOMATED_AGENT: 6000}
 
 
-def start_tenths(talk: Talk) -> tuple[list[int], int]:
-    """Return the start of each turn and the end of the conversation, in tenths of a second."""
+@dataclass(frozen=True, slots=True)
+class TurnTimes:
+    """When each turn begins and ends and when all is over, in tenths of a second."""
+
+    starts: list[int]
+    ends: list[int]
+    """Empty where turns are typed."""
+    end: int
+
+
+def turn_times(talk: Talk) -> TurnTimes:
+    """Return the times of the talk's turns."""
     return _typed(talk.turns, talk.rng) if talk.is_chat else _spoken(talk)
 
 
-def _spoken(talk: Talk) -> tuple[list[int], int]:
+def _spoken(talk: Talk) -> TurnTimes:
     dice = talk.rng.random
     starts: list[int] = []
+    ends: list[int] = []
     end = 3 + int(dice() * 20)
     previous: SpokenTurn | None = None
     for turn in talk.turns:
@@ -331,9 +342,10 @@ def _spoken(talk: Talk) -> tuple[list[int], int]:
         start = max(end + gap, starts[-1] + 3 if starts else 0)
         starts.append(start)
         length = turn.word_count * 600 // _pace(talk, turn) + 3
+        ends.append(start + length)
         end = max(end, start + length)
         previous = turn
-    return starts, end + 5 + int(dice() * 20)
+    return TurnTimes(starts, ends, end + 5 + int(dice() * 20))
 
 
 def _pace(talk: Talk, turn: SpokenTurn) -> int:
@@ -344,11 +356,11 @@ def _pace(talk: Talk, turn: SpokenTurn) -> int:
     return _BOT_WORDS_PER_MINUTE
 
 
-def _typed(turns: Sequence[SpokenTurn], rng: random.Random) -> tuple[list[int], int]:
+def _typed(turns: Sequence[SpokenTurn], rng: random.Random) -> TurnTimes:
     starts: list[int] = []
     now = 0
     for turn in turns:
         think = 5 if turn.speaker is Speaker.AUTOMATED_AGENT else 30 + int(rng.random() * 250)
         now += think + turn.word_count * 600 // _TYPED_WORDS_PER_MINUTE[turn.speaker]
         starts.append(now)
-    return starts, now + 50 + int(rng.random() * 200)
+    return TurnTimes(starts, [], now + 50 + int(rng.random() * 200))

@@ -44,7 +44,8 @@ STATED_BY = {
 
 @cache
 def our_conversations() -> list[tuple[Metadata, Transcription]]:
-    maker = Maker(5, load_profile(), dt.date(2026, 1, 5), 1, SEEDS)
+    profile = load_profile().model_copy(update={"turn_ends_share": 0.0})
+    maker = Maker(5, profile, dt.date(2026, 1, 5), 1, SEEDS)
     return [
         (
             Metadata.model_validate(made.metadata),

@@ -195,6 +195,28 @@ def test_the_context_fits_the_business_line() -> None:
         assert metadata["started_at"].startswith(conversation.batch_date.isoformat())
 
 
+def test_most_calls_have_ends_of_turns_and_chats_have_none() -> None:
+    shares: dict[str, list[bool]] = {"PHONE_CALL": [], "CHAT": []}
+    for conversation in made():
+        metadata, turns = conversation.metadata, conversation.transcription["turns"]
+        facts = {
+            frozenset(turn) & {"end_offset_sec", "confidence", "language_code"} for turn in turns
+        }
+        assert len(facts) == 1
+        has_ends = bool(facts.pop())
+        shares[metadata["medium"]].append(has_ends)
+        if has_ends:
+            assert all(
+                turn["start_offset_sec"] < turn["end_offset_sec"] < metadata["duration_sec"]
+                and 0.85 <= turn["confidence"] < 1
+                and turn["language_code"] == "en-AU"
+                for turn in turns
+            )
+
+    assert not any(shares["CHAT"])
+    assert 0.6 < sum(shares["PHONE_CALL"]) / len(shares["PHONE_CALL"]) < 0.8
+
+
 def test_speech_is_as_fast_as_people_speak() -> None:
     rates = []
     for conversation in made():
