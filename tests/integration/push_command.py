@@ -120,7 +120,7 @@ def ended(process: subprocess.Popen[str], timeout_sec: float = 120) -> Ended:
 
 @dataclass(frozen=True)
 class Left:
-    """All that pushes have left on the stack; signs of runs apart, which an interrupted one leaves."""
+    """All that pushes have left on the stack, but for signs of runs."""
 
     objects: dict[str, int]
     row_counts: dict[str, int]
