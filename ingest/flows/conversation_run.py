@@ -4,14 +4,16 @@ Every step first looks at evidence, so it does nothing twice; every step that di
 failed, leaves an event. Rows and events of one conversation are landed together.
 
 A conversation may be delivered more than once, in one date folder or in several, and its files
-apart. What counts is the newest version of each file by GCS generation, wherever it lies: so
-pushing an older delivery again changes nothing, and a late file meets the one it belongs to.
+apart. What counts is what the folder that was delivered last holds, and what it lacks of others
+(`ingest.domain.deliveries`): so pushing an older delivery again changes nothing, and a late file
+meets the one it belongs to.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +21,7 @@ from ingest.domain.annotators import (
     AnnotatorProfile,
 )
 from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
+from ingest.domain.deliveries import Counting, FileVersion, counting
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import ORIGIN_MARK, RawRow, file_row
@@ -32,7 +35,6 @@ from ingest.flows.evidence import (
     FORGOTTEN_CODE,
     FORGOTTEN_MESSAGE,
     Evidence,
-    FileVersion,
     LandedState,
 )
 from ingest.flows.services import Progress
@@ -45,6 +47,9 @@ from ingest.ports.move import (
     ObjectStore,
     StoredObject,
 )
+
+_NEXT = 2**63
+"""Generation of an object that is yet to be written: newer than any."""
 
 
 @dataclass
@@ -84,6 +89,8 @@ class RunContext:
     foreign: Foreign = Foreign.REFUSE
     allow_return: bool = False
     """Whether content that a later delivery replaced may come back."""
+    is_last_of: Callable[[dt.date, str], bool] = lambda *_: True
+    """Whether the source has no later date folder of the conversation."""
     is_forgotten: Callable[[str], bool] = lambda _: False
     """Whether a conversation was forgotten since the evidence was read."""
     is_stopped: Callable[[], bool] = lambda: False
@@ -108,7 +115,7 @@ class ConversationRun:
         self._faults: list[Fault] = []
         self._delivered: Mapping[FileKind, DeliveredFile] = {}
         self._names = source_objects(source.batch_date, self._id)
-        self._chosen: dict[FileKind, FileVersion] = {}
+        self._landed = evidence.files_by_id.get(self._id, {})
 
     async def run(self) -> ItemResult:
         """Return the result; errors of remote services and unforeseen ones become the item's
@@ -119,6 +126,7 @@ class ConversationRun:
         else:
             try:
                 state = await self._run_steps()
+                self._settle_refusal(state)
             except StepFailedError as failed:
                 state, failure = ItemState.FAILED, failed.failure
             except asyncio.CancelledError:
@@ -152,20 +160,19 @@ class ConversationRun:
         if not delivery.is_usable:
             self._faults += delivery.faults
             return ItemState.INVALID
-        outdated = [kind for kind in self._delivered if self._goes_back(kind)]
+        outdated = self._goes_back()
         if outdated and not self._context.allow_return:
             self._faults += [self._outdated(kind) for kind in outdated]
             return ItemState.OUTDATED
         self._refuse_forgotten()
-        for kind in FileKind:
-            await self._upload(kind)
+        counts = await self._upload()
         self._pass(Step.UPLOAD)
-        missing = next((kind for kind in FileKind if kind not in self._chosen), None)
+        missing = next((kind for kind in FileKind if kind not in counts.files), None)
         if missing is not None:
             self._wait_for(missing)
             return ItemState.WAITING
-        if self._context.until is not Step.UPLOAD and not self._is_in_place():
-            submission = await self._submission()
+        if self._context.until is not Step.UPLOAD and not self._is_in_place(counts):
+            submission = await self._submission(counts)
             if submission is None:
                 return ItemState.INVALID
             await self._submit_and_analyse(submission)
@@ -173,6 +180,13 @@ class ConversationRun:
 
     def _has_done_something(self) -> bool:
         return bool(self._steps.rows or self._steps.events)
+
+    def _settle_refusal(self, state: ItemState) -> None:
+        """Tell that a refused folder is valid again, where nothing else tells it."""
+        is_refused = (self._source.batch_date, self._id) in self._evidence.refused
+        if is_refused and state is not ItemState.INVALID and not self._steps.events:
+            now = self._context.clock.now()
+            self._steps.add_event(Step.VALIDATE, Outcome.SUCCEEDED, now, reason="valid_again")
 
     def _pass(self, step: Step) -> None:
         self._passed.add(step)
@@ -211,25 +225,67 @@ class ConversationRun:
                 reason=f"waiting_for_{missing.value}",
             )
 
-    def _goes_back(self, kind: FileKind) -> bool:
-        """Whether the delivered file is an earlier version of what counts now.
+    def _goes_back(self) -> list[FileKind]:
+        """Return the kinds of which this push would bring back an earlier version.
 
         A later date folder than that of what counts is a new delivery, whatever it holds.
         """
-        file, key = self._delivered[kind], (self._id, kind.value)
-        current = self._evidence.newest_file_by_id.get(key)
-        live = self._live(kind)
-        if live is not None and kind not in self._source.stored:
-            version = self._version_of(live, live.content_sha256)
-            if current is None or current.generation < version.generation:
-                current = version
-        return (
-            current is not None
-            and current.content_sha256 != file.sha256
-            and (live is None or live.content_sha256 != file.sha256 or kind in self._source.stored)
-            and file.sha256 in self._evidence.hashes_by_id.get(key, ())
-            and self._source.batch_date <= current.batch_date
-        )
+        if not self._landed:
+            return []
+        landed = list(self._landed.values())
+        others = self._held(kind for kind in FileKind if kind not in self._source.stored)
+        current, after = counting([*landed, *others]), counting([*landed, *self._wanted()])
+        if current is None or after is None:
+            return []
+        earlier = {(version.kind, version.content_sha256) for version in landed}
+        return [
+            kind
+            for kind, version in after.files.items()
+            if (now := current.files.get(kind)) is not None
+            and now.content_sha256 != version.content_sha256
+            and (kind, version.content_sha256) in earlier
+            and self._source.batch_date <= now.batch_date
+        ]
+
+    def _wanted(self) -> list[FileVersion]:
+        """Return the versions that the folder's objects will be."""
+        wanted = []
+        for kind in FileKind:
+            file, live = self._delivered.get(kind), self._live(kind)
+            is_sent = file is not None and not self._is_held(file, live)
+            if file is not None and (is_sent or self._is_asked_back(file)):
+                wanted.append(self._version(kind, _NEXT, self._names[kind], file.sha256))
+            elif live is not None:
+                wanted.append(self._version_of(kind, live, self._sha256_of(kind, live)))
+        return wanted
+
+    def _is_held(self, file: DeliveredFile, live: StoredObject | None) -> bool:
+        is_own_object = file.kind in self._source.stored
+        return live is not None and (is_own_object or live.content_sha256 == file.sha256)
+
+    def _is_asked_back(self, file: DeliveredFile) -> bool:
+        """Whether what the bucket holds is to count again, which takes a new generation of it."""
+        context, source = self._context, self._source
+        if not (context.allow_return and context.is_last_of(source.batch_date, self._id)):
+            return False
+        current = counting([*self._landed.values(), *self._held(FileKind)])
+        counts = current.files.get(file.kind) if current is not None else None
+        return counts is not None and counts.content_sha256 != file.sha256
+
+    def _held(self, kinds: Iterable[FileKind]) -> list[FileVersion]:
+        """Return the versions that the folder's objects are now."""
+        return [
+            self._version_of(kind, live, self._sha256_of(kind, live))
+            for kind in kinds
+            if (live := self._live(kind)) is not None
+        ]
+
+    def _sha256_of(self, kind: FileKind, live: StoredObject) -> str | None:
+        """Return the hash of an object; one that others wrote is known where it was read."""
+        file = self._delivered.get(kind)
+        if file is not None and kind in self._source.stored:
+            return file.sha256
+        return live.content_sha256
 
     def _live(self, kind: FileKind) -> StoredObject | None:
         return self._source.stored.get(kind) or self._evidence.objects_by_name.get(
@@ -245,44 +301,47 @@ class ConversationRun:
             "leave it, or add --allow-return: changed words are analysed and billed again",
         )
 
-    async def _upload(self, kind: FileKind) -> None:
-        """Have the bucket hold the delivered file, and choose the version of it that counts."""
-        name = self._names[kind]
-        held = self._live(kind)
-        file = self._delivered.get(kind)
-        if file is not None:
-            held = await self._have_stored(file, name, held)
-            version = self._version_of(held, file.sha256)
-            if version.landed_at is None:
-                self._add_row(file, held)
-            self._choose(kind, version)
-        elif held is not None:
-            self._choose(kind, self._version_of(held, held.content_sha256))
-        landed = self._evidence.newest_file_by_id.get((self._id, kind.value))
-        if landed is not None:
-            self._choose(kind, landed)
+    async def _upload(self) -> Counting:
+        """Have the bucket hold the delivered files, and return those that count."""
+        versions = list(self._landed.values())
+        for kind in FileKind:
+            held, file = self._live(kind), self._delivered.get(kind)
+            if file is not None:
+                held = await self._have_stored(file, self._names[kind], held)
+                version = self._version_of(kind, held, file.sha256)
+                if version.landed_at is None:
+                    self._add_row(file, held)
+                versions.append(version)
+            elif held is not None:
+                versions.append(self._version_of(kind, held, held.content_sha256))
+        return counting(versions) or Counting(self._source.batch_date, {})
 
     async def _have_stored(
         self, file: DeliveredFile, name: str, held: StoredObject | None
     ) -> StoredObject:
-        is_own_object = file.kind in self._source.stored
-        if held is not None and (is_own_object or held.content_sha256 == file.sha256):
+        if held is not None and self._is_held(file, held) and not self._is_asked_back(file):
             return held
-        upload = _Upload(self._context.store, name, file, held)
         origin = self._source.origins.get(file.kind)
-        return await self._steps.run(
-            Step.UPLOAD, upload.attempt, f"{ORIGIN_MARK}{origin}" if origin else None
+        reason = f"{ORIGIN_MARK}{origin}" if origin else None
+        return await self._steps.upload(self._context.store, name, file, held, reason)
+
+    def _version_of(
+        self, kind: FileKind, held: StoredObject, content_sha256: str | None
+    ) -> FileVersion:
+        landed = self._landed.get((self._uri(held.name), held.generation))
+        return landed or self._version(kind, held.generation, held.name, content_sha256)
+
+    def _version(
+        self, kind: FileKind, generation: int, name: str, content_sha256: str | None
+    ) -> FileVersion:
+        return FileVersion(
+            kind,
+            generation,
+            self._uri(name),
+            self._source.batch_date,
+            content_sha256,
+            self._context.run_id,
         )
-
-    def _version_of(self, held: StoredObject, content_sha256: str | None) -> FileVersion:
-        uri = self._uri(held.name)
-        landed = self._evidence.landed_files.get((uri, held.generation))
-        return landed or FileVersion(held.generation, uri, self._source.batch_date, content_sha256)
-
-    def _choose(self, kind: FileKind, version: FileVersion) -> None:
-        chosen = self._chosen.get(kind)
-        if chosen is None or chosen.generation < version.generation:
-            self._chosen[kind] = version
 
     def _uri(self, name: str) -> str:
         return f"gs://{self._context.store.bucket}/{name}"
@@ -302,7 +361,7 @@ class ConversationRun:
             )
         )
 
-    def _is_in_place(self) -> bool:
+    def _is_in_place(self, counts: Counting) -> bool:
         """Whether a landed state tells of the version that counts.
 
         The state must have been landed with these files or after them: an older one may tell of
@@ -319,20 +378,20 @@ class ConversationRun:
             file.content_sha256 == told_of[kind]
             and file.landed_at is not None
             and file.landed_at <= landed.landed_at
-            for kind, file in self._chosen.items()
+            for kind, file in counts.files.items()
         )
         is_analysed = self._context.profile.is_met_by(landed.annotator_profile_sha256)
         return is_held and (is_analysed or self._context.until is Step.SUBMIT)
 
-    async def _submission(self) -> CiSubmission | None:
+    async def _submission(self, counts: Counting) -> CiSubmission | None:
         """Return the version that counts; None when its files don't fit (see `_faults`)."""
         files: dict[FileKind, DeliveredFile] = {}
-        for kind, chosen in self._chosen.items():
+        for kind, chosen in counts.files.items():
             file = await self._file(kind, chosen)
             if file is None:
                 return None
             files[kind] = file
-        batch_date = max(chosen.batch_date for chosen in self._chosen.values())
+        batch_date = counts.batch_date
         if files != self._delivered or batch_date != self._source.batch_date:
             faults = check_files(self._id, batch_date, files)
             if has_errors(faults):
@@ -408,48 +467,6 @@ class ConversationRun:
             rows.append(row)
         if rows:
             await context.land_now(rows)
-
-
-class _Upload:
-    """One file on its way into the bucket; `attempt` may be called again after any error."""
-
-    def __init__(
-        self, store: ObjectStore, name: str, file: DeliveredFile, held: StoredObject | None
-    ) -> None:
-        self._store = store
-        self._name = name
-        self._file = file
-        self._generation = held.generation if held else 0
-
-    async def attempt(self) -> Done[StoredObject]:
-        """Write the object; one that an unanswered attempt has written is adopted."""
-        uri = f"gs://{self._store.bucket}/{self._name}"
-        try:
-            stored = await self._store.put(
-                self._name,
-                self._file.content,
-                content_type="application/json",
-                content_sha256=self._file.sha256,
-                if_generation_match=self._generation,
-            )
-        except RemoteError as error:
-            if error.code == "DATA_LOSS":
-                damaged = await self._store.stat(self._name)
-                self._generation = damaged.generation if damaged else 0
-            if error.code != "FAILED_PRECONDITION":
-                raise
-            return await self._adopt(error), Outcome.ADOPTED, uri
-        return stored, Outcome.SUCCEEDED, uri
-
-    async def _adopt(self, error: RemoteError) -> StoredObject:
-        held = await self._store.stat(self._name)
-        if held is None or held.content_sha256 != self._file.sha256:
-            raise RemoteError(
-                f"GCS: object {self._name} was changed by someone else meanwhile",
-                "run the same command again",
-                code="FAILED_PRECONDITION",
-            ) from error
-        return held
 
 
 @dataclass

@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.domain.conversation import FileKind
+from ingest.domain.deliveries import FileVersion
 from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import (
     ANY_PARTITION,
@@ -152,47 +154,39 @@ class LandedState:
     landed_at: dt.datetime
 
 
-@dataclass(frozen=True)
-class FileVersion:
-    """One delivered version of a file; `landed_at` is None while no raw row tells of it."""
-
-    generation: int
-    uri: str
-    batch_date: dt.date
-    content_sha256: str | None
-    landed_at: dt.datetime | None = None
-
-
 @dataclass
 class Evidence:
     """Everything known about the conversations of one chunk.
 
-    `newest_file_by_id` gives the newest landed version by (conversation_id, kind): by GCS
-    generation, over all date folders; `hashes_by_id` the content of all that were landed.
+    `files_by_id` gives the landed versions of each conversation, over all date folders, by URI and
+    generation; `refused` holds the folders whose latest validation refused them.
     """
 
     objects_by_name: dict[str, StoredObject] = field(default_factory=dict)
-    landed_files: dict[tuple[str, int], FileVersion] = field(default_factory=dict)
-    newest_file_by_id: dict[tuple[str, str], FileVersion] = field(default_factory=dict)
-    hashes_by_id: dict[tuple[str, str], set[str | None]] = field(default_factory=dict)
+    files_by_id: dict[str, dict[tuple[str, int], FileVersion]] = field(default_factory=dict)
     landed_state_by_id: dict[str, LandedState] = field(default_factory=dict)
     forgotten_ids: set[str] = field(default_factory=set)
+    refused: set[tuple[dt.date, str]] = field(default_factory=set)
 
     def add_landed_file(self, row: Mapping[str, Any]) -> None:
-        """Take a row of conversation_files."""
+        """Take a row of conversation_files; what was landed twice belongs to the first run."""
         version = FileVersion(
+            FileKind(row["kind"]),
             row["generation"],
             row["uri"],
             row["batch_date"],
             row["content_sha256"],
+            row["run_id"],
             row["landed_at"],
         )
-        self.landed_files[(version.uri, version.generation)] = version
-        key = (row["conversation_id"], row["kind"])
-        self.hashes_by_id.setdefault(key, set()).add(version.content_sha256)
-        newest = self.newest_file_by_id.get(key)
-        if newest is None or newest.generation < version.generation:
-            self.newest_file_by_id[key] = version
+        files = self.files_by_id.setdefault(row["conversation_id"], {})
+        held = files.get((version.uri, version.generation))
+        if held is None or _landing(version) < _landing(held):
+            files[(version.uri, version.generation)] = version
+
+
+def _landing(version: FileVersion) -> tuple[dt.datetime, str]:
+    return version.landed_at or dt.datetime.max.replace(tzinfo=dt.UTC), version.run_id
 
 
 class EvidenceReader:
@@ -224,6 +218,8 @@ class EvidenceReader:
                     row["payload_sha256"],
                     row["landed_at"],
                 )
+            elif row["fact"] == "refused":
+                evidence.refused.add((row["batch_date"], row["conversation_id"]))
             else:
                 evidence.forgotten_ids.add(row["conversation_id"])
         return evidence
@@ -269,14 +265,14 @@ class EvidenceReader:
                 cast(null as string) as transcript_sha256,
                 cast(null as string) as annotator_profile_sha256,
                 cast(null as string) as payload_sha256,
-                _landed_at as landed_at
+                _run_id as run_id, _landed_at as landed_at
             from {self._sink.table(CONVERSATION_FILES)}
             where {in_range}
             union all
             select 'state', conversation_id, cast(null as string), cast(null as string),
                 cast(null as int64), cast(null as date), cast(null as string),
                 metadata_sha256, transcript_sha256, annotator_profile_sha256, payload_sha256,
-                _landed_at
+                cast(null as string), _landed_at
             from (
                 select *, row_number() over (
                     partition by conversation_id order by ci_updated_at desc, _landed_at desc
@@ -289,7 +285,18 @@ class EvidenceReader:
             select distinct 'forgotten', conversation_id, cast(null as string),
                 cast(null as string), cast(null as int64), cast(null as date),
                 cast(null as string), cast(null as string), cast(null as string),
-                cast(null as string), cast(null as string), cast(null as timestamp)
+                cast(null as string), cast(null as string), cast(null as string),
+                cast(null as timestamp)
             from {self._sink.table(PIPELINE_EVENTS)}
             where {in_range} and {IS_FORGOTTEN_SQL}
+            union all
+            select 'refused', conversation_id, cast(null as string), cast(null as string),
+                cast(null as int64), batch_date, cast(null as string), cast(null as string),
+                cast(null as string), cast(null as string), cast(null as string),
+                cast(null as string), max(_landed_at)
+            from {self._sink.table(PIPELINE_EVENTS)}
+            where {in_range} and step != '{Step.FORGET}'
+            group by conversation_id, batch_date
+            having max_by(concat(step, ' ', outcome), ended_at)
+                = '{Step.VALIDATE} {Outcome.FAILED}'
         """

@@ -278,7 +278,9 @@ class Push:
                 await open_refusals(self._services.sink, self._attempts, selection.dates)
             )
         self._take_refused(selection)
-        context = await self._context()
+        if options.allow_return:
+            await selection.look_ahead()
+        context = replace(await self._context(), is_last_of=selection.is_last_of)
         try:
             await self._run_all(context, selection, is_bulk=self._is_bulk(count))
         except RemoteError:

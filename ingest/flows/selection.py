@@ -38,6 +38,7 @@ class Selection:
         self.has_seen_all = False
         """Whether `validate` has walked the whole source."""
         self._dates_by_id: dict[str, dt.date] = {}
+        self._last_date_by_id: dict[str, dt.date] = {}
         self._dates: set[dt.date] = set()
         self._source = source
         self._shard = shard
@@ -65,6 +66,7 @@ class Selection:
             self._dates.add(entry.batch_date)
             faults, is_usable = await self._judged(entry)
             faults += self._repeated(entry)
+            self._note_date(entry)
             self._report.faults += faults
             if not is_usable:
                 self._invalid.add(_key(entry))
@@ -76,6 +78,17 @@ class Selection:
         self._progress.stage(Step.VALIDATE.value, count)
         self.has_seen_all = not self._is_stopped()
         return count - len(self._invalid)
+
+    async def look_ahead(self) -> None:
+        """Learn which date folder of each conversation is the last, where `validate` did not."""
+        if not self._source.is_quick_to_read:
+            async for entry in self._source.walk():
+                if not isinstance(entry, Fault) and self._takes(entry):
+                    self._note_date(entry)
+
+    def is_last_of(self, batch_date: dt.date, conversation_id: str) -> bool:
+        """Return whether no later date folder of the conversation is known."""
+        return self._last_date_by_id.get(conversation_id, batch_date) <= batch_date
 
     async def chunks(self, whole_dates_of: int | None) -> AsyncIterator[list[SourceConversation]]:
         """Yield conversations by the chunk, or whole dates of that many conversations or more."""
@@ -137,6 +150,10 @@ class Selection:
         if first == entry.batch_date:
             return []
         return [delivered_twice(entry, first)]
+
+    def _note_date(self, entry: SourceConversation) -> None:
+        known = self._last_date_by_id.get(entry.conversation_id, entry.batch_date)
+        self._last_date_by_id[entry.conversation_id] = max(known, entry.batch_date)
 
     def _refuse(self, fault: Fault) -> None:
         if self._shard.index != 0:

@@ -11,12 +11,12 @@ from typing import Any
 
 from opentelemetry import trace
 
-from ingest.domain.conversation import FileKind
+from ingest.domain.conversation import DeliveredFile, FileKind
 from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_rows
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.ports.move import Clock
+from ingest.ports.move import Clock, ObjectStore, StoredObject
 
 LOGGER = logging.getLogger("ingest.effects")
 _TRACER = trace.get_tracer("ingest")
@@ -116,6 +116,17 @@ class Steps:
 
         return await self.record(step, attempted, reason)
 
+    async def upload(
+        self,
+        store: ObjectStore,
+        name: str,
+        file: DeliveredFile,
+        held: StoredObject | None,
+        reason: str | None,
+    ) -> StoredObject:
+        """Return the object that the file is written to, over the generation that is held."""
+        return await self.run(Step.UPLOAD, _Upload(store, name, file, held).attempt, reason)
+
     async def record[Value](
         self,
         step: Step,
@@ -175,3 +186,45 @@ class Steps:
             error_message=error.message,
         )
         return StepFailedError(Failure(self._conversation_id, step, error.code, error.message))
+
+
+class _Upload:
+    """One file on its way into the bucket; `attempt` may be called again after any error."""
+
+    def __init__(
+        self, store: ObjectStore, name: str, file: DeliveredFile, held: StoredObject | None
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._file = file
+        self._generation = held.generation if held else 0
+
+    async def attempt(self) -> Done[StoredObject]:
+        """Write the object; one that an unanswered attempt has written is adopted."""
+        uri = f"gs://{self._store.bucket}/{self._name}"
+        try:
+            stored = await self._store.put(
+                self._name,
+                self._file.content,
+                content_type="application/json",
+                content_sha256=self._file.sha256,
+                if_generation_match=self._generation,
+            )
+        except RemoteError as error:
+            if error.code == "DATA_LOSS":
+                damaged = await self._store.stat(self._name)
+                self._generation = damaged.generation if damaged else 0
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            return await self._adopt(error), Outcome.ADOPTED, uri
+        return stored, Outcome.SUCCEEDED, uri
+
+    async def _adopt(self, error: RemoteError) -> StoredObject:
+        held = await self._store.stat(self._name)
+        if held is None or held.content_sha256 != self._file.sha256:
+            raise RemoteError(
+                f"GCS: object {self._name} was changed by someone else meanwhile",
+                "run the same command again",
+                code="FAILED_PRECONDITION",
+            ) from error
+        return held

@@ -15,11 +15,12 @@ from functools import partial
 from typing import Any
 
 from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
+from ingest.domain.deliveries import counting
 from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, CONVERSATION_FILES
 from ingest.domain.validation import Fault, decode_json
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
-from ingest.flows.evidence import forgotten_ids
+from ingest.flows.evidence import Evidence, forgotten_ids
 from ingest.flows.services import Services
 from ingest.flows.source import Source
 
@@ -204,25 +205,31 @@ class Places:
         """Return the conversations that were erased, or whose erasing has begun."""
         return await forgotten_ids(self._services.sink, self._attempts)
 
-    async def delivered_later(self, date: dt.date) -> set[str]:
-        """Return the conversations of the date whose newest version came in a later folder."""
+    async def moved_on(self, date: dt.date) -> set[str]:
+        """Return the conversations of the date that another folder has delivered since."""
+        files = self._services.sink.table(CONVERSATION_FILES)
         rows = await self._query(
             f"""
-            select conversation_id
-            from (
-                select conversation_id, batch_date, row_number() over (
-                    partition by conversation_id, kind order by generation desc
-                ) as recency
-                from {self._services.sink.table(CONVERSATION_FILES)}
+            select
+                conversation_id, kind, uri, generation, batch_date, content_sha256,
+                _run_id as run_id, _landed_at as landed_at
+            from {files}
+            where {ANY_PARTITION} and conversation_id in (
+                select conversation_id
+                from {files}
                 where {ANY_PARTITION}
-            ) as files
-            where recency = 1
-            group by conversation_id
-            having max(batch_date) > @date
+                group by conversation_id
+                having min(batch_date) < max(batch_date)
+                    and countif(batch_date = @date) > 0
+            )
             """,
             {"date": date},
         )
-        return {row["conversation_id"] for row in rows}
+        evidence = Evidence()
+        for row in rows:
+            evidence.add_landed_file(row)
+        found = {id_: counting(files.values()) for id_, files in evidence.files_by_id.items()}
+        return {id_ for id_, last in found.items() if last and last.batch_date != date}
 
     async def _mart_rows(
         self, sql: str, parameters: Mapping[str, Any]
@@ -298,7 +305,7 @@ class Verify:
         check = DateCheck(date)
         asked = self._places
         forgotten = await asked.forgotten()
-        moved_on = await asked.delivered_later(date)
+        moved_on = await asked.moved_on(date)
         bucket, raw_files = await asked.bucket(date), await asked.raw_files(date)
         marts = await asked.marts(date)
         if marts is None:

@@ -59,12 +59,28 @@ def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[R
             _fact("forgotten", {"conversation_id": name})
             for name in sorted(_forgotten_ids(in_range(PIPELINE_EVENTS)))
         ),
+        *(
+            _fact("refused", row)
+            for row in _latest_events(in_range(PIPELINE_EVENTS)).values()
+            if (row["step"], row["outcome"]) == ("validate", "failed")
+        ),
     ]
+
+
+def _latest_events(rows: list[Row]) -> dict[tuple[str, dt.date], Row]:
+    steps = [row for row in rows if row["step"] != "forget"]
+    by_age = sorted(steps, key=lambda row: row["ended_at"])
+    return {(row["conversation_id"], row["batch_date"]): row for row in by_age}
 
 
 def _fact(fact: str, row: Row) -> Row:
     columns = {name: row.get(name) for name in _FACT_COLUMNS}
-    return {"fact": fact, **columns, "landed_at": row.get("_landed_at")}
+    return {
+        "fact": fact,
+        **columns,
+        "run_id": row.get("_run_id"),
+        "landed_at": row.get("_landed_at"),
+    }
 
 
 def _newest_states(rows: list[Row]) -> dict[str, Row]:
@@ -163,10 +179,15 @@ def _files_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> l
     return list(_newest_files(rows).values())
 
 
-def _delivered_later(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    newest = _newest_files(sink.rows[CONVERSATION_FILES])
-    ids = {key[0] for key, row in newest.items() if row["batch_date"] > parameters["date"]}
-    return [{"conversation_id": i} for i in sorted(ids)]
+def _files_of_several_dates(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    dates: dict[str, set[dt.date]] = {}
+    for row in sink.rows[CONVERSATION_FILES]:
+        dates.setdefault(row["conversation_id"], set()).add(row["batch_date"])
+    return [
+        _fact("file", row)
+        for row in sink.rows[CONVERSATION_FILES]
+        if len(held := dates[row["conversation_id"]]) > 1 and parameters["date"] in held
+    ]
 
 
 def _states_of_date(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -232,7 +253,7 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "select distinct reason": _origins,
     "in unnest(@ids) and step = 'forget'": _forgotten_among,
     "step = 'forget'": _forgotten,
-    "having max(batch_date) > @date": _delivered_later,
+    "having min(batch_date) < max(batch_date)": _files_of_several_dates,
     "conversation_id, kind, content_sha256": _files_of_date,
     "batch_date is null and conversation_id not in": _found_states,
     "'$.labels.batch_date'": _states_of_date,

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.domain.conversation import FileKind
+from ingest.domain.deliveries import counting
+from ingest.flows.evidence import Evidence
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
@@ -154,6 +157,33 @@ def test_every_delivery_makes_its_version_in_the_order_of_dates_and_generations(
     assert at_first == RIGHT_AT_FIRST
     assert at_last == RIGHT_AT_LAST
     assert _told(warehouse) == at_last
+    assert _current(at_last) == _by_the_sidecar(_landed_together((*FIRST_ROWS, *SECOND_ROWS)))
+
+
+def _current(told: dict[str, list[tuple[object, ...]]]) -> dict[str, tuple[object, ...]]:
+    return {id_: row[1:3] for id_, rows in told.items() for row in rows if row[3]}
+
+
+def _by_the_sidecar(rows: RawRows) -> dict[str, tuple[object, ...]]:
+    """The hashes that the sidecar would submit, which must be those of the current version."""
+    evidence = Evidence()
+    for row in rows.conversation_files:
+        evidence.add_landed_file(
+            {
+                **row,
+                "batch_date": dt.date.fromisoformat(row["batch_date"]),
+                "run_id": row["_run_id"],
+                "landed_at": dt.datetime.fromisoformat(row["_landed_at"]),
+            }
+        )
+    found = {id_: counting(files.values()) for id_, files in evidence.files_by_id.items()}
+    return {
+        id_: tuple(
+            file.content_sha256 if (file := last.files.get(kind)) else None for kind in FileKind
+        )
+        for id_, last in found.items()
+        if last is not None
+    }
 
 
 def _landed_together(parts: tuple[RawRows, ...]) -> RawRows:

@@ -10,6 +10,7 @@ import pytest
 from conftest_ports import Ports
 
 from ingest.domain.conversation import FileKind, json_sha256
+from ingest.domain.deliveries import FileVersion
 from ingest.domain.outcome import Outcome, Step
 from ingest.domain.raw_records import (
     RawRow,
@@ -21,7 +22,7 @@ from ingest.domain.raw_records import (
 )
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
-from ingest.flows.evidence import Evidence, EvidenceReader, FileVersion, LandedState
+from ingest.flows.evidence import Evidence, EvidenceReader, LandedState
 from tests.fakes.clock import ManualClock
 
 DAY = dt.date(2026, 1, 5)
@@ -140,7 +141,7 @@ def test_a_batch_that_is_not_there_fails_the_job(ports: Ports) -> None:
     assert caught.value.code == "JOB_FAILED"
 
 
-def test_evidence_of_files_is_by_generation_over_all_dates(ports: Ports) -> None:
+def test_evidence_of_files_is_every_version_of_the_run_that_landed_it_first(ports: Ports) -> None:
     id_ = f"{ports.prefix}-a"
     later = dt.date(2026, 1, 7)
     load(
@@ -150,18 +151,45 @@ def test_evidence_of_files_is_by_generation_over_all_dates(ports: Ports) -> None
         stamped(a_file(ports, id_, 30, later, "c3"), 1),
         stamped(a_file(ports, id_, 10), 2),
         stamped(a_file(ports, id_, 20, sha256="c2"), 3),
+        {**stamped(a_file(ports, id_, 20, sha256="c2"), 0), "_run_id": "run-0"},
     )
 
     found = evidence(ports, id_)
 
-    uri = f"gs://b/{DAY}/{id_}/metadata.json"
-    newest = FileVersion(30, f"gs://b/{later}/{id_}/metadata.json", later, "c3", moment(1))
-    assert found.newest_file_by_id == {(id_, "metadata"): newest}
-    assert found.landed_files == {
-        (uri, 10): FileVersion(10, uri, DAY, "c1", moment(2)),
-        (uri, 20): FileVersion(20, uri, DAY, "c2", moment(3)),
-        (newest.uri, 30): newest,
-    }
+    def version(
+        generation: int, sha256: str, date: dt.date, landed_sec: int, run_id: str = "run-1"
+    ) -> FileVersion:
+        uri = f"gs://b/{date}/{id_}/metadata.json"
+        kind, landed_at = FileKind.METADATA, moment(landed_sec)
+        return FileVersion(kind, generation, uri, date, sha256, run_id, landed_at)
+
+    versions = [
+        version(10, "c1", DAY, 2),
+        version(20, "c2", DAY, 0, "run-0"),
+        version(30, "c3", later, 1),
+    ]
+    assert found.files_by_id == {id_: {(v.uri, v.generation): v for v in versions}}
+
+
+def test_evidence_of_a_refused_folder_is_that_its_last_event_refuses_it(ports: Ports) -> None:
+    ids = [f"{ports.prefix}-{name}" for name in "abc"]
+
+    def event(id_: str, step: Step, outcome: Outcome, sec: int) -> dict[str, Any]:
+        told = StepEvent(id_, DAY, step, outcome, moment(sec), moment(sec))
+        return stamped(event_row(told, "run-1"))
+
+    load(
+        ports,
+        "pipeline_events",
+        "events",
+        event(ids[0], Step.UPLOAD, Outcome.SUCCEEDED, 1),
+        event(ids[0], Step.VALIDATE, Outcome.FAILED, 2),
+        event(ids[1], Step.VALIDATE, Outcome.FAILED, 1),
+        event(ids[1], Step.VALIDATE, Outcome.SUCCEEDED, 2),
+        event(ids[2], Step.SUBMIT, Outcome.FAILED, 1),
+    )
+
+    assert evidence(ports, *ids).refused == {(DAY, ids[0])}
 
 
 def test_evidence_of_states_is_the_one_that_ci_changed_last(ports: Ports) -> None:
@@ -237,7 +265,7 @@ def test_evidence_holds_nothing_of_those_that_lie_between_its_ids(ports: Ports) 
     assert between not in found.landed_state_by_id
     assert found.forgotten_ids == {first, last}
     assert sorted(found.landed_state_by_id) == [first, last]
-    assert sorted(found.newest_file_by_id) == [(first, "metadata"), (last, "metadata")]
+    assert sorted(found.files_by_id) == [first, last]
     assert sorted(found.objects_by_name) == [f"{DAY}/{i}/metadata.json" for i in (first, last)]
 
 
@@ -272,7 +300,7 @@ def test_erased_rows_are_those_of_one_conversation(ports: Ports) -> None:
     gone = ports.run(ports.sink.erase("conversation_files", ids[0]))
 
     assert gone == 2
-    assert {key[0] for key in evidence(ports, *ids).newest_file_by_id} == {ids[1]}
+    assert set(evidence(ports, *ids).files_by_id) == {ids[1]}
 
 
 def test_erasing_leaves_the_tombstone(ports: Ports) -> None:
