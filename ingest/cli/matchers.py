@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,9 +16,18 @@ from typing import Annotated, Literal
 import typer
 
 from ingest.cli._console import table
-from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
+from ingest.cli._context import (
+    Running,
+    landing_of,
+    new_run_id,
+    open_services,
+    run,
+    say,
+    say_target,
+)
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
+from ingest.cli._progress import progress_for_people
 from ingest.domain.matchers import (
     ChangeKind,
     DuplicateMatcher,
@@ -31,7 +41,7 @@ from ingest.domain.validation import Severity
 from ingest.errors import ExitCode, InputError
 from ingest.flows import matchers as flow
 from ingest.flows.matchers import impact, read_definitions, try_on_source
-from ingest.flows.services import Silent
+from ingest.flows.services import Services, Silent
 from ingest.flows.source import LocalSource
 from ingest.ports.move import CiMatcher
 from ingest.settings import Settings, load_seeds_dir, load_settings
@@ -381,12 +391,25 @@ def run_apply(*, dry_run: bool, as_json: bool) -> ExitCode:
 async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
     """Make Insights of these settings equal to the seeds, and land every revision."""
     definitions = flow.read_definitions(settings.seeds_dir)
-    async with open_services(settings, Silent()) as real:
-        run_id = new_run_id()
+    run_id = new_run_id()
+    async with _alone(settings, run_id) as real:
         attempts, landing = landing_of(real, settings, run_id)
         return await flow.apply_matchers(
             real.insights, real.sink, attempts, landing, definitions, run_id
         )
+
+
+@contextlib.asynccontextmanager
+async def _alone(settings: Settings, run_id: str) -> AsyncIterator[Services]:
+    """Yield the outside once no other run changes matchers; that takes seconds, so it waits."""
+    with progress_for_people() as progress:
+        running = Running("matchers", run_id)
+        async with (
+            open_services(settings, progress, running=running) as real,
+            real.lease.running(),
+        ):
+            await real.lease.take(["matchers"], waits=True)
+            yield real
 
 
 def run_destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
@@ -399,8 +422,8 @@ def run_destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
         return _planned(settings, (), as_json=as_json)
 
     async def work() -> tuple[flow.MatcherOutcome, ...]:
-        async with open_services(settings, Silent()) as real:
-            run_id = new_run_id()
+        run_id = new_run_id()
+        async with _alone(settings, run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             return await flow.delete_matchers(real.insights, attempts, run_id)
 

@@ -171,16 +171,12 @@ async def _reanalyze(
     wait: bool,
 ) -> BatchReport:
     running = Running("reanalyze", new_run_id())
-    async with (
-        open_services(settings, progress, running=running) as real,
-        real.lease.running(),
-    ):
-        # Two at a time would pay for the same analyses twice.
-        await real.lease.take(["reanalyze"], waits=wait)
+    async with open_services(settings, progress, running=running) as real:
         attempts, landing = landing_of(real, settings, running.run_id)
         flow = Reanalyze(real, settings, attempts, landing, running.run_id, because)
         stop_on_signals(flow.stop)
-        return await flow.run(selected, await flow.profile(summarization=summarize))
+        profile = await flow.profile(summarization=summarize)
+        return await flow.run(selected, profile, waits=wait)
 
 
 def _ask() -> None:

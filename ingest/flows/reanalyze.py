@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile
-from ingest.domain.conversation import checked_id, parse_batch_date
+from ingest.domain.conversation import Shard, checked_id, parse_batch_date
 from ingest.domain.costs import Estimate, billing_units, estimate
 from ingest.domain.insights_format import carries_our_label
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
@@ -30,6 +30,7 @@ from ingest.flows.ci_submission import FOREIGN_CODE
 from ingest.flows.evidence import FORGOTTEN_CODE, FORGOTTEN_IN_CI, forgotten_ids
 from ingest.flows.forget import take_up
 from ingest.flows.landing import Landing
+from ingest.flows.lease import date_lease
 from ingest.flows.services import Services
 from ingest.flows.steps import log_step
 from ingest.ports.move import CiConversation
@@ -60,6 +61,8 @@ class Target:
     units: int
     summarization: bool = False
     """Whether a summary is asked for, which one who has a summary keeps."""
+    batch_date: dt.date | None = None
+    """The date folder of its version; None where others made it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ class Selected:
     """Asked for by id, and made by others."""
     foreign_count: int = 0
     """Left out of a filter or of all, since others made them."""
+
+    @property
+    def leases(self) -> list[str]:
+        """What one re-analysis has for itself: all others, and pushes of these date folders.
+
+        Two at a time would pay for the same analyses twice.
+        """
+        dates = {target.batch_date for target in self.targets if target.batch_date is not None}
+        return ["reanalyze", *(date_lease(date, Shard()) for date in dates)]
 
     @property
     def failures(self) -> list[Failure]:
@@ -168,8 +180,18 @@ class Reanalyze:
             summarization=summarization,
         )
 
-    async def run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
-        """Analyse what was selected, land the new states and events, return the report."""
+    async def run(
+        self, selected: Selected, profile: AnnotatorProfile, *, waits: bool = False
+    ) -> BatchReport:
+        """Analyse what was selected, land the new states and events, return the report.
+
+        Raises HeldError where another run has something of it, unless it waits.
+        """
+        async with self._services.lease.running():
+            await self._services.lease.take(selected.leases, waits=waits)
+            return await self._run(selected, profile)
+
+    async def _run(self, selected: Selected, profile: AnnotatorProfile) -> BatchReport:
         recovered = await take_up(self._services, self._attempts, self._landing)
         self._report.fail_batches(recovered.failures)
         self._services.progress.stage(Step.ANALYSE.value, len(selected.targets))
@@ -290,6 +312,7 @@ class Reanalyze:
 
     async def _flush(self) -> None:
         async with self._flushing:
+            await self._services.lease.assert_held()
             for table, rows in (await self._landing.flush()).items():
                 self._report.effects[f"rows_{table}"] += rows
 
@@ -308,6 +331,7 @@ def _target(conversation: CiConversation, profile: AnnotatorProfile) -> Target:
         latest.name if latest else None,
         billing_units(_turn_lengths(conversation)),
         wanted.summarization,
+        parse_batch_date(conversation.labels.get("batch_date", "")),
     )
 
 

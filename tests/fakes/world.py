@@ -174,7 +174,8 @@ class World:
         self.clock.advance(1)
         landing = self.landing()
         run_id = f"run-{self.run_count}"
-        return Reanalyze(self.outside(), self.settings, self.attempts(), landing, run_id, reason)
+        outside = self.outside("reanalyze", run_id)
+        return Reanalyze(outside, self.settings, self.attempts(), landing, run_id, reason)
 
     async def verify(self, date: str, root: Path | None = None) -> DateCheck:
         """Verify one date, with the files of a folder when one is given."""

@@ -189,6 +189,14 @@ def test_what_a_pull_found_is_counted_and_changed_only_where_it_is_told(
     assert (forgotten.exit_code, forgotten.report["after"]["ci_conversations"]) == (0, 0)
 
 
+_REVISIONS = """
+select matcher_id, revision_id, count(*) as times
+from coach_raw.phrase_matchers
+where _landed_at >= timestamp('2000-01-01')
+group by matcher_id, revision_id
+"""
+
+
 def test_two_applies_of_matchers_at_once_end_with_one_of_each(command: Command) -> None:
     both = [command.start("matchers", "apply", "--json") for _ in range(2)]
     results = [ended(process) for process in both]
@@ -197,6 +205,10 @@ def test_two_applies_of_matchers_at_once_end_with_one_of_each(command: Command) 
     names = [matcher["display_name"] for matcher in held]
     again = command.run("matchers", "plan", "--exit-code", "--json")
 
+    landed = command.run("bq", "query", _REVISIONS, "--json").report
+
     assert [result.exit_code for result in results] == [0, 0]
+    assert len(landed) >= len(names)
+    assert {row["times"] for row in landed} == {1}
     assert len(names) == len(set(names)) > 0
     assert again.exit_code == 0

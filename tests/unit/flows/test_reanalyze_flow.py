@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ingest.flows.reanalyze import Selected, Selection, Target
 from tests.fakes.folders import DATE, LATER_DATE, metadata, transcription, write, write_many
 from tests.fakes.world import World, fake_settings
 
+DAY = dt.date.fromisoformat(DATE)
 STALE = Selection(only_stale=True)
 ALL = Selection()
 
@@ -85,7 +87,9 @@ def test_a_selection_names_each_conversation_with_its_analysis_and_units(tmp_pat
     found = selected(world, ALL)
 
     units = {ids[0]: 1, ids[1]: 1, "a-long-talk": 2}
-    assert found == Selected([Target(id_, latest(world, id_), n) for id_, n in units.items()], [])
+    targets = [Target(id_, latest(world, id_), n, False, DAY) for id_, n in units.items()]
+    assert found == Selected(targets)
+    assert sorted(found.leases) == [f"push-{DATE}-0-of-1", "reanalyze"]
 
 
 def test_the_estimate_tells_count_units_minutes_and_cost() -> None:
@@ -123,7 +127,9 @@ def test_a_filter_and_ids_choose(tmp_path: Path) -> None:
     fresh = selected(world, Selection(ids=(ids[1],), only_stale=True))
 
     assert [target.conversation_id for target in of_date.targets] == ["a-later-one"]
-    assert of_ids == Selected([Target(ids[1], latest(world, ids[1]), 1)], ["no-such-call"])
+    assert of_ids == Selected(
+        [Target(ids[1], latest(world, ids[1]), 1, False, DAY)], ["no-such-call"]
+    )
     assert fresh == Selected()
 
 

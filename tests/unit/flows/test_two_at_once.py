@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ingest.domain.conversation import Shard
-from ingest.domain.outcome import ItemState
+from ingest.domain.outcome import BatchReport, ItemState
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.forget import Traces
@@ -25,6 +25,7 @@ from ingest.flows.lease import (
 )
 from ingest.flows.pull import PullSelection
 from ingest.flows.push import Push
+from ingest.flows.reanalyze import Selection
 from ingest.flows.runs import with_states
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import DATE, LATER_DATE, transcription, write, write_many
@@ -190,6 +191,12 @@ def test_what_a_push_that_died_left_of_a_forgotten_conversation_is_erased_by_the
     assert [name for name in world.store.live_names if name.startswith("_runs/")] == []
 
 
+async def told_to_wait(world: World) -> None:
+    """Return once a run has said that it waits for another."""
+    while not any(note.startswith("waiting: ") for note in world.progress.notes):
+        await asyncio.sleep(0)
+
+
 async def two_pushes(world: World, root: Path, *, waits: bool) -> list[PushReport | BaseException]:
     """Begin a second push in the middle of a first."""
     first = world.new_push()
@@ -200,8 +207,7 @@ async def two_pushes(world: World, root: Path, *, waits: bool) -> list[PushRepor
     if not waits:
         await asyncio.wait([second])
     else:
-        while not any(note.startswith("waiting: ") for note in world.progress.notes):
-            await asyncio.sleep(0)
+        await told_to_wait(world)
     held.released.set()
     return list(await asyncio.gather(task, second, return_exceptions=True))
 
@@ -426,3 +432,40 @@ def test_other_shells_see_a_push_that_runs_one_that_was_interrupted_and_one_that
         ("run-3", "running"),
         ("run-2", "interrupted"),
     ]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_reanalysis_and_a_push_of_the_same_date_do_not_run_over_each_other(
+    tmp_path: Path, waits: bool
+) -> None:
+    world = World()
+    ids = write_many(tmp_path, 2)
+    asyncio.run(world.push(tmp_path))
+
+    async def reanalyze() -> BatchReport:
+        flow = world.new_reanalyze()
+        profile = await flow.profile()
+        selected = await flow.select(Selection(ids=tuple(ids)), profile)
+        return await flow.run(selected, profile, waits=waits)
+
+    async def both() -> list[Any]:
+        write_many(tmp_path, 3)
+        held = Held(world.insights, "create_conversation")
+        push = asyncio.create_task(world.new_push().run(LocalSource(tmp_path)))
+        await held.reached.wait()
+        second = asyncio.create_task(reanalyze())
+        if waits:
+            await told_to_wait(world)
+        else:
+            await asyncio.wait([second])
+        held.released.set()
+        return list(await asyncio.gather(push, second, return_exceptions=True))
+
+    pushed, reanalyzed = asyncio.run(both())
+
+    assert +pushed.states == {ItemState.DONE: 1, ItemState.UNCHANGED: 2}
+    if waits:
+        assert +reanalyzed.states == {ItemState.DONE: 2}
+    else:
+        assert isinstance(reanalyzed, HeldError)
+        assert reanalyzed.message.startswith(f"push-{DATE}-0-of-1 is held by push run-2 on ")
