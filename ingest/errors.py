@@ -53,11 +53,15 @@ class AccessError(IngestError):
     exit_code = ExitCode.SETTINGS
 
 
+_NO_RIGHTS = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
+
+
 class RemoteError(IngestError):
     """A remote service refused, or did not answer in time.
 
     `code` is a gRPC status name whatever the transport was; `retry_after_sec` is what the service
-    asked to wait; `attempts` is how often the call was made.
+    asked to wait; `attempts` is how often the call was made. A refusal for want of rights or
+    credentials is a matter of settings, as where a command asks for them before it starts.
     """
 
     exit_code = ExitCode.REMOTE
@@ -73,6 +77,8 @@ class RemoteError(IngestError):
     ) -> None:
         super().__init__(message, hint)
         self.code = code
+        if code in _NO_RIGHTS:
+            self.exit_code = ExitCode.SETTINGS
         self.retry_after_sec = retry_after_sec
         self.attempts = attempts
 

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.enums import LogFormat
@@ -23,6 +23,9 @@ _PREFIX = "INGEST_"
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 _LOOPBACK = "127.0.0.1"
+_EMULATOR_VARIABLE = "CONTACTCENTERINSIGHTS_EMULATOR_HOST"
+"""How the Insights emulator is told to any program, as those of other services are."""
+_INSIGHTS_NAMES = AliasChoices(f"{_PREFIX}INSIGHTS_ENDPOINT", _EMULATOR_VARIABLE)
 LOCAL_STATE_FILE = Path(".local/stack.json")
 
 
@@ -30,7 +33,12 @@ class Settings(BaseSettings):
     """Effective settings; immutable."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INGEST_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix="INGEST_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
     )
 
     project_id: str = Field(description="Google Cloud project id.")
@@ -44,7 +52,11 @@ class Settings(BaseSettings):
         default=None, description="GCS: emulator, http://host:port, or private endpoint, https://…"
     )
     bigquery_endpoint: str | None = Field(default=None, description="BigQuery: the same.")
-    insights_endpoint: str | None = Field(default=None, description="Insights emulator, host:port.")
+    insights_endpoint: str | None = Field(
+        default=None,
+        validation_alias=_INSIGHTS_NAMES,
+        description=f"Insights emulator, host:port; {_EMULATOR_VARIABLE} does as well.",
+    )
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
     log_format: LogFormat = Field(
         default=LogFormat.NONE, description="Log of remote effects: none, text or json."
@@ -81,10 +93,12 @@ def setting_origins(settings: Settings) -> dict[str, tuple[str, str]]:
     origins = {}
     for name, declared in Settings.model_fields.items():
         value = getattr(settings, name)
-        variable = f"INGEST_{name.upper()}"
-        if os.environ.get(variable):
+        variables = {f"{_PREFIX}{name.upper()}"}
+        if name == "insights_endpoint":
+            variables.add(_EMULATOR_VARIABLE)
+        if any(os.environ.get(variable) for variable in variables):
             origin = "environment"
-        elif variable in in_file:
+        elif variables & in_file:
             origin = ".env"
         elif value == declared.get_default():
             origin = "default"
@@ -180,13 +194,17 @@ def _check_dotenv() -> None:
 
 class _Probe(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="INGEST_", env_file=".env", extra="ignore", env_ignore_empty=True
+        env_prefix="INGEST_",
+        env_file=".env",
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
     )
 
     project_id: str | None = None
     gcs_endpoint: str | None = None
     bigquery_endpoint: str | None = None
-    insights_endpoint: str | None = None
+    insights_endpoint: str | None = Field(default=None, validation_alias=_INSIGHTS_NAMES)
     seeds_dir: Path = Path("seeds")
 
 

@@ -29,7 +29,7 @@ _DATA_DIR = Path(".local")
 @app.command()
 def up(
     port_base: Annotated[
-        int | None, typer.Option(help="First of four ports; 9040 unless a stack remembers one.")
+        int | None, typer.Option(help="First of five ports; 9040 unless a stack remembers one.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -197,6 +197,8 @@ def endpoints_to_export(layout: Layout, state: StackState) -> list[str]:
 def endpoints_text(state: StackState, exported: Sequence[str]) -> str:
     """Return the stack's addresses, and the lines that make a shell export some of them."""
     lines = [f"{name:<18} {address}" for name, address in state.endpoints.items()]
+    if "ci" in state.services:
+        lines.append(f"{'Insights over REST':<18} http://127.0.0.1:{state.ports['ci_rest']}")
     exports = [f"export INGEST_{name.upper()}={state.endpoints[name]}" for name in exported]
     return "\n".join([*lines, *exports])
 

@@ -22,7 +22,7 @@ from ingest.domain.outcome import Step
 from ingest.domain.raw_records import ANY_PARTITION, PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.gcp.credentials import default_credentials, is_emulator
-from ingest.gcp.errors import odd_answer, reading
+from ingest.gcp.errors import is_page, odd_answer, reading
 from ingest.ports.inspect import (
     Column,
     Estimate,
@@ -363,7 +363,9 @@ class BigQueryWarehouse:
                         for item in page
                         if _DBT_TEMPORARY.search(item.table_id) is None
                     ]
-            except api.NotFound:
+            except api.NotFound as error:
+                if is_page(error):
+                    raise
                 return []
         return sorted(found, key=lambda table: table.name)
 
@@ -374,7 +376,9 @@ class BigQueryWarehouse:
         with reading(_SERVICE, in_full=True):
             try:
                 return _table_details(client.get_table(reference, **self._limits))
-            except api.NotFound:
+            except api.NotFound as error:
+                if is_page(error):
+                    raise
                 return None
 
 

@@ -197,6 +197,9 @@ def _from_api(service: str, error: api.GoogleAPICallError, *, in_full: bool) -> 
         code = error.grpc_status_code.name
     else:
         code = http_code(error.code or 0, reasons)
+    if code == "NOT_FOUND" and is_page(error):
+        # Where the service itself lacks something it says so in JSON.
+        return odd_answer(service, _service_text(error))
     if in_full or code in _SHOWN_IN_FULL:
         text = f": {_service_text(error)}"
     else:
@@ -229,10 +232,15 @@ def _service_text(error: api.GoogleAPICallError) -> str:
     for item in _said(error):
         if item.get("message"):
             return _one_line(str(item["message"]))
-    body = getattr(error.response, "text", None)
-    if isinstance(body, str) and body.lstrip().startswith("<"):
+    if is_page(error):
         return f"HTTP status {error.code} with a page in place of a reason"
     return _one_line(str(error.message))
+
+
+def is_page(error: api.GoogleAPICallError) -> bool:
+    """Return whether an HTTP error's body is a page for people."""
+    body = getattr(error.response, "text", None)
+    return isinstance(body, str) and body.lstrip().startswith("<")
 
 
 def _names(error: api.GoogleAPICallError, reasons: list[str]) -> str:

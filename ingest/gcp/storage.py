@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import functools
 import re
 import threading
@@ -20,7 +19,7 @@ from google.cloud import storage
 
 from ingest.errors import InputError, RemoteError
 from ingest.gcp.credentials import default_credentials, is_emulator
-from ingest.gcp.errors import odd_answer, reading
+from ingest.gcp.errors import is_page, odd_answer, reading
 from ingest.ports.inspect import ObjectGeneration
 from ingest.ports.move import Page, StoredObject
 from ingest.settings import Settings
@@ -151,8 +150,14 @@ class GcsObjectStore:
         return await self._call(self._stat, name)
 
     def _stat(self, name: str) -> StoredObject | None:
-        blob = self._client().bucket(self.bucket).get_blob(name, **self._limits)
-        return None if blob is None else _stored(blob)
+        blob = self._blob(name)
+        try:
+            blob.reload(**self._limits)
+        except NotFound as error:
+            if is_page(error):
+                raise
+            return None
+        return _stored(blob)
 
     async def read(self, name: str) -> bytes:
         """Return the live object's bytes."""
@@ -201,8 +206,11 @@ class GcsObjectStore:
         await self._call(self._delete, name, generation)
 
     def _delete(self, name: str, generation: int) -> None:
-        with contextlib.suppress(NotFound):
+        try:
             self._blob(name, generation).delete(**self._limits)
+        except NotFound as error:
+            if is_page(error):
+                raise
 
     async def folders(self, prefix: str, *, with_old: bool = False) -> Sequence[str]:
         """Return the names that follow the prefix up to a slash, slash included."""

@@ -15,7 +15,7 @@ from ingest.local.processes import holder_of_port
 
 DEFAULT_PORT_BASE = 9040
 DEFAULT_DATA_DIR = Path(".local")
-PORTS_PER_STACK = 4
+PORTS_PER_STACK = 5
 _LAST_PORT = 65_535
 PROJECT_NUMBER = "123456789012"
 
@@ -28,9 +28,16 @@ class Service(StrEnum):
     Insights = "ci"
 
 
+_PORT_NAMES = {
+    Service.GCS: ("gcs",),
+    Service.BIGQUERY: ("bigquery", "bigquery_grpc"),
+    Service.CI: ("ci", "ci_rest"),
+}
+
+
 @dataclass(frozen=True)
 class Layout:
-    """One stack: an absolute data folder and the first of its four ports."""
+    """One stack: an absolute data folder and the first of its five ports."""
 
     data_dir: Path
     port_base: int = DEFAULT_PORT_BASE
@@ -67,7 +74,8 @@ class Layout:
     def ports(self) -> dict[str, int]:
         """Every port of the stack by what listens there."""
         base = self.port_base
-        return {"gcs": base, "bigquery": base + 1, "ci": base + 2, "bigquery_grpc": base + 3}
+        names = ("gcs", "bigquery", "ci", "bigquery_grpc", "ci_rest")
+        return {name: base + offset for offset, name in enumerate(names)}
 
     def endpoints(self, wanted: Iterable[Service]) -> dict[str, str]:
         """Return the settings (names of ingest.settings.Settings) that reach the services."""
@@ -81,8 +89,7 @@ class Layout:
 
     def ports_of(self, service: Service) -> list[int]:
         """Return the ports that one service listens on."""
-        names = ["bigquery", "bigquery_grpc"] if service is Service.BIGQUERY else [service.value]
-        return [self.ports[name] for name in names]
+        return [self.ports[name] for name in _PORT_NAMES[service]]
 
     def command(self, service: Service) -> list[str]:
         """Return the command line that runs one service."""
@@ -101,6 +108,7 @@ class Layout:
         return [
             *(sys.executable, "-m", "ingest.emulator"),
             *("--port", str(self.ports["ci"])),
+            *("--rest-port", str(self.ports["ci_rest"])),
             *("--data-dir", str(self.service_dir(service))),
             *("--gcs-endpoint", every["gcs_endpoint"]),
             *("--bigquery-endpoint", every["bigquery_endpoint"]),
@@ -114,7 +122,7 @@ def check_ports_free(layout: Layout, wanted: Iterable[Service]) -> None:
     if not 1024 <= base <= _LAST_PORT - max(layout.ports.values()) + base:
         raise InputError(
             f"port base {base} is out of range",
-            "choose one from 1024 to 65532, for example `ingest local up --port-base 9140`",
+            "choose one from 1024 to 65531, for example `ingest local up --port-base 9140`",
         )
     for service in wanted:
         for port in layout.ports_of(service):

@@ -8,7 +8,7 @@ import pytest
 from requests.utils import should_bypass_proxies
 
 from ingest.errors import ExitCode, SettingsError
-from ingest.settings import cloud_run_shard, load_settings
+from ingest.settings import cloud_run_shard, load_settings, setting_origins
 
 CLOUD = {"PROJECT_ID": "acme", "BUCKET": "acme-cc", "LOCATION": "europe-west1"}
 ENDPOINTS = {
@@ -24,6 +24,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("PROJECT_ID", "BUCKET", "LOCATION", "CONCURRENCY", *map(str.upper, ENDPOINTS)):
         monkeypatch.delenv(f"INGEST_{name}", raising=False)
+    monkeypatch.delenv("CONTACTCENTERINSIGHTS_EMULATOR_HOST", raising=False)
 
 
 def stack_state(folder: Path, endpoints: dict[str, str]) -> Path:
@@ -73,6 +74,27 @@ def test_an_endpoint_that_is_set_wins_over_the_stacks(
 
     assert settings.gcs_endpoint == "http://other:1"
     assert settings.insights_endpoint == ENDPOINTS["insights_endpoint"]
+
+
+def test_the_emulators_own_variable_is_an_endpoint_after_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = stack_state(tmp_path, ENDPOINTS)
+    (tmp_path / ".env").write_text("CONTACTCENTERINSIGHTS_EMULATOR_HOST=dotenv:1\n")
+    found = [load_settings(state)]
+    monkeypatch.setenv("CONTACTCENTERINSIGHTS_EMULATOR_HOST", "emulator:1")
+    found.append(load_settings(state))
+    monkeypatch.setenv("INGEST_INSIGHTS_ENDPOINT", "ours:1")
+    found.append(load_settings(state))
+    found.append(load_settings(state, insights_endpoint="flag:1"))
+
+    assert [settings.insights_endpoint for settings in found] == [
+        "dotenv:1",
+        "emulator:1",
+        "ours:1",
+        "flag:1",
+    ]
+    assert setting_origins(found[1])["insights_endpoint"] == ("emulator:1", "environment")
 
 
 def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

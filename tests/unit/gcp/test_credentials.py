@@ -193,7 +193,9 @@ def test_credentials_that_ran_out_say_so_and_name_the_cure(
         CALLS[service](Broken(cause))
 
     assert caught.value.message.startswith(f"{service}: {code}: {said}")
-    assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.REMOTE)
+    is_remote = code == "UNAVAILABLE"
+    exit_code = ExitCode.REMOTE if is_remote else ExitCode.SETTINGS
+    assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
     assert cure in caught.value.hint
     assert "local up" not in caught.value.hint
     assert "secret" not in caught.value.message

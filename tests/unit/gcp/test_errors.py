@@ -11,7 +11,7 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption
 from google.rpc import error_details_pb2
 
-from ingest.errors import IngestError, RemoteError, SettingsError
+from ingest.errors import ExitCode, IngestError, RemoteError, SettingsError
 from ingest.flows.attempts import TRANSIENT
 from ingest.gcp.errors import translated
 
@@ -149,6 +149,15 @@ def test_a_grpc_status_keeps_its_name(status: grpc.StatusCode) -> None:
 def test_errors_of_the_transport_become_a_status(error: BaseException, code: str) -> None:
     assert code_of(error) == code
     assert (code in TRANSIENT) is (code != "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize(("status", "code"), sorted(HTTP_CODES.items()))
+def test_a_want_of_rights_is_a_matter_of_settings(status: int, code: str) -> None:
+    is_of_rights = code in ("PERMISSION_DENIED", "UNAUTHENTICATED")
+
+    found = raised(api.from_http_status(status, "why"))
+
+    assert found.exit_code is (ExitCode.SETTINGS if is_of_rights else ExitCode.REMOTE)
 
 
 def test_missing_credentials_are_a_matter_of_settings() -> None:

@@ -185,6 +185,32 @@ def test_the_page_of_an_error_is_not_shown(status: int, code: str) -> None:
     assert error.message == f"BigQuery: {code}: {told}"
 
 
+MISSED_CALLS: dict[str, tuple[str, Callable[[Settings], Any]]] = {
+    "stat": ("gcs_endpoint", lambda settings: of_store(settings, STORE_CALLS["stat"])),
+    "delete": (
+        "gcs_endpoint",
+        lambda settings: of_store(settings, lambda store: store.delete("a.json", 7)),
+    ),
+    "list": ("gcs_endpoint", lambda settings: of_store(settings, STORE_CALLS["list"])),
+    **{
+        name: ("bigquery_endpoint", lambda settings, call=call: call(BigQueryWarehouse(settings)))
+        for name, call in WAREHOUSE_CALLS.items()
+    },
+}
+
+
+@pytest.mark.parametrize(("setting", "call"), MISSED_CALLS.values(), ids=MISSED_CALLS)
+def test_a_page_that_says_404_is_not_the_services_word(
+    setting: str, call: Callable[[Settings], Any]
+) -> None:
+    error = refused(reply(PAGE, 404, "text/html"), setting, call)
+
+    told = "HTTP status 404 with a page in place of a reason"
+    assert (error.code, error.exit_code) == ("UNAVAILABLE", ExitCode.REMOTE)
+    assert error.message.endswith(f"UNAVAILABLE: {told}")
+    assert "a proxy or a login page" in error.hint
+
+
 def test_rows_that_did_not_come_are_missed() -> None:
     answer = {
         "kind": "bigquery#queryResponse",

@@ -13,7 +13,13 @@ LAYOUT = Layout(Path("/data"), 9140)
 
 
 def test_ports_follow_the_port_base() -> None:
-    assert LAYOUT.ports == {"gcs": 9140, "bigquery": 9141, "ci": 9142, "bigquery_grpc": 9143}
+    assert LAYOUT.ports == {
+        "gcs": 9140,
+        "bigquery": 9141,
+        "ci": 9142,
+        "bigquery_grpc": 9143,
+        "ci_rest": 9144,
+    }
 
 
 def test_endpoints_are_given_under_the_names_of_the_settings() -> None:
@@ -48,6 +54,13 @@ def test_the_storage_emulator_listens_on_loopback_alone() -> None:
     assert command[command.index("-host") + 1] == "127.0.0.1"
 
 
+def test_the_insights_emulator_has_a_port_for_rest() -> None:
+    command = LAYOUT.command(Service.CI)
+
+    assert command[command.index("--rest-port") + 1] == "9144"
+    assert LAYOUT.ports_of(Service.CI) == [9142, 9144]
+
+
 def test_a_port_is_taken_while_somebody_listens_and_free_right_after() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -67,7 +80,7 @@ def test_a_taken_port_is_an_error_that_names_port_service_and_holder(tmp_path: P
     assert f"--port-base {port - 1 + 100}" in caught.value.hint
 
 
-@pytest.mark.parametrize("base", [-1, 0, 80, 1023, 65_533, 70_000])
+@pytest.mark.parametrize("base", [-1, 0, 80, 1023, 65_532, 70_000])
 def test_a_port_base_out_of_range_is_refused(tmp_path: Path, base: int) -> None:
     with pytest.raises(InputError, match=f"port base {base} is out of range"):
         check_ports_free(Layout(tmp_path, base), list(Service))

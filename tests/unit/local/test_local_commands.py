@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from ingest.cli import app
 from ingest.cli.local import endpoints_text, endpoints_to_export
 from ingest.errors import InputError
 from ingest.local.layout import Layout, Service
-from ingest.local.processes import StackState, write_state
+from ingest.local.processes import Child, StackState, write_state
 
 COMMANDS = ["up", "down", "status", "reset", "logs"]
 
@@ -20,8 +21,9 @@ def run(*arguments: str, stdin: str | None = None):
     return CliRunner().invoke(app, ["local", *arguments], input=stdin)
 
 
-def state_of(layout: Layout) -> StackState:
-    return StackState(layout.port_base, layout.endpoints(Service), layout.ports, {})
+def state_of(layout: Layout, services: Iterable[Service] = ()) -> StackState:
+    children = {service.value: Child([]) for service in services}
+    return StackState(layout.port_base, layout.endpoints(Service), layout.ports, children)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -155,9 +157,10 @@ def test_up_exports_what_dbt_cannot_find(tmp_path: Path, monkeypatch: pytest.Mon
 
     exported = endpoints_to_export(moved, state_of(moved))
 
-    assert endpoints_text(state_of(moved), exported).splitlines()[-1] == (
-        "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9141"
-    )
+    assert endpoints_text(state_of(moved, Service), exported).splitlines()[-2:] == [
+        "Insights over REST http://127.0.0.1:9144",
+        "export INGEST_BIGQUERY_ENDPOINT=http://127.0.0.1:9141",
+    ]
 
 
 def test_up_exports_every_endpoint_when_settings_cannot_find_the_state(
