@@ -25,13 +25,13 @@ class Service(StrEnum):
 
     GCS = "gcs"
     BIGQUERY = "bigquery"
-    Insights = "ci"
+    INSIGHTS = "ci"
 
 
 _PORT_NAMES = {
     Service.GCS: ("gcs",),
     Service.BIGQUERY: ("bigquery", "bigquery_grpc"),
-    Service.CI: ("ci", "ci_rest"),
+    Service.INSIGHTS: ("ci", "ci_rest"),
 }
 
 
@@ -83,7 +83,7 @@ class Layout:
         addresses = {
             Service.GCS: ("gcs_endpoint", f"http://{HOST}:{ports['gcs']}"),
             Service.BIGQUERY: ("bigquery_endpoint", f"http://{HOST}:{ports['bigquery']}"),
-            Service.Insights: ("insights_endpoint", f"{HOST}:{ports['ci']}"),
+            Service.INSIGHTS: ("insights_endpoint", f"{HOST}:{ports['ci']}"),
         }
         return dict(addresses[service] for service in Service if service in set(wanted))
 

@@ -59,7 +59,7 @@ _MODULES = {
         *("local_bigquery", "duckdb", "duckdb_extension_ducklake", "duckdb_extension_icu"),
         "duckdb_extension_spatial",
     ),
-    Service.Insights: ("grpc_health", "grpc_reflection", "lark", "vaderSentiment"),
+    Service.INSIGHTS: ("grpc_health", "grpc_reflection", "lark", "vaderSentiment"),
 }
 """What each service imports of the extra `local`."""
 _OTHERS = 0o077

@@ -127,7 +127,7 @@ def answers(layout: Layout, service: Service) -> bool:
     """Say whether the service does its work now."""
     port = layout.ports[service.value]
     return (
-        _grpc_answers(port) if service is Service.Insights else _http_answers(port, _PATHS[service])
+        _grpc_answers(port) if service is Service.INSIGHTS else _http_answers(port, _PATHS[service])
     )
 
 

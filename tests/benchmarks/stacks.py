@@ -23,7 +23,7 @@ INGEST = str(Path(sys.executable).with_name("ingest"))
 SERVICE_NAMES = {
     Service.GCS: "Cloud Storage",
     Service.BIGQUERY: "BigQuery",
-    Service.CI: "CI",
+    Service.INSIGHTS: "CI",
 }
 UNLIMITED = "100000000"
 _PORTS = range(31_000, 32_000, PORTS_PER_STACK)

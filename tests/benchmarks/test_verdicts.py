@@ -17,7 +17,7 @@ from tests.fakes.modelled_cloud import ModelledRun
 
 Verdicts = list[tuple[str, bool | None]]
 LOOP, GCLOUD = "google-cloud-storage loop", "gcloud storage cp -r"
-PHASES = Phases(2.0, 10.0, 3.0, {Service.GCS: 7.0, Service.BIGQUERY: 2.0, Service.CI: 0.0})
+PHASES = Phases(2.0, 10.0, 3.0, {Service.GCS: 7.0, Service.BIGQUERY: 2.0, Service.INSIGHTS: 0.0})
 
 
 def verdicts(rows: list[Row]) -> Verdicts:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 LIMIT_SEC = 60
 REGISTRY = "conversation_registry.v2"
 READS = {
+    "int_found_versions",
     "int_ci_states",
     "int_conversation_versions",
     "int_conversations_forgotten",

@@ -78,11 +78,11 @@ def test_a_corrected_rule_is_rebuilt_from_raw(
     )
     days = "select batch_date, failed_count from corrected.pipeline_daily order by batch_date desc"
     project.edit(model, RULE, WRONG_RULE)
-    project.run("build", "--select", "+conversation_registry+", *WITHOUT_TESTS)
+    project.run("build", "--select", "@int_version_progress", *WITHOUT_TESTS)
     wrong, wrong_days = _rows(warehouse, versions), _rows(warehouse, days)
 
     project.edit(model, WRONG_RULE, RULE)
-    project.run("run", "--full-refresh", "--select", "conversation_registry+")
+    project.run("run", "--full-refresh", "--select", "conversation_registry", "pipeline_daily")
     from_the_registry_on = _rows(warehouse, versions)
     project.run(*_full_refresh(3), *WITHOUT_TESTS)
 

@@ -28,7 +28,7 @@ def test_endpoints_are_given_under_the_names_of_the_settings() -> None:
         "bigquery_endpoint": "http://127.0.0.1:9141",
         "insights_endpoint": "127.0.0.1:9142",
     }
-    assert LAYOUT.endpoints([Service.Insights]) == {"insights_endpoint": "127.0.0.1:9142"}
+    assert LAYOUT.endpoints([Service.INSIGHTS]) == {"insights_endpoint": "127.0.0.1:9142"}
 
 
 def test_every_server_keeps_its_data_in_its_own_folder() -> None:
@@ -37,7 +37,7 @@ def test_every_server_keeps_its_data_in_its_own_folder() -> None:
     assert folders == {
         Service.GCS: "/data/gcs",
         Service.BIGQUERY: "/data/bigquery",
-        Service.Insights: "/data/ci",
+        Service.INSIGHTS: "/data/ci",
     }
     assert all(folders[service] in LAYOUT.command(service) for service in Service)
 
@@ -55,10 +55,10 @@ def test_the_storage_emulator_listens_on_loopback_alone() -> None:
 
 
 def test_the_insights_emulator_has_a_port_for_rest() -> None:
-    command = LAYOUT.command(Service.CI)
+    command = LAYOUT.command(Service.INSIGHTS)
 
     assert command[command.index("--rest-port") + 1] == "9144"
-    assert LAYOUT.ports_of(Service.CI) == [9142, 9144]
+    assert LAYOUT.ports_of(Service.INSIGHTS) == [9142, 9144]
 
 
 def test_a_port_is_taken_while_somebody_listens_and_free_right_after() -> None:
@@ -90,4 +90,4 @@ def test_services_that_are_not_wanted_may_have_their_ports_taken(tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-        check_ports_free(Layout(tmp_path, port), [Service.Insights])
+        check_ports_free(Layout(tmp_path, port), [Service.INSIGHTS])

@@ -48,10 +48,10 @@ def test_an_unknown_service_is_a_usage_error_that_lists_the_known_ones(
 @pytest.mark.parametrize(
     ("only", "started"),
     [
-        (["ci"], [Service.GCS, Service.Insights]),
+        (["ci"], [Service.GCS, Service.INSIGHTS]),
         (["bigquery"], [Service.BIGQUERY]),
-        (["ci", "bigquery"], [Service.GCS, Service.BIGQUERY, Service.Insights]),
-        ([], [Service.GCS, Service.BIGQUERY, Service.Insights]),
+        (["ci", "bigquery"], [Service.GCS, Service.BIGQUERY, Service.INSIGHTS]),
+        ([], [Service.GCS, Service.BIGQUERY, Service.INSIGHTS]),
     ],
 )
 def test_ci_is_never_started_without_the_storage_that_it_reads(

@@ -27,7 +27,7 @@ def nothing() -> None:
 
 
 def test_every_service_is_reported_once_when_it_first_answers() -> None:
-    time, ready = FakeTime(), {Service.GCS: 0.0, Service.Insights: 0.3, Service.BIGQUERY: 0.6}
+    time, ready = FakeTime(), {Service.GCS: 0.0, Service.INSIGHTS: 0.3, Service.BIGQUERY: 0.6}
     seen: list[tuple[Service, bool]] = []
 
     late = wait_until_answering(
@@ -41,14 +41,14 @@ def test_every_service_is_reported_once_when_it_first_answers() -> None:
     )
 
     assert late == set()
-    assert seen == [(Service.GCS, True), (Service.Insights, True), (Service.BIGQUERY, True)]
+    assert seen == [(Service.GCS, True), (Service.INSIGHTS, True), (Service.BIGQUERY, True)]
 
 
 def test_a_service_that_never_answers_is_given_up_at_the_deadline() -> None:
     time = FakeTime()
 
     late = wait_until_answering(
-        [Service.GCS, Service.Insights],
+        [Service.GCS, Service.INSIGHTS],
         lambda service: service is Service.GCS,
         deadline_sec=5,
         on_ready=lambda *_: None,
@@ -57,7 +57,7 @@ def test_a_service_that_never_answers_is_given_up_at_the_deadline() -> None:
         pause=time.pause,
     )
 
-    assert late == {Service.Insights}
+    assert late == {Service.INSIGHTS}
     assert time.now == pytest.approx(5, abs=0.1)
 
 
@@ -69,7 +69,7 @@ def test_waiting_ends_at_once_when_a_service_has_died() -> None:
 
     with pytest.raises(RemoteError, match="ci ended"):
         wait_until_answering(
-            [Service.Insights],
+            [Service.INSIGHTS],
             lambda _: False,
             deadline_sec=5,
             on_ready=lambda *_: None,
