@@ -63,7 +63,7 @@ def as_landed(row: FileRow) -> SourceFile:
     return SourceFile(row.kind, path, row.size_bytes, row.content_sha256)
 
 
-Insights = CiHop("p/conversations/x", at(1), {}, "gs://t", 3, (), "p/analyses/77", None, False, {})
+INSIGHTS = CiHop("p/conversations/x", at(1), {}, "gs://t", 3, (), "p/analyses/77", None, False, {})
 STATE = StateRow(
     "p/analyses/77", "profile", "metadata-a", "transcription-a", "payload", at(1), "run-1", at(2)
 )
@@ -76,7 +76,7 @@ DONE = Trace(
     files=(file_row("metadata"), file_row("transcription")),
     states=(STATE,),
     events=(event("analyse", "succeeded", 1),),
-    ci=Insights,
+    ci=INSIGHTS,
     versions=(VERSION,),
 )
 FORGOTTEN = event("forget", "succeeded", 5)
@@ -123,17 +123,17 @@ CASES = {
     "not in Insights": (replace(DONE, states=(), ci=None), "registered", PUSH),
     "gone from Insights": (replace(DONE, ci=None), "gone_from_ci", PUSH),
     "not analysed": (
-        replace(DONE, states=(), ci=replace(Insights, latest_analysis_name=None)),
+        replace(DONE, states=(), ci=replace(INSIGHTS, latest_analysis_name=None)),
         "submitted",
         PUSH,
     ),
     "analysis not landed": (
-        replace(DONE, ci=replace(Insights, latest_analysis_name="p/analyses/78")),
+        replace(DONE, ci=replace(INSIGHTS, latest_analysis_name="p/analyses/78")),
         "analysed",
         f"ingest pull --ids {ID}",
     ),
     "stale": (
-        replace(DONE, ci=replace(Insights, is_stale=True)),
+        replace(DONE, ci=replace(INSIGHTS, is_stale=True)),
         "stale",
         f"ingest reanalyze {ID}",
     ),
