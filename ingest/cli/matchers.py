@@ -29,6 +29,8 @@ from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
 from ingest.cli._progress import progress_for_people
 from ingest.domain.matchers import (
+    MATCHER_COLUMNS,
+    RULE_COLUMNS,
     ChangeKind,
     DuplicateMatcher,
     FieldChange,
@@ -133,17 +135,6 @@ def destroy(
 
 _EXAMPLES = 3
 _EXCERPT_CHARS = 100
-_MATCHER_COLUMNS = ("display_name", "type", "role_match", "is_active", "description")
-_RULE_COLUMNS = (
-    "display_name",
-    "group_number",
-    "group_name",
-    "group_type",
-    "rule_number",
-    "query",
-    "is_negated",
-    "is_case_sensitive",
-)
 
 
 @dataclass(frozen=True)
@@ -260,9 +251,11 @@ def run_pull(folder: Path, *, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     matchers = folder / "phrase_matchers.csv"
     rules = folder / "phrase_matcher_rules.csv"
-    matchers.write_text(_csv(_MATCHER_COLUMNS, map(_matcher_cells, definitions)), encoding="utf-8")
+    matchers.write_text(
+        _csv((*MATCHER_COLUMNS, "description"), map(_matcher_cells, definitions)), encoding="utf-8"
+    )
     cells = (row for definition in definitions for row in _rule_cells(definition))
-    rules.write_text(_csv(_RULE_COLUMNS, cells), encoding="utf-8")
+    rules.write_text(_csv(RULE_COLUMNS, cells), encoding="utf-8")
     if as_json:
         print_json(PulledMatchers(len(definitions), (str(matchers), str(rules))))
     else:

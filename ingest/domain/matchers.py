@@ -171,8 +171,8 @@ def _flag_text(value: bool) -> str:
 
 OWNERSHIP_MARKER = "conversation-coach"
 _TAG_HASH_DIGITS = 16
-_MATCHER_COLUMNS = ("display_name", "type", "role_match", "is_active")
-_RULE_COLUMNS = (
+MATCHER_COLUMNS = ("display_name", "type", "role_match", "is_active")
+RULE_COLUMNS = (
     "display_name",
     "group_number",
     "group_name",
@@ -216,9 +216,9 @@ class LiveMatcher:
 
 def parse_definitions(matchers_csv: str, rules_csv: str) -> tuple[MatcherDefinition, ...]:
     """Return the matchers that the two CSV texts define; raise InputError for a bad row."""
-    rules = _rows("phrase_matcher_rules.csv", rules_csv, _RULE_COLUMNS)
+    rules = _rows("phrase_matcher_rules.csv", rules_csv, RULE_COLUMNS)
     definitions: list[MatcherDefinition] = []
-    for row in _rows("phrase_matchers.csv", matchers_csv, _MATCHER_COLUMNS):
+    for row in _rows("phrase_matchers.csv", matchers_csv, MATCHER_COLUMNS):
         if any(definition.display_name == row["display_name"] for definition in definitions):
             raise InputError(
                 f"phrase matcher {row['display_name']!r} is defined twice",

@@ -31,8 +31,18 @@ _UploadRequest = protos.message_class("UploadConversationRequest")
 _UploadMetadata = protos.message_class("UploadConversationMetadata")
 
 
-class UploadMethods:
-    """The method, by its RPC name in snake case."""
+INGEST = "IngestConversations"
+MAX_CONVERSATIONS = 10_000
+"""Per bulk import (how-to page)."""
+_AUDIO = 2
+_CHUNK = 10
+_IngestRequest = protos.message_class("IngestConversationsRequest")
+_IngestMetadata = protos.message_class("IngestConversationsMetadata")
+_IngestResponse = protos.message_class("IngestConversationsResponse")
+
+
+class IngestionMethods:
+    """The methods, by their RPC names in snake case."""
 
     def __init__(
         self, context: Context, conversations: ConversationMethods, operations: OperationEngine
@@ -45,6 +55,9 @@ class UploadMethods:
         self._operations = operations
         operations.register(
             Kind(UPLOAD, _UploadRequest, _UploadMetadata, in_background=self._upload)
+        )
+        operations.register(
+            Kind(INGEST, _IngestRequest, _IngestMetadata, in_background=self._ingest)
         )
 
     async def upload_conversation(self, request: protos.Pb) -> protos.Pb:
@@ -88,37 +101,6 @@ class UploadMethods:
         )
         return Outcome(protos.Conversation.FromString(stored.basic()))
 
-
-def _is_redacted(config: protos.Pb) -> bool:
-    return bool(config.deidentify_template or config.inspect_template)
-
-
-INGEST = "IngestConversations"
-MAX_CONVERSATIONS = 10_000
-"""Per bulk import (how-to page)."""
-_AUDIO = 2
-_CHUNK = 10
-_IngestRequest = protos.message_class("IngestConversationsRequest")
-_IngestMetadata = protos.message_class("IngestConversationsMetadata")
-_IngestResponse = protos.message_class("IngestConversationsResponse")
-
-
-class IngestMethods:
-    """The method, by its RPC name in snake case."""
-
-    def __init__(
-        self, context: Context, conversations: ConversationMethods, operations: OperationEngine
-    ) -> None:
-        self._context = context
-        self._store = ConversationStore(context.database)
-        self._settings = SettingsStore(context.database)
-        self._conversations = conversations
-        self._automatic = AutomaticAnalysis(context, operations)
-        self._operations = operations
-        operations.register(
-            Kind(INGEST, _IngestRequest, _IngestMetadata, in_background=self._ingest)
-        )
-
     async def ingest_conversations(self, request: protos.Pb) -> protos.Pb:
         """Check the request, then read the bucket in an operation; one at a time a region."""
         parent = self._context.names.location(request.parent)
@@ -129,9 +111,8 @@ class IngestMethods:
             request.gcs_source.bucket_uri = str(buckets["transcriptBucketUri"])
         _check_ingestion(request)
         settings = self._settings.find(parent)
-        for config in (request.redaction_config, settings.redaction_config):
-            if config.deidentify_template or config.inspect_template:
-                raise unimplemented("Redaction")
+        if _is_redacted(request.redaction_config) or _is_redacted(settings.redaction_config):
+            raise unimplemented("Redaction")
         self._operations.check_bulk(parent, INGEST)
         return await self._operations.start(
             INGEST, parent, request, _IngestMetadata(request=request)
@@ -254,3 +235,7 @@ def _check_ingestion(request: protos.Pb) -> None:
             raise invalid(f"Invalid conversation_config.{name}: use 1 or 2.")
     if request.HasField("sample_size") and request.sample_size < 1:
         raise invalid("Invalid sample_size: use at least 1.")
+
+
+def _is_redacted(config: protos.Pb) -> bool:
+    return bool(config.deidentify_template or config.inspect_template)

@@ -23,7 +23,7 @@ from ingest.emulator.database import Database
 from ingest.emulator.export import ExportMethods
 from ingest.emulator.faults import FaultPlan
 from ingest.emulator.feedback_labels import FeedbackLabelMethods
-from ingest.emulator.ingestion import IngestMethods, UploadMethods
+from ingest.emulator.ingestion import IngestionMethods
 from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage, Method
 from ingest.emulator.metrics import StatisticsMethods
 from ingest.emulator.operations import OperationEngine, OperationMethods
@@ -170,9 +170,8 @@ class Emulator:
             ),
             MatcherMethods(self.context, matchers),
             OperationMethods(self.context, self.operations),
-            UploadMethods(self.context, conversations, self.operations),
+            IngestionMethods(self.context, conversations, self.operations),
             BulkDeleteMethods(self.context, self.operations),
-            IngestMethods(self.context, conversations, self.operations),
             ExportMethods(
                 self.context,
                 conversations,

@@ -135,6 +135,16 @@ class Places:
         """Return the newest landed states whose label is the date."""
         rows = await self._query(
             f"""
+            {self._newest_states()}
+            where recency = 1 and batch_date = @date
+            """,
+            {"date": date.isoformat()},
+        )
+        return {row["conversation_id"]: _both(row) for row in rows}
+
+    def _newest_states(self) -> str:
+        """Return SQL up to its WHERE: landed states, where recency is 1 the newest of their id."""
+        return f"""
             select conversation_id, metadata_sha256, transcript_sha256
             from (
                 select
@@ -146,11 +156,7 @@ class Places:
                 from {self._services.sink.table(CI_CONVERSATIONS)}
                 where {ANY_PARTITION}
             ) as states
-            where recency = 1 and batch_date = @date
-            """,
-            {"date": date.isoformat()},
-        )
-        return {row["conversation_id"]: _both(row) for row in rows}
+        """
 
     async def marts(self, date: dt.date) -> dict[str, Hashes] | None:
         """Return what the registry holds of the date, None when it was never built."""
@@ -169,17 +175,7 @@ class Places:
         """Return the conversations without a date, of the landed states and of the registry."""
         landed = await self._query(
             f"""
-            select conversation_id, metadata_sha256, transcript_sha256
-            from (
-                select
-                    conversation_id, metadata_sha256, transcript_sha256,
-                    json_value(payload, '$.labels.batch_date') as batch_date,
-                    row_number() over (
-                        partition by conversation_id order by ci_updated_at desc, _landed_at desc
-                    ) as recency
-                from {self._services.sink.table(CI_CONVERSATIONS)}
-                where {ANY_PARTITION}
-            ) as states
+            {self._newest_states()}
             where recency = 1 and batch_date is null and conversation_id not in (
                 select conversation_id
                 from {self._services.sink.table(CONVERSATION_FILES)}

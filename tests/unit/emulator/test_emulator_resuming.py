@@ -15,7 +15,7 @@ from google.rpc import code_pb2
 
 from ingest.emulator.conversations import BulkDeleteMethods
 from ingest.emulator.database import FORMAT, Database
-from ingest.emulator.ingestion import IngestMethods
+from ingest.emulator.ingestion import IngestionMethods
 from ingest.emulator.pytest_plugin import PROJECT_NUMBER, RunningEmulator
 from ingest.emulator.testing import ObjectServer
 
@@ -77,7 +77,7 @@ def test_an_ingestion_in_two_parts_counts_what_it_did_before(
     ci_objects.put(BUCKET, "conversation-5.json", b"{}")
     with own_emulator(tmp_path, ci_objects) as emulator, monkeypatch.context() as patch:
         create(emulator, ci_objects, "conversation-0")
-        cut_off(patch, IngestMethods, "_ingest_one", 2)
+        cut_off(patch, IngestionMethods, "_ingest_one", 2)
         started = emulator.client.ingest_conversations(
             insights.IngestConversationsRequest(
                 parent=PARENT,
