@@ -191,7 +191,7 @@ def test_what_a_pull_found_is_counted_and_changed_only_where_it_is_told(
 
 _REVISIONS = """
 select matcher_id, revision_id, count(*) as times
-from coach_raw.phrase_matchers
+from {phrase_matchers}
 where _landed_at >= timestamp('2000-01-01')
 group by matcher_id, revision_id
 """
@@ -205,7 +205,7 @@ def test_two_applies_of_matchers_at_once_end_with_one_of_each(command: Command) 
     names = [matcher["display_name"] for matcher in held]
     again = command.run("matchers", "plan", "--exit-code", "--json")
 
-    landed = command.run("bq", "query", _REVISIONS, "--json").report
+    landed = rows(command, _REVISIONS)
 
     assert [result.exit_code for result in results] == [0, 0]
     assert len(landed) >= len(names)

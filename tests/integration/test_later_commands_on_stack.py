@@ -183,6 +183,7 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
         "after": nothing,
         "not_erased": [],
         "failures": [],
+        "running": [],
     }
     assert (again.report["before"], again.report["after"]) == (nothing, nothing)
     assert (refused.exit_code, refused.states) == (1, {"unchanged": 1, "failed": 1})

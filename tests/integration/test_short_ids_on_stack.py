@@ -97,5 +97,5 @@ def test_commands_that_change_something_take_a_beginning_too(people: People) -> 
 
     assert forget["conversation_id"] == ANALYSED
     assert forget["before"]["ci_conversations"] == 1
-    assert pull["states"]["done"] == 1
+    assert pull["states"]["unchanged"] == 1
     assert again["estimate"]["conversation_count"] == 1
