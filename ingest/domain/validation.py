@@ -256,7 +256,7 @@ def _order_faults(path: str, transcription: Transcription) -> Iterator[Fault]:
             json_pointer("turns", first, "turn_index"),
             "turn_index_out_of_order",
             f"turn_index is {transcription.turns[first].turn_index} where {first} is expected; "
-            f"{len(wrong)} turns are out of order",
+            f"out of order: {len(wrong)} of {len(transcription.turns)} turns",
             "number the turns 0, 1, 2, … in the order of the list",
         )
     before = 0.0
@@ -343,6 +343,12 @@ _RULES = {
     "finite_number": ("wrong_type", "give a finite number"),
     "string_pattern_mismatch": ("bad_label_key", "use lower-case letters, digits and _"),
 }
+_PLAIN = {
+    "missing": "the field is missing",
+    "too_short": "the list is empty",
+    "string_too_short": "the text is empty",
+}
+"""Messages in place of pydantic's."""
 _TIMESTAMP_HINT = "write RFC 3339 with an offset, for example 2025-12-28T10:22:48+10:00"
 
 
@@ -582,7 +588,7 @@ def _json_fault(content: bytes, path: str) -> Fault:
     try:
         orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        reason, position = error.msg, error.pos
+        reason, position = error.msg if content.strip() else "it is empty", error.pos
         place = f"line {error.lineno}, column {error.colno}"
     else:
         # Only the standard library's parser refuses it: an integer of thousands of digits.
@@ -605,8 +611,7 @@ def _schema_fault(detail: ErrorDetails, path: str) -> Fault:
     rule, hint = _RULES.get(type_, ("wrong_type", "give the type that the schema names"))
     if type_.startswith(("datetime", "date_")):
         rule, hint = "bad_timestamp", _TIMESTAMP_HINT
-    plain = {"missing": "the field is missing", "too_short": "the list is empty"}
-    message = plain.get(type_) or _lower_first(detail["msg"])
+    message = _PLAIN.get(type_) or _lower_first(detail["msg"])
     return Fault(path, json_pointer(*keys), rule, message, hint)
 
 
