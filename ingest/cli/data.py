@@ -26,6 +26,7 @@ from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
 from ingest.domain.validation import Fault, Severity, has_errors, parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalConversation, LocalSource
 from ingest.formats.readers import READERS, convert_file
@@ -237,12 +238,16 @@ def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
 async def _all_faults(folder: Path) -> tuple[int, list[Fault]]:
     faults: list[Fault] = []
     count = 0
+    first_dates: dict[str, dt.date] = {}
     async for found in walk_set(folder):
         if isinstance(found, Fault):
             faults.append(found)
-        else:
-            count += 1
-            faults.extend(check_files(found))
+            continue
+        count += 1
+        faults.extend(check_files(found))
+        id_, date = found.conversation_id, found.batch_date
+        if (first := first_dates.setdefault(id_, date)) != date:
+            faults.append(delivered_twice(id_, date, first))
     return count, faults
 
 

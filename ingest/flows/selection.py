@@ -149,7 +149,7 @@ class Selection:
         first = self._dates_by_id.setdefault(entry.conversation_id, entry.batch_date)
         if first == entry.batch_date:
             return []
-        return [delivered_twice(entry, first)]
+        return [delivered_twice(entry.conversation_id, entry.batch_date, first)]
 
     def _note_date(self, entry: SourceConversation) -> None:
         known = self._last_date_by_id.get(entry.conversation_id, entry.batch_date)
@@ -168,10 +168,10 @@ class Selection:
             self._refused.append(refusal(name, batch_date, [fault], self._now()))
 
 
-def delivered_twice(entry: SourceConversation, first: dt.date) -> Fault:
+def delivered_twice(conversation_id: str, batch_date: dt.date, first: dt.date) -> Fault:
     """Return the warning that a source holds two deliveries of one conversation."""
     return Fault(
-        f"{entry.batch_date}/{entry.conversation_id}",
+        f"{batch_date}/{conversation_id}",
         "",
         "delivered_twice",
         f"the same conversation id is in {first} too; both are kept as versions by their dates",

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import data
 from ingest.cli._console import ErrorGroup
+from tests.fakes.folders import DATE, LATER_DATE, conversation_id, write
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "fixtures" / "foreign_transcripts" / "twilio.json"
@@ -55,6 +56,27 @@ def test_generate_prints_asked_against_achieved(tmp_path: Path) -> None:
     assert code == 0
     assert "payment_plan_agreed" in out
     assert out.splitlines()[-1].startswith("5 conversations, ")
+
+
+def test_validate_tells_of_an_id_in_two_date_folders(tmp_path: Path) -> None:
+    write(tmp_path, conversation_id(1))
+    write(tmp_path, conversation_id(1), LATER_DATE)
+    write(tmp_path, conversation_id(2), LATER_DATE)
+
+    code, out, _ = run("validate", tmp_path, "--json")
+
+    told = [
+        (fault["file"], fault["message"])
+        for fault in json.loads(out)["faults"]
+        if fault["rule"] == "delivered_twice"
+    ]
+    assert code == 0
+    assert told == [
+        (
+            f"{LATER_DATE}/{conversation_id(1)}",
+            f"the same conversation id is in {DATE} too; both are kept as versions by their dates",
+        )
+    ]
 
 
 def test_validate_fails_on_faults_and_tells_place_and_cure(tmp_path: Path) -> None:
