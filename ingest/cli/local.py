@@ -29,7 +29,7 @@ _DATA_DIR = Path(".local")
 @app.command()
 def up(
     port_base: Annotated[
-        int | None, typer.Option(help="First of five ports; 9040 unless a stack remembers one.")
+        int | None, typer.Option(help="First of six ports; 9040 unless a stack remembers one.")
     ] = None,
     only: Annotated[
         list[str] | None,

@@ -1,8 +1,8 @@
 """The Cloud Storage emulator: fake-gcs-server, its objects plain files under one folder.
 
-Where it differs from Cloud Storage: a delete, a copy or a compose takes no heed of generations and
-their preconditions; `matchGlob` is ignored; `moveTo` is refused; managed folders and the storage
-layout answer 404; an object can't stand where the folder of another stands or stood.
+`ingest.local.gcs_front` stands before it and mends what clients rely on. Where it still differs
+from Cloud Storage: `matchGlob` is ignored; old generations aren't kept; an object can't stand where
+the folder of another stands or stood.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ HOST = "127.0.0.1"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-def gcs_server_command(port: int, root: Path) -> list[str]:
+def gcs_server_command(port: int, root: Path, public_port: int | None = None) -> list[str]:
     """Return the command line that serves the buckets under `root` on 127.0.0.1:`port`.
+
+    Addresses in its answers have `public_port` where clients reach it by another.
 
     An object is the file `<root>/<bucket>/<object>`, where load jobs of the BigQuery emulator
     read it. Raises SettingsError on a platform that the package has no server for.
     """
-    address = f"{HOST}:{port}"
+    address = f"{HOST}:{public_port or port}"
     return [
         str(_binary()),
         *("-scheme", "http", "-host", HOST, "-port", str(port)),

@@ -10,12 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from ingest.errors import InputError
-from ingest.local.gcs import HOST, gcs_server_command
+from ingest.local.gcs import HOST
 from ingest.local.processes import holder_of_port
 
 DEFAULT_PORT_BASE = 9040
 DEFAULT_DATA_DIR = Path(".local")
-PORTS_PER_STACK = 5
+PORTS_PER_STACK = 6
 _LAST_PORT = 65_535
 PROJECT_NUMBER = "123456789012"
 
@@ -29,7 +29,7 @@ class Service(StrEnum):
 
 
 _PORT_NAMES = {
-    Service.GCS: ("gcs",),
+    Service.GCS: ("gcs", "gcs_store"),
     Service.BIGQUERY: ("bigquery", "bigquery_grpc"),
     Service.INSIGHTS: ("ci", "ci_rest"),
 }
@@ -37,7 +37,7 @@ _PORT_NAMES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """One stack: an absolute data folder and the first of its five ports."""
+    """One stack: an absolute data folder and the first of its six ports."""
 
     data_dir: Path
     port_base: int = DEFAULT_PORT_BASE
@@ -74,7 +74,7 @@ class Layout:
     def ports(self) -> dict[str, int]:
         """Every port of the stack by what listens there."""
         base = self.port_base
-        names = ("gcs", "bigquery", "ci", "bigquery_grpc", "ci_rest")
+        names = ("gcs", "bigquery", "ci", "bigquery_grpc", "ci_rest", "gcs_store")
         return {name: base + offset for offset, name in enumerate(names)}
 
     def endpoints(self, wanted: Iterable[Service]) -> dict[str, str]:
@@ -94,7 +94,11 @@ class Layout:
     def command(self, service: Service) -> list[str]:
         """Return the command line that runs one service."""
         if service is Service.GCS:
-            return gcs_server_command(self.ports["gcs"], self.service_dir(service))
+            return [
+                *(sys.executable, "-m", "ingest.local.gcs_front"),
+                *(str(self.ports["gcs"]), str(self.ports["gcs_store"])),
+                str(self.service_dir(service)),
+            ]
         every = self.endpoints(Service)
         if service is Service.BIGQUERY:
             return [
@@ -122,7 +126,7 @@ def check_ports_free(layout: Layout, wanted: Iterable[Service]) -> None:
     if not 1024 <= base <= _LAST_PORT - max(layout.ports.values()) + base:
         raise InputError(
             f"port base {base} is out of range",
-            "choose one from 1024 to 65531, for example `ingest local up --port-base 9140`",
+            "choose one from 1024 to 65530, for example `ingest local up --port-base 9140`",
         )
     for service in wanted:
         for port in layout.ports_of(service):

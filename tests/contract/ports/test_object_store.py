@@ -66,12 +66,7 @@ def test_an_object_of_ten_megabytes_goes_through(ports: Ports) -> None:
     assert ports.run(ports.store.read(stored.name)) == content
 
 
-def test_a_large_object_that_exists_is_not_overwritten(
-    ports: Ports, request: pytest.FixtureRequest
-) -> None:
-    if "stack" in request.node.callspec.id:
-        reason = "the emulator ignores preconditions of resumable uploads; Cloud Storage doesn't"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_a_large_object_that_exists_is_not_overwritten(ports: Ports) -> None:
     content = b"0123456789abcdef" * 655_360
     put(ports, "large.json", content)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import InputError
+from ingest.local.gcs import gcs_server_command
 from ingest.local.layout import Layout, Service, check_ports_free, is_free
 
 LAYOUT = Layout(Path("/data"), 9140)
@@ -19,6 +20,7 @@ def test_ports_follow_the_port_base() -> None:
         "ci": 9142,
         "bigquery_grpc": 9143,
         "ci_rest": 9144,
+        "gcs_store": 9145,
     }
 
 
@@ -49,9 +51,10 @@ def test_the_bigquery_emulator_reads_the_buckets_from_the_storage_emulators_fold
 
 
 def test_the_storage_emulator_listens_on_loopback_alone() -> None:
-    command = LAYOUT.command(Service.GCS)
+    command = gcs_server_command(9145, Path("/data/gcs"), 9140)
 
     assert command[command.index("-host") + 1] == "127.0.0.1"
+    assert command[command.index("-external-url") + 1] == "http://127.0.0.1:9140"
 
 
 def test_the_insights_emulator_has_a_port_for_rest() -> None:
@@ -80,7 +83,7 @@ def test_a_taken_port_is_an_error_that_names_port_service_and_holder(tmp_path: P
     assert f"--port-base {port - 1 + 100}" in caught.value.hint
 
 
-@pytest.mark.parametrize("base", [-1, 0, 80, 1023, 65_532, 70_000])
+@pytest.mark.parametrize("base", [-1, 0, 80, 1023, 65_531, 70_000])
 def test_a_port_base_out_of_range_is_refused(tmp_path: Path, base: int) -> None:
     with pytest.raises(InputError, match=f"port base {base} is out of range"):
         check_ports_free(Layout(tmp_path, base), list(Service))

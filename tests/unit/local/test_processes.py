@@ -135,7 +135,7 @@ children = st.builds(
 )
 states = st.builds(
     StackState,
-    port_base=st.integers(1024, 65531),
+    port_base=st.integers(1024, 65530),
     endpoints=st.dictionaries(names, st.text()),
     ports=st.dictionaries(names, st.integers(1024, 65535)),
     services=st.dictionaries(names, children),
