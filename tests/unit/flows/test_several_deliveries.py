@@ -286,6 +286,21 @@ def test_an_older_folder_that_is_asked_back_becomes_a_new_generation_once(tmp_pa
     assert world.store.generation_count(f"{DATE}/{ID}/metadata.json") == 2
 
 
+@pytest.mark.parametrize("is_asked_back", [False, True])
+def test_verify_looks_for_a_conversation_where_its_last_folder_is(
+    tmp_path: Path, is_asked_back: bool
+) -> None:
+    world = delivered_twice(tmp_path)
+    if is_asked_back:
+        asyncio.run(world.push(tmp_path / DATE, allow_return=True))
+
+    checks = [asyncio.run(world.verify(date)) for date in (DATE, LATER_DATE)]
+
+    assert [check.counts["raw_ci"] for check in checks] == ([1, 0] if is_asked_back else [0, 1])
+    differ = [one for check in checks for one in check.mismatches if one.place != "marts"]
+    assert differ == []
+
+
 def test_a_return_that_was_killed_before_it_landed_goes_on_with_its_generation(
     tmp_path: Path,
 ) -> None:
