@@ -94,6 +94,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=256)]
+Source = dict[str, Any]
 
 
 class _File(BaseModel):
@@ -127,6 +128,11 @@ class Metadata(_File):
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Further business labels; become labels in Insights."
     )
+    source: Source | None = Field(
+        default=None,
+        description="Where a converted conversation comes from: format, files with their hashes, "
+        "and what of them no field above holds.",
+    )
 
 
 class Turn(BaseModel):
@@ -151,6 +157,9 @@ class Turn(BaseModel):
     )
     language_code: Text | None = Field(
         default=None, description="BCP-47 language of the turn, where the source states it."
+    )
+    source: Source | None = Field(
+        default=None, description="What else a converted utterance says: words, sentiment, ids."
     )
 
 

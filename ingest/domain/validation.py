@@ -323,7 +323,20 @@ under 2 MB."""
 MAX_JSON_DEPTH = 500
 """Levels that BigQuery's JSON type holds (its documentation, "JSON data type")."""
 _BOM = b"\xef\xbb\xbf"
-_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[0-9.][eE][+-]?[0-9]")
+_SHAPE = bytes(
+    b"0"[0]
+    if byte in b"0123456789."
+    else b"e"[0]
+    if byte in b"eE"
+    else byte
+    if byte == b"-"[0]
+    else b":"[0]
+    if byte in b":,[ \t\r\n"
+    else b"x"[0]
+    for byte in range(256)
+)
+"""Digits become 0, and what may stand before a number a colon: so numbers are found by bytes."""
+_LONG = b"0" * 16
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 """What BigQuery's JSON type holds exactly: INT64 and UINT64; the rest it rounds to FLOAT64."""
 
@@ -467,7 +480,7 @@ def decode_json(content: bytes, path: str) -> tuple[Any, list[Fault]]:
         return None, [_depth_fault(path)]
     found: list[_Odd] = []
     hooks: dict[str, Any] = {}
-    if _LONG_NUMBER.search(content):
+    if has_long_number(content):
         hooks = {"parse_int": _integer, "parse_float": _decimal}
     try:
         if b"\\u" in content:
@@ -483,6 +496,21 @@ def decode_json(content: bytes, path: str) -> tuple[Any, list[Fault]]:
         return None, [_json_fault(content, path)]
     faults = [] if not found and not hooks else list(_odd_values(value, (), path))
     return (None if faults else value), faults
+
+
+def has_long_number(content: bytes) -> bool:
+    """Return whether JSON may hold a number of more digits than a float keeps, or an exponent."""
+    shape = (b":" + content).translate(_SHAPE)
+    if b":" + _LONG in shape or b":-" + _LONG in shape:
+        return True
+    at = shape.find(b"0e")
+    while at >= 0:
+        # An id may hold 1e too; a number stands behind a colon, a comma, a bracket or a blank.
+        before = shape[max(0, at - 40) : at].rstrip(b"0")
+        if not before or before.endswith((b":", b":-")):
+            return True
+        at = shape.find(b"0e", at + 2)
+    return False
 
 
 def _no_number(name: str) -> Any:

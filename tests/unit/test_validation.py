@@ -26,6 +26,7 @@ from ingest.domain.validation import (
     check_conversation,
     decode_json,
     has_errors,
+    has_long_number,
     parse_file,
 )
 
@@ -466,3 +467,15 @@ def test_the_price_of_an_analysis_is_one_in_sidecar_and_dbt() -> None:
     variables = yaml.safe_load(Path("dbt_project.yml").read_text())["vars"]
 
     assert float(variables["ci_analysis_usd_per_unit"]) == USD_PER_UNIT
+
+
+@given(
+    st.recursive(st.none() | st.integers(0, 999) | st.text("ab: ,[", max_size=9), st.lists),
+    st.sampled_from(["1" * 17, "-0.1234567890123456", "1e5", "-2E-7", " 1.5e3", "9" * 60 + "e1"]),
+)
+def test_a_long_number_is_found_wherever_it_stands_and_not_in_a_text(
+    before: object, number: str
+) -> None:
+    assert has_long_number(b"[" + orjson.dumps(before) + b"," + number.encode() + b"]")
+    assert has_long_number(number.encode())
+    assert not has_long_number(b'{"id": "9c2b7f1e-4d0a-4e63-8f7e-0b5f3f0d2a11", "n": 12.5}')
