@@ -122,8 +122,8 @@ def _truth_faults(
 def _span_faults(path: str, truth: ExpectedTruth, transcription: Transcription) -> Iterator[Fault]:
     lengths = [len(turn.text) for turn in transcription.turns]
     listed: tuple[tuple[str, tuple[ExpectedPhraseMatch | ExpectedPiiSpan, ...]], ...] = (
-        ("phrase_matches", truth.phrase_matches),
-        ("pii_spans", truth.pii_spans),
+        ("phrase_matches", truth.phrase_matches or ()),
+        ("pii_spans", truth.pii_spans or ()),
     )
     for name, spans in listed:
         for index, span in enumerate(spans):

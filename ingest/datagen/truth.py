@@ -107,14 +107,17 @@ class ExpectedTruth(_Frozen):
     conversation_id: Text = Field(description="The folder's name.")
     scenario: SnakeCase
     flags: tuple[SnakeCase, ...]
-    phrase_matches: tuple[ExpectedPhraseMatch, ...]
-    missing_disclosures: tuple[SnakeCase, ...] = Field(
-        description="Disclosures that apply and were never said in words the matcher knows."
+    phrase_matches: tuple[ExpectedPhraseMatch, ...] | None = Field(
+        default=None, description="Absent where nobody looked for them, as in converted data."
     )
-    pii_spans: tuple[ExpectedPiiSpan, ...]
-    sentiment_arc: SentimentArc
+    missing_disclosures: tuple[SnakeCase, ...] | None = Field(
+        default=None,
+        description="Disclosures that apply and were never said in words the matcher knows.",
+    )
+    pii_spans: tuple[ExpectedPiiSpan, ...] | None = None
+    sentiment_arc: SentimentArc | None = None
     next_actions: tuple[SnakeCase, ...]
-    pipeline: ExpectedPipeline
+    pipeline: ExpectedPipeline | None = None
 
 
 DISCLOSURE_MATCHER = "required_disclosures"

@@ -1,4 +1,5 @@
-{# What dev data says is true of itself. Landed again, the newest truth about a transcript counts. #}
+{# What dev data says is true of itself. Landed again, the newest truth about a transcript counts. One without
+   labels (of converted data) can't judge a matcher. #}
 with
 
 source as (
@@ -10,7 +11,7 @@ source as (
 latest as (
     select *
     from source
-    where transcript_sha256 is not null
+    where transcript_sha256 is not null and json_query(payload, '$.phrase_matches') is not null
     {{ latest_by('conversation_id, transcript_sha256', '_landed_at desc, content_sha256') }}
 ),
 
