@@ -44,7 +44,7 @@ demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and
 
 # Tests of rules: no process of the stack, no port, no warehouse.
 RULES := tests/unit/domain tests/unit/flows tests/unit/test_validation.py tests/unit/test_extras.py \
-  tests/unit/test_ci_script.py tests/unit/datagen/test_adapters.py tests/unit/datagen/test_formats.py
+  tests/unit/test_ci_script.py tests/unit/formats tests/unit/datagen/test_formats.py
 
 check: $(VENV)/.dev-installed ## Lint, types and the tests of rules, within a minute
 	@$(MAKE) --no-print-directory --output-sync=target -j 2 types rules lint imports

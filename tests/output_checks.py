@@ -45,7 +45,8 @@ def output_name(arguments: Sequence[str]) -> str:
     """Return the name of the schema of what these arguments print."""
     name = arguments[0]
     if hasattr(load_command(name, COMMANDS[name]), "commands"):
-        return f"{name}_{arguments[1]}".replace("-", "_")
+        mode = "_explain" if "--explain" in arguments else ""
+        return f"{name}_{arguments[1]}{mode}".replace("-", "_")
     if name == "show" and "--hop" in arguments:
         return f"show_{arguments[arguments.index('--hop') + 1]}"
     if name == "diff" and any(map(_VERSION.fullmatch, arguments)):

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, WithJsonSchema
 
 from ingest.cli.bq import CountedTable
-from ingest.cli.data import Converted, GeneratedSet, LandedTruths, ValidatedSet
+from ingest.cli.convert import Format
+from ingest.cli.data import GeneratedSet, LandedTruths, ValidatedSet
 from ingest.cli.doctor import Diagnosed
 from ingest.cli.forget import ToForget
 from ingest.cli.ls import ListedMatcher
@@ -32,6 +33,7 @@ from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
+from ingest.flows.convert import Converted
 from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
@@ -49,6 +51,7 @@ from ingest.flows.status import STATUSES, PipelineStatus
 from ingest.flows.transcript import Talk
 from ingest.flows.verify import PLACES
 from ingest.flows.why import Explanation
+from ingest.formats.explaining import Explanation as Explanation_
 from ingest.local.processes import StackState
 from ingest.local.status import StackStatus
 from ingest.ports.inspect import TableDetails
@@ -122,6 +125,8 @@ OUTPUTS: dict[str, Any] = {
     "data_validate": ValidatedSet,
     "data_report": tuple[DataSetFigures, ...],
     "data_convert": Converted,
+    "data_map": tuple[Format, ...],
+    "data_map_explain": Explanation_,
     "data_land_truth": LandedTruths,
     "doctor": Diagnosed,
     "local_up": StackState,

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 import typer
-import yaml
 
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
+from ingest.cli.convert import convert, map_
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
-from ingest.datagen.dirty import parse_dirty, to_json
+from ingest.datagen.dirty import parse_dirty
 from ingest.datagen.figures import DataSetFigures, Tally
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
@@ -29,7 +29,6 @@ from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalConversation, LocalSource
-from ingest.formats.readers import READERS, convert_file
 from ingest.settings import load_settings
 
 app = typer.Typer(
@@ -110,26 +109,8 @@ def report(
     raise typer.Exit(int(run_report(folder, against, html, as_json=as_json)))
 
 
-@app.command()
-def convert(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Transcripts in the foreign format.")
-    ],
-    from_: Annotated[str, typer.Option("--from", help=f"Its format: {', '.join(READERS)}.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder that gets the date folders.")],
-    defaults: Annotated[
-        Path | None,
-        typer.Option("--defaults", help="YAML of metadata fields that the format lacks."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Turn transcripts of another system into conversation folders.
-
-    Example: ingest data convert tests/fixtures/foreign_transcripts/twilio.json --from twilio
-    --defaults tests/fixtures/foreign_transcripts/context.yaml --out .local/converted
-    """
-
-    raise typer.Exit(int(run_convert(sources, from_, out, defaults, as_json=as_json)))
+app.command()(convert)
+app.command("map")(map_)
 
 
 @app.command("land-truth")
@@ -317,80 +298,6 @@ def _print_summary(summary: DataSetSummary, out: Path) -> None:
         f"{summary.conversations:,} conversations, {summary.turns:,} turns, "
         f"{summary.bytes_written / 1e6:,.1f} MB in {out}, {len(summary.dates)} dates"
     )
-
-
-@dataclass(frozen=True)
-class Unconverted:
-    """A file that could not be converted, why, and what to do."""
-
-    file: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class Converted:
-    """Folders that were written, and files that could not be converted."""
-
-    written: tuple[str, ...]
-    failed: tuple[Unconverted, ...]
-
-
-def run_convert(
-    sources: list[Path], format_name: str, out: Path, defaults: Path | None, *, as_json: bool
-) -> ExitCode:
-    """Convert each file; one that can't be converted doesn't stop the others."""
-    if format_name not in READERS:
-        raise InputError(f"unknown format {format_name!r}", f"use one of {', '.join(READERS)}")
-    context = _read_defaults(defaults)
-    written: list[str] = []
-    failed: list[Unconverted] = []
-    for source in sources:
-        try:
-            written.append(_convert(source, format_name, out, context))
-        except InputError as error:
-            failed.append(Unconverted(str(source), error.message, error.hint))
-    if as_json:
-        print_json(Converted(tuple(written), tuple(failed)))
-    else:
-        for folder in written:
-            typer.echo(folder)
-    for fault in failed:
-        say(f"error: {fault.file}: {fault.message}\nhint:  {fault.hint}")
-    return ExitCode.SOME_FAILED if failed else ExitCode.OK
-
-
-def _convert(source: Path, format_name: str, out: Path, context: dict[str, Any]) -> str:
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"can't be read: {error.strerror}", "check name and permissions"
-        ) from error
-    metadata, transcription = convert_file(format_name, content, source.stem, context)
-    folder = out / metadata.started_at.date().isoformat() / metadata.conversation_id
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, model in (("metadata", metadata), ("transcription", transcription)):
-            path = folder / f"{kind}.json"
-            path.write_bytes(to_json(model.model_dump(mode="json", exclude_none=True)))
-    except OSError as error:
-        raise InputError(
-            f"can't write {folder}: {error.strerror}", "choose another --out"
-        ) from error
-    return str(folder)
-
-
-def _read_defaults(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"can't read the defaults {path}", str(error)) from error
-    if not isinstance(fields, dict):
-        raise InputError(f"the defaults {path} are no mapping", "write one field a line")
-    return fields
 
 
 def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json: bool) -> ExitCode:

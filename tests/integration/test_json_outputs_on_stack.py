@@ -80,6 +80,8 @@ CASES: list[tuple[tuple[str, ...], int]] = [
         + ("--defaults", f"{FOREIGN}/context.yaml", "--out", "{out}"),
         1,
     ),
+    (("data", "map"), 0),
+    (("data", "map", "--explain", f"{FOREIGN}/twilio.json"), 0),
     (("forget", GOOD, "--dry-run"), 0),
     (("forget", GOOD, "--yes"), 0),
     (("forget", GOOD, "--yes"), 0),

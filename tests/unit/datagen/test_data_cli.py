@@ -142,20 +142,81 @@ def test_report_as_json(tmp_path: Path) -> None:
 def test_convert_writes_folders_that_validate_and_says_what_failed(tmp_path: Path) -> None:
     (tmp_path / "context.yaml").write_text(DEFAULTS)
     (tmp_path / "bad.json").write_text("{}")
+    arguments = ("--defaults", tmp_path / "context.yaml", "--out", tmp_path / "data")
 
-    code, out, err = run(
-        "convert",
-        SAMPLE,
-        tmp_path / "bad.json",
-        "--from",
-        "twilio",
-        "--defaults",
-        tmp_path / "context.yaml",
-        "--out",
-        tmp_path / "data",
-    )
+    code, out, err = run("convert", SAMPLE, tmp_path / "bad.json", "--from", "twilio", *arguments)
 
     folder = tmp_path / "data" / "2026-01-05" / "gt0123456789abcdef0123456789abcdef"
-    assert (code, out) == (1, f"{folder}\n")
-    assert "bad.json: the transcript has no transcript" in err
+    summary = "2 read: 1 written, 0 joined, 1 refused, 0 left out"
+    assert (code, out) == (1, f"{folder}\n{summary}\n")
+    assert "error: bad.json: when: the mapping's conditions don't hold\nhint:  it holds no" in err
+    assert "no field of ours holds /transcript/channel/media_properties/source_sid, " in err
     assert run("validate", tmp_path / "data")[0] == 0
+
+
+def test_a_mapping_beside_the_files_is_used_and_its_context(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text(
+        "mapping: 1\nextends: twilio\nname: ours\n"
+        "context: {file: calls.csv, key: transcript.sid, column: sid}\n"
+        "conversation: {queue: {context: skill}}\n"
+        "custom: {case: {context: case, type: integer}}\n"
+        f"defaults: {{{', '.join(line for line in DEFAULTS.split(chr(10)) if line)}}}\n"
+    )
+    (tmp_path / "calls.csv").write_text(
+        "sid,skill,case\nGT0123456789abcdef0123456789abcdef,billing,77\n"
+    )
+    (tmp_path / "a.json").write_bytes(SAMPLE.read_bytes())
+
+    code, out, err = run("convert", tmp_path, "--out", tmp_path / "out", "--json")
+
+    result = json.loads(out)
+    metadata = json.loads((Path(result["written"][0]) / "metadata.json").read_text("utf-8"))
+    custom = metadata.get("custom", metadata["source"].get("custom"))
+    assert (code, metadata["queue"], custom) == (0, "billing", {"case": 77})
+    assert (result["read"], result["left_out"], err) == (1, [], "")
+
+
+def test_convert_without_a_mapping_names_the_format_that_fits(tmp_path: Path) -> None:
+    code, out, err = run("convert", SAMPLE, "--out", tmp_path)
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: no mapping is named\nhint:  twilio.json: it looks like twilio: --from twilio\n"
+    )
+
+
+def test_convert_of_an_unknown_format_names_the_command_that_proposes_one(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+
+    code, _, err = run("convert", tmp_path / "x.json", "--out", tmp_path / "out")
+
+    assert (code, err.splitlines()[1]) == (
+        2,
+        "hint:  `ingest data map --explain x.json` proposes a mapping",
+    )
+
+
+def test_map_lists_formats_and_explains_a_file() -> None:
+    code, out, _ = run("map")
+    names = [line.split()[0] for line in out.splitlines()]
+
+    assert code == 0
+    assert names == sorted(names)
+    assert {"contact-lens", "genesys", "webvtt", "csv-calls"} < set(names)
+
+    code, out, _ = run("map", "--explain", SAMPLE)
+
+    lines = [line.split() for line in out.splitlines()]
+    assert (code, out.splitlines()[0]) == (0, "twilio.json, read as twilio")
+    assert ["turns[].text", "3", "of", "3", "transcript"] in lines
+    assert ["/transcript/channel/type", "string"] in lines
+
+
+def test_an_unknown_field_of_the_defaults_is_named(tmp_path: Path) -> None:
+    (tmp_path / "context.yaml").write_text("agnt_id: x\n")
+    arguments = ("--defaults", tmp_path / "context.yaml", "--out", tmp_path)
+
+    code, _, err = run("convert", SAMPLE, "--from", "twilio", *arguments)
+
+    assert code == 2
+    assert "unknown field agnt_id; did you mean agent_id?" in err

@@ -1,0 +1,214 @@
+"""Of which format a file is; and where it's of none, the lines of a mapping that might fit it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import InputError
+from ingest.formats.engine import Engine
+from ingest.formats.mapping import bundled_names, load_bundled
+from ingest.formats.reading import SUFFIXES, How, Record, read_bytes, records_of
+
+_TEXT = (
+    "text",
+    "content",
+    "transcript",
+    "message",
+    "utterance",
+    "sentence",
+    "body",
+    "words",
+    "said",
+)
+_SPEAKER = (
+    "role",
+    "speaker",
+    "participant",
+    "purpose",
+    "channel",
+    "party",
+    "author",
+    "sender",
+    "who",
+)
+_START = ("start", "begin", "offset", "timestamp", "time", "ts", "at")
+_END = ("end", "stop", "until")
+_ID = ("conversationid", "callid", "contactid", "interactionid", "sessionid", "sid", "uuid", "id")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEEPEST, _LOOKED_AT = 6, 20
+_EPOCHS = (
+    (1e14, "time: epoch_us"),
+    (1e11, "time: epoch_ms"),
+    (1e9, "time: epoch_s"),
+)
+
+
+@cache
+def _bundled(name: str) -> Engine:
+    return Engine(load_bundled(name))
+
+
+def fitting(record: Any, reads: str) -> list[str]:
+    """Return the bundled formats that the record is of."""
+    return [
+        name
+        for name in bundled_names()
+        if (engine := _bundled(name)).mapping.reads == reads
+        and engine.mapping.when
+        and engine.takes(record)
+        and any(reader.items(record) for reader in engine.turns)
+    ]
+
+
+def reads_of(path: Path) -> list[str]:
+    """Return the kinds of file that the name's ending fits."""
+    return [
+        reads
+        for reads, suffixes in SUFFIXES.items()
+        if path.suffix.lower() in suffixes and reads != "folder"
+    ]
+
+
+def first_record(path: Path, reads: str) -> Any:
+    """Return the first record of a file, read without a mapping; raise InputError."""
+    how = How(reads, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    for record in records_of(how, {path.name: read_bytes(path)}):
+        if isinstance(record, Record):
+            return record.value
+    raise InputError("the file holds no record", "export it again")
+
+
+def cure_for(record: Any, reads: str, name: str = "") -> str:
+    """Return what would read the record: a format that comes with this, or lines of a mapping."""
+    found = [each for each in fitting(record, reads) if each != name]
+    if found:
+        return f"it looks like {found[0]}: --from {found[0]}"
+    lines = proposal(record, reads)
+    if not lines:
+        return "it holds no list of utterances; `ingest data map` lists the formats"
+    return "put this into a mapping.yaml and correct it:\n" + "\n".join(lines)
+
+
+def cure_without_mapping(sources: Sequence[Path]) -> str:
+    """Return what would read the first of the sources that can be read."""
+    for path in _files(sources):
+        for reads in reads_of(path):
+            try:
+                found = fitting(first_record(path, reads), reads)
+            except InputError:
+                continue
+            if found:
+                return f"{path.name}: it looks like {found[0]}: --from {found[0]}"
+            return f"`ingest data map --explain {path.name}` proposes a mapping"
+    return "name a format with --from or a mapping with --mapping; `ingest data map` lists formats"
+
+
+def _files(sources: Sequence[Path]) -> Iterator[Path]:
+    for source in sources:
+        yield from sorted(source.rglob("*")) if source.is_dir() else [source]
+
+
+def proposal(record: Any, reads: str = "json") -> list[str]:
+    """Return lines of a mapping, guessed from the names of fields; empty without a list of
+    utterances. No value of the record is shown."""
+    lists = sorted(_lists(record, "", 0), key=lambda found: -_score(found[1]))
+    if not lists or _score(lists[0][1]) == 0:
+        return []
+    path, items = lists[0]
+    keys = list(dict.fromkeys(key for item in items[:_LOOKED_AT] for key in item))
+    lines = ["mapping: 1"] + ([f"reads: {reads}"] if reads != "json" else [])
+    source_id = _named(record if isinstance(record, dict) else {}, _ID)
+    if source_id:
+        lines += ["conversation:", f"  source_id: {_quoted(source_id)}"]
+    lines += ["turns:", f"  from: {_yaml(path or '@')}"]
+    text, speaker = _text_key(items, keys), _named(dict.fromkeys(keys), _SPEAKER)
+    lines.append(
+        f"  speaker: {{path: {_quoted(speaker or 'WHO')}, map: {{THEIR_AGENT: AGENT, "
+        "THEIR_CUSTOMER: CUSTOMER}, otherwise: AUTOMATED_AGENT}"
+    )
+    for ours, hints in (("start", _START), ("end", _END)):
+        key = _named({k: None for k in keys if k not in (text, speaker)}, hints)
+        if key:
+            lines.append(f"  {ours}: {{path: {_quoted(key)}{_form(items, key)}}}")
+    return [*lines, f"  text: {_quoted(text or 'TEXT')}"]
+
+
+def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield every list of objects with its JMESPath."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        for key, each in value.items():
+            at = _quoted(key)
+            yield from _lists(each, f"{path}.{at}" if path else at, depth + 1)
+    elif isinstance(value, list):
+        objects = [each for each in value if isinstance(each, dict)]
+        if objects:
+            yield path, objects
+            inner = [key for key, each in objects[0].items() if isinstance(each, list)]
+            for key in inner:
+                below = [part for each in objects for part in each.get(key) or []]
+                yield from _lists(below, f"{path}[].{_quoted(key)}[]", depth + 1)
+
+
+def _score(items: list[dict[str, Any]]) -> int:
+    """Return how much the objects look like utterances; 0 for not at all."""
+    keys = dict.fromkeys(items[0])
+    text = _text_key(items, list(keys))
+    if text is None:
+        return 0
+    longest = max((len(str(item.get(text) or "")) for item in items[:_LOOKED_AT]), default=0)
+    return 1 + 2 * bool(_named(keys, _SPEAKER)) + bool(_named(keys, _START)) + (longest > 12)
+
+
+def _text_key(items: list[dict[str, Any]], keys: list[str]) -> str | None:
+    texts = {
+        key: None
+        for key in keys
+        if any(isinstance(item.get(key), str) for item in items[:_LOOKED_AT])
+    }
+    return _named(texts, _TEXT)
+
+
+def _named(keys: dict[str, Any], hints: Sequence[str]) -> str | None:
+    """Return the key whose name fits the earliest hint: equal before containing."""
+    plain = {key: re.sub(r"[^a-z0-9]", "", key.lower()) for key in keys}
+    for hint in hints:
+        for key, name in plain.items():
+            if name == hint:
+                return key
+    for hint in hints:
+        for key, name in plain.items():
+            if len(hint) > 2 and hint in name:
+                return key
+    return None
+
+
+def _form(items: list[dict[str, Any]], key: str) -> str:
+    """Return the verb that the values of a time need."""
+    values = [item[key] for item in items[:_LOOKED_AT] if item.get(key) is not None]
+    if not values:
+        return ""
+    last = values[-1]
+    try:
+        number = float(last)
+    except (TypeError, ValueError):
+        text = str(last)
+        return ", time: iso" if re.match(r"\d{4}-\d\d-\d\d", text) else ", unit: duration"
+    for least, form in _EPOCHS:
+        if number > least:
+            return f", {form}"
+    apart = number / max(1, len(values) - 1)
+    return f", unit: {'us' if apart > 100_000 else 'ms' if apart > 100 else 's'}"
+
+
+def _quoted(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else f"'\"{name}\"'"
+
+
+def _yaml(path: str) -> str:
+    return f"'{path.replace(chr(39), '')}'" if re.search(r"[^A-Za-z0-9_.]", path) else path

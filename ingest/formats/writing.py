@@ -1,0 +1,94 @@
+"""Conversation folders on disk: what is there already, what may be replaced, and writing them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ingest.domain.validation import Fault
+from ingest.errors import InputError
+from ingest.formats.conversion import Built
+
+
+def dates_by_id(out: Path) -> dict[str, set[str]]:
+    """Return under which dates the output has each conversation before the run."""
+    dates: dict[str, set[str]] = {}
+    for folder in out.glob("????-??-??/*") if out.is_dir() else ():
+        dates.setdefault(folder.name, set()).add(folder.parent.name)
+    return dates
+
+
+def check_folder(
+    folder: Path, built: Built, source: Mapping[str, Any], *, is_replacing: bool
+) -> None:
+    """Raise InputError when the folder holds another call, or the call redacted and this isn't."""
+    held = _held(folder)
+    if held is None:
+        return
+    source_before = held.get("source")
+    before = source_before if isinstance(source_before, dict) else {}
+    if before.get("redacted") is True and source.get("redacted") is not True:
+        raise InputError(
+            f"{folder} is redacted and this isn't",
+            "convert the redacted file, or another --out",
+        )
+    if (folder / "metadata.json").read_bytes() == built.contents["metadata.json"]:
+        return
+    ours = {file["sha256"] for file in source["files"]}
+    theirs = {file.get("sha256") for file in before.get("files", [{}]) if isinstance(file, dict)}
+    if not theirs <= ours and not is_replacing:
+        raise InputError(
+            f"{folder} was made of other files",
+            "parts of one call: convert them together; a newer export: --replace; "
+            "another call: `source_id: {file: path}` in a mapping",
+        )
+
+
+def _held(folder: Path) -> dict[str, Any] | None:
+    """Return the metadata that the folder has; None when there's none, empty if unreadable."""
+    try:
+        held = orjson.loads((folder / "metadata.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files, or raise InputError."""
+    try:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - a path takes longer
+        for name, content in contents.items():
+            with open(f"{folder}/{name}", "wb", buffering=0) as file:  # noqa: PTH123
+                file.write(content)
+    except OSError as error:
+        raise InputError(
+            f"can't write {folder}: {error.strerror}", "choose another --out"
+        ) from error
+
+
+def refusal_of(faults: Sequence[Fault]) -> InputError:
+    """Return one error for all that is wrong with the two files."""
+    lacking = sorted(
+        fault.pointer[1:]
+        for fault in faults
+        if fault.rule == "missing_field" and fault.pointer.count("/") == 1
+    )
+    if len(lacking) == len(faults):
+        lines = ", ".join(f"{name}: …" for name in lacking)
+        return InputError(
+            f"neither the transcript nor the defaults give a usable {', '.join(lacking)}",
+            f"add to --defaults, one a line: {lines}; or give columns of these names in --context; "
+            f"or map it: `conversation: {{{lacking[0]}: PATH}}`",
+        )
+    places = sorted({fault.pointer[1:].replace("/", ".") for fault in faults})
+    first = next(fault for fault in faults if fault.rule != "missing_field")
+    file = first.file.rpartition("/")[2]
+    return InputError(
+        f"no usable {', '.join(places)}: {file}#{first.pointer}: {first.message}", first.hint
+    )
