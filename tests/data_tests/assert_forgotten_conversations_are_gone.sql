@@ -6,8 +6,9 @@ with
 kept as (
     {% for table in [
         'int_conversation_files', 'int_ci_states', 'int_analysis_findings', 'int_conversation_versions',
-        'int_version_steps', 'int_disclosures_said', 'ci_conversations', 'ci_turns', 'ci_entities',
-        'ci_highlights', 'ci_phrase_matches', 'ci_summaries', 'ci_analyses', 'missing_disclosures'
+        'int_version_steps', 'int_transcript_turns', 'int_transcript_dynamics', 'int_disclosures_said',
+        'ci_conversations', 'ci_turns', 'ci_entities', 'ci_highlights', 'ci_phrase_matches', 'ci_summaries',
+        'ci_analyses', 'missing_disclosures'
     ] %}
         select
             conversation_id,

@@ -68,6 +68,11 @@ set labels = (
 where conversation_id = 'c-plain'
 """.strip()
 BREACHES = {
+    "a turn that was lost": (
+        "every_turn_is_counted",
+        "laws_staging.int_transcript_dynamics",
+        "set turn_count = turn_count - 1 where conversation_id = 'c-plain'",
+    ),
     "an analysis of words that no version has": (
         "analyses_belong_to_their_versions",
         "laws.ci_analyses",
