@@ -177,7 +177,7 @@ class TurnReader:
             except MappingError as fault:
                 fault.keys = fault.keys or keys
                 if fault.place == self._speaker.place:
-                    fault.hint = self._speaker.cure(each for each, _ in items)
+                    fault.hint = self._speaker.cure((each for each, _ in items), scope)
                 raise
             if utterance is None:
                 said.others.append(self._element(item))
@@ -187,7 +187,7 @@ class TurnReader:
             raise MappingError(
                 self._speaker.place,
                 "no utterance says who speaks in words that the mapping knows",
-                self._speaker.cure(each for each, _ in items),
+                self._speaker.cure((each for each, _ in items), scope),
             )
         return said
 
@@ -307,7 +307,7 @@ class _Speakers:
         if role is None:
             role = self._role(item, value, scope)
             if role is None:
-                return self._unknown(scope)
+                return self._unknown(value, scope)
             scope.known_speakers[as_key(value)] = role
         if self._swap is None or role is Speaker.AUTOMATED_AGENT:
             return role
@@ -323,13 +323,15 @@ class _Speakers:
         found = found or self._find(value)
         return _ROLES.get(found) if isinstance(found, str) else None
 
-    def _unknown(self, scope: Scope) -> Speaker | None:
+    def _unknown(self, value: Any, scope: Scope) -> Speaker | None:
         if self._otherwise == SKIP:
             scope.warn(
                 "unknown_speaker", self.place, "an utterance of an unknown speaker is left out"
             )
             return None
         role = _ROLES.get(str(self._otherwise))
+        if role is None and value is None:
+            role = Speaker.AUTOMATED_AGENT
         if role is None:
             raise MappingError(
                 self.place, "an utterance is of a speaker that the mapping doesn't know", ""
@@ -341,9 +343,8 @@ class _Speakers:
         )
         return role
 
-    def cure(self, items: Iterable[Any]) -> str:
+    def cure(self, items: Iterable[Any], scope: Scope) -> str:
         """Return what would say who speaks; only values that are no names are shown."""
-        scope = Scope({}, {})
         values = (self._get(item, scope) for item in items)
         seen = dict.fromkeys(as_key(value) for value in values if value is not None)
         shown = [value for value in seen if _PLAIN_SPEAKER.fullmatch(value)] or ["THEIRS", "OTHER"]

@@ -280,6 +280,21 @@ def test_one_odd_utterance_never_costs_the_call(tmp_path: Path) -> None:
     assert [each["words"] for each in file["not_turns"]] == [[{"w": "x"}]]
 
 
+def test_an_utterance_without_a_speaker_is_kept_where_others_have_one(tmp_path: Path) -> None:
+    mapping = OWN.replace(", otherwise: AUTOMATED_AGENT", "")
+    odd = said("one", "two", id=CALL)
+    odd["said"].append({"sec": 20, "text": "beep"})
+
+    done = run(put(tmp_path / "in", a=odd), mapping)
+
+    assert [turn["speaker"] for turn in files_of(done)[1]] == [
+        "AGENT",
+        "CUSTOMER",
+        "AUTOMATED_AGENT",
+    ]
+    assert [each.rule for each in done.warnings] == ["unknown_speaker"]
+
+
 def test_two_agents_stay_two_and_the_first_is_the_agent(tmp_path: Path) -> None:
     def message(who: str, name: str, text: str, second: int) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.insights_format import ci_transcript
 from ingest.domain.validation import check_conversation
 from ingest.flows.convert import Converted, Job, convert
+from ingest.formats.conversion import build
 from ingest.formats.detecting import fitting
-from ingest.formats.engine import Engine
+from ingest.formats.engine import Engine, FileName
 from ingest.formats.mapping import load_bundled
+from ingest.formats.paths import MappingError
 from ingest.formats.reading import How, Record, records_of
 from tests.format_samples import (
     DEFAULTS,
@@ -106,6 +108,40 @@ def test_a_field_that_no_mapping_knows_is_kept_wherever_it_stands(
     lost = {path for mark, path in marks.items() if not any(mark in text for text in files)}
     assert {path for path in lost if not path.startswith(REPEATS.get(name, " "))} == set()
     assert any("zz_unknown" in each.path for each in done.leftovers)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, each in enumerate(value) if isinstance(value, list) else inner:
+        yield from places(each, (*at, key))
+
+
+def with_value(value: Any, at: tuple[Any, ...], put: Any) -> Any:
+    if not at:
+        return put
+    copied = value.copy()
+    copied[at[0]] = with_value(value[at[0]], at[1:], put)
+    return copied
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if sample(name).suffix == ".json"])
+def test_a_null_or_another_type_anywhere_gives_a_call_or_a_refusal(name: str) -> None:
+    engine = Engine(load_bundled(name))
+    record = orjson.loads(sample(name).read_bytes())
+    nulls_refused = 0
+    for index, at in enumerate(places(record)):
+        for put in (None, ("x", 7, [None], {}, True)[index % 5]):
+            odd = with_value(record, at, put)
+            if not engine.takes(odd):
+                continue
+            try:
+                draft = engine.draft(odd, engine.scope(FileName("x.json"), odd, None, SPEAKERS))
+                build(draft, (DEFAULTS,), {"format": name, "files": [draft.rest]}, 24)
+            except MappingError:
+                nulls_refused += put is None
+
+    assert nulls_refused <= 2, "vendors write null where they have nothing"
 
 
 @pytest.mark.parametrize("name", IN_ONE_FILE)
