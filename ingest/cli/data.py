@@ -29,6 +29,7 @@ from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalConversation, LocalSource
+from ingest.formats.detecting import cure_of_folder
 from ingest.settings import load_settings
 
 app = typer.Typer(
@@ -193,7 +194,7 @@ def generate_set(
 
 def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
     """Print all faults; fail when one counts."""
-    count, faults = run(_all_faults(folder))
+    count, faults, cure = run(_all_faults(folder))
     code = ExitCode.SOME_FAILED if has_errors(faults, strict=strict) else ExitCode.OK
     by_severity = Counter(fault.severity for fault in faults)
     found = ValidatedSet(
@@ -207,6 +208,8 @@ def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
         typer.echo(f"  {fault.rule}: {fault.message}\n  hint: {fault.hint}")
     if len(faults) > _FAULT_LINES:
         say(f"{len(faults) - _FAULT_LINES} more faults; --json shows all")
+    if cure:
+        say(f"hint: {cure}")
     for rule, number in Counter(fault.rule for fault in faults).most_common():
         typer.echo(f"{number:>8,}  {rule}")
     typer.echo(
@@ -216,20 +219,25 @@ def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
     return code
 
 
-async def _all_faults(folder: Path) -> tuple[int, list[Fault]]:
+async def _all_faults(folder: Path) -> tuple[int, list[Fault], str]:
+    """Return how many conversations there are, their faults, and what reads the first faulty one
+    if it's of another format."""
     faults: list[Fault] = []
-    count = 0
+    count, cure = 0, ""
     first_dates: dict[str, dt.date] = {}
     async for found in walk_set(folder):
         if isinstance(found, Fault):
             faults.append(found)
             continue
         count += 1
-        faults.extend(check_files(found))
+        own = check_files(found)
+        faults.extend(own)
+        if not cure and has_errors(own):
+            cure = cure_of_folder({kind.value: each for kind, each in found.contents.items()})
         id_, date = found.conversation_id, found.batch_date
         if (first := first_dates.setdefault(id_, date)) != date:
             faults.append(delivered_twice(id_, date, first))
-    return count, faults
+    return count, faults, cure
 
 
 def run_land_truth(folder: Path, *, as_json: bool) -> ExitCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ingest.errors import InputError
 from ingest.formats.engine import Engine
 from ingest.formats.mapping import bundled_names, load_bundled
-from ingest.formats.reading import SUFFIXES, How, Record, read_bytes, records_of
+from ingest.formats.reading import SUFFIXES, How, Record, load_json, read_bytes, records_of
 
 _TEXT = (
     "text",
@@ -91,6 +91,16 @@ def cure_for(record: Any, reads: str, name: str = "") -> str:
     if not lines:
         return "it holds no list of utterances; `ingest data map` lists the formats"
     return "put this into a mapping.yaml and correct it:\n" + "\n".join(lines)
+
+
+def cure_of_folder(contents: Mapping[str, bytes]) -> str:
+    """Return how a conversation folder that isn't ours can be read, given its files by stem."""
+    try:
+        record = {stem: load_json(content) for stem, content in contents.items()}
+    except InputError:
+        return ""
+    found = fitting(record, "folder")
+    return f"they look like {found[0]}: ingest data convert --from {found[0]}" if found else ""
 
 
 def cure_without_mapping(sources: Sequence[Path]) -> str:

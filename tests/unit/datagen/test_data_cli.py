@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,18 @@ def test_report_as_json(tmp_path: Path) -> None:
 
     (figures,) = json.loads(out)
     assert (code, figures["conversations"]) == (0, 4)
+
+
+def test_validate_names_the_format_that_folders_look_like(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-01-06" / "9c2b7f1e-4d0a-4a63-8f7e-0b5f3f0d2a23"
+    shutil.copytree(SAMPLE.parent / "cc-coach", folder)
+
+    code, _, err = run("validate", tmp_path)
+
+    assert (code, err) == (
+        1,
+        "hint: they look like cc-coach: ingest data convert --from cc-coach\n",
+    )
 
 
 def test_convert_writes_folders_that_validate_and_says_what_failed(tmp_path: Path) -> None:
