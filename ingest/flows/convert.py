@@ -36,6 +36,8 @@ from ingest.formats.values import Scope
 from ingest.formats.writing import check_folder, dates_by_id, refusal_of, write_files
 
 MAPPING_FILE = "mapping.yaml"
+_PARSED_FILES = 4
+"""Legs of a call often lie in a few large files: those aren't parsed for each call again."""
 _NOT_SOURCES = frozenset({MAPPING_FILE, "expected.json"})
 
 
@@ -158,7 +160,7 @@ class _Conversion:
         self._tally = _Tally()
         self._leftovers = Leftovers()
         self._inputs: list[_Input] = []
-        self._last: tuple[int, list[Record | Unread], str] = (-1, [], "")
+        self._parsed: dict[int, tuple[list[Record | Unread], str]] = {}
         self._dates = dates_by_id(job.out)
 
     def run(self) -> Converted:
@@ -211,9 +213,9 @@ class _Conversion:
                 self._tally.left_out.append(LeftOut(name, f"the mapping reads {reads}"))
 
     def _records(self, number: int) -> tuple[list[Record | Unread], str]:
-        """Return the records of a file and the hash of its bytes; the last file is kept."""
-        if self._last[0] == number:
-            return self._last[1], self._last[2]
+        """Return the records of a file and the hash of its bytes; the last files are kept."""
+        if number in self._parsed:
+            return self._parsed[number]
         path = self._inputs[number].path
         if path.is_dir():
             contents = {
@@ -225,7 +227,9 @@ class _Conversion:
             contents = {path.name: read_bytes(path)}
         records = records_of(self._how, contents)
         hashed = sha256_hex(b"".join(contents.values()))
-        self._last = (number, records, hashed)
+        if len(self._parsed) == _PARSED_FILES:
+            del self._parsed[next(iter(self._parsed))]
+        self._parsed[number] = records, hashed
         return records, hashed
 
     def _conversations(self) -> dict[str, list[_Ref]]:
