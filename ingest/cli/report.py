@@ -22,6 +22,7 @@ from ingest.cli.status import quotas_of, status_text
 from ingest.flows.report import (
     MATCHERS,
     AgentTotals,
+    Funnel,
     MatcherQuality,
     RunReport,
     read_run_report,
@@ -75,6 +76,7 @@ def _tables(report: RunReport) -> list[str]:
     cost, matchers, agents = report.cost, report.matchers, report.agents
     matcher_scope = "all dates" if MATCHERS in report.over_all_dates else scope
     parts = [
+        (f"funnel, {scope}", unknown if report.funnel is None else _funnel(report.funnel)),
         (
             "failed steps by code",
             group_table(report.failures, indent=2) if report.failures else "  no failed step",
@@ -95,6 +97,14 @@ def _tables(report: RunReport) -> list[str]:
         (f"agents, {scope}", unknown if agents is None else _agents(agents)),
     ]
     return [f"{title}\n{text}" for title, text in parts]
+
+
+def _funnel(funnel: Funnel) -> str:
+    return (
+        f"  {funnel.delivered_count:,} delivered, {funnel.complete_count:,} complete, "
+        f"{funnel.in_insights_count:,} in Insights, {funnel.analysed_count:,} analysed; "
+        f"{funnel.refused_count:,} refused, {funnel.quarantined_count:,} set aside"
+    )
 
 
 def _latencies(report: RunReport) -> str:

@@ -141,6 +141,9 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
     facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
     if found.forgotten:
         facts.append(("forgotten", f"{counted(found.forgotten, 'conversation')} erased on request"))
+    if found.quarantined:
+        aside = f"{counted(found.quarantined, 'conversation')} set aside"
+        facts.append(("marts", f"{aside}: see quarantined_conversations"))
     if any(date.batch_date and (date.in_registry or 0) < date.received for date in found.dates):
         facts.append(("marts", "the registry is behind the raw tables: run `dbt build`"))
     if found.forgotten_in_marts:

@@ -1,7 +1,7 @@
 """What the report of runs shows: funnel, failures, latency, cost, matchers, agents.
 
-Funnel, failures and latency come from the raw facts; cost, matchers and agents are dbt's, and are
-None before their mart was built.
+Status, failures and latency come from the raw facts; funnel, cost, matchers and agents are dbt's,
+and are None before their mart was built.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest.domain.raw_records import ANY_PARTITION
 from ingest.flows.runs import FailureGroup, Run, read_failure_groups, read_runs
-from ingest.flows.status import PipelineStatus, read_status
+from ingest.flows.status import QUARANTINE, PipelineStatus, quarantine_sql, read_status
 from ingest.ports.inspect import Warehouse
 
 EVALUATION = "phrase_matcher_evaluation"
@@ -49,6 +49,7 @@ COSTS = ("ci_costs", "ci_analyses")
 AGENTS = (
     "ci_conversations", "ci_phrase_matches", "customer_sentiment_arcs", "missing_disclosures",
 )  # fmt: skip
+FUNNEL = ("pipeline_daily", QUARANTINE)
 MATCHERS = "matchers"
 
 
@@ -70,6 +71,22 @@ class Cost:
     analysis_count: int
     billing_unit_count: int
     cost_usd: Decimal
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """How many delivered conversations came how far, each also past the stage before; by dbt.
+
+    Folders that validation refused were never delivered; those that dbt has set aside count in
+    the funnel and in no mart of quality.
+    """
+
+    delivered_count: int
+    complete_count: int
+    in_insights_count: int
+    analysed_count: int
+    refused_count: int
+    quarantined_count: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,7 @@ class RunReport:
     batch_date: dt.date | None
     over_all_dates: tuple[str, ...]
     status: PipelineStatus
+    funnel: Funnel | None
     failures: tuple[FailureGroup, ...]
     latencies: tuple[StepLatency, ...]
     runs: tuple[Run, ...]
@@ -117,6 +135,7 @@ def read_run_report(
         batch_date=batch_date,
         over_all_dates=() if batch_date is None else (MATCHERS,),
         status=read_status(warehouse, now, quotas, batch_date),
+        funnel=_funnel(warehouse, batch_date) if marts.issuperset(FUNNEL) else None,
         failures=read_failure_groups(warehouse, batch_date),
         latencies=_latencies(warehouse, batch_date),
         runs=read_runs(warehouse, batch_date, 10),
@@ -124,6 +143,25 @@ def read_run_report(
         matchers=read_matcher_quality(warehouse),
         agents=_agents(warehouse, batch_date) if marts.issuperset(AGENTS) else None,
     )
+
+
+def _funnel(warehouse: Warehouse, batch_date: dt.date | None) -> Funnel:
+    where, parameters = _of_date(batch_date)
+    row = warehouse.query(
+        f"""
+select
+    coalesce(sum(funnel_delivered_count), 0) as delivered_count,
+    coalesce(sum(funnel_complete_count), 0) as complete_count,
+    coalesce(sum(funnel_in_insights_count), 0) as in_insights_count,
+    coalesce(sum(funnel_analysed_count), 0) as analysed_count,
+    coalesce(sum(refused_count), 0) as refused_count
+from {warehouse.mart("pipeline_daily")}
+{where}
+""",
+        parameters,
+    ).rows[0]
+    aside = warehouse.query(quarantine_sql(warehouse.mart(QUARANTINE), where), parameters).rows[0]
+    return Funnel(**row, quarantined_count=aside["conversation_count"])
 
 
 def _latencies(warehouse: Warehouse, batch_date: dt.date | None) -> tuple[StepLatency, ...]:

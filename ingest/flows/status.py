@@ -114,6 +114,7 @@ judged as (
 
 QUOTA_WINDOW_SEC = 60
 REGISTRY = "conversation_registry"
+QUARANTINE = "quarantined_conversations"
 RUN_COUNT = 5
 
 
@@ -159,6 +160,11 @@ where step in ('submit', 'analyse')
 group by step
 {registry}
 """
+
+
+def quarantine_sql(mart: str, where: str = "") -> str:
+    """Return the query that counts the conversations that dbt has set aside."""
+    return f"select count(distinct conversation_id) as conversation_count from {mart} {where}"
 
 
 def _registry_sql(warehouse: Warehouse) -> str:
@@ -270,6 +276,8 @@ class PipelineStatus:
     """Conversations that were erased on request; of all dates, since nothing else is kept."""
     forgotten_in_marts: int | None
     """How many of them the registry still holds; None before the first build."""
+    quarantined: int | None = None
+    """Conversations that dbt has set aside; None before the first build."""
     in_bucket: tuple[RunRecord, ...] = ()
     """Runs that go on now, and those that were interrupted or died, by their leases."""
 
@@ -310,7 +318,20 @@ def read_status(
         quotas=tuple(QuotaUse(step, used.get(step) or 0, limit) for step, limit in quotas.items()),
         forgotten=sum(row["item_count"] for row in rows if row["fact"] == "forgotten"),
         forgotten_in_marts=sum(row["failed_count"] for row in marts) if has_registry else None,
+        quarantined=_quarantined(warehouse, batch_date) if has_registry else None,
     )
+
+
+def _quarantined(warehouse: Warehouse, batch_date: dt.date | None) -> int | None:
+    where = "" if batch_date is None else "where batch_date = @batch_date"
+    parameters = {} if batch_date is None else {"batch_date": batch_date}
+    try:
+        rows = warehouse.query(quarantine_sql(warehouse.mart(QUARANTINE), where), parameters).rows
+    except RemoteError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
+    return int(rows[0]["conversation_count"])
 
 
 def funnels(

@@ -202,17 +202,7 @@ def _clock(offset_sec: float | None) -> str:
 
 def run_page(report: RunReport, project: str, *, with_pii: bool = False) -> str:
     """Return the page as HTML; agents go by id alone unless personal details are asked for."""
-    stages = (
-        ("received", sum(date.received for date in report.status.dates)),
-        ("complete", sum(date.complete for date in report.status.dates)),
-        ("in Insights", sum(date.submitted for date in report.status.dates)),
-        ("analysed", sum(date.analysed for date in report.status.dates)),
-        *(
-            [("in the registry", sum(date.in_registry or 0 for date in report.status.dates))]
-            if any(date.in_registry is not None for date in report.status.dates)
-            else []
-        ),
-    )
+    stages = _stages(report)
     latencies = [(latency.step, round(latency.p95_sec, 3)) for latency in report.latencies]
     funnel_label = ", ".join(f"{name} {number}" for name, number in stages)
     latency_label = "p95: " + ", ".join(f"{step} {seconds} s" for step, seconds in latencies)
@@ -227,4 +217,22 @@ def run_page(report: RunReport, project: str, *, with_pii: bool = False) -> str:
             if latencies
             else None
         ),
+    )
+
+
+def _stages(report: RunReport) -> tuple[tuple[str, int], ...]:
+    """Return the stages of dbt's funnel; before it was built, those of the raw facts."""
+    funnel = report.funnel
+    if funnel is not None:
+        return (
+            ("delivered", funnel.delivered_count),
+            ("complete", funnel.complete_count),
+            ("in Insights", funnel.in_insights_count),
+            ("analysed", funnel.analysed_count),
+        )
+    return (
+        ("received", sum(date.received for date in report.status.dates)),
+        ("complete", sum(date.complete for date in report.status.dates)),
+        ("in Insights", sum(date.submitted for date in report.status.dates)),
+        ("analysed", sum(date.analysed for date in report.status.dates)),
     )

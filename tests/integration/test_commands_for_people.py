@@ -206,7 +206,14 @@ def test_marts_that_were_never_built_are_told_with_what_to_run(people: People) -
 
     assert (listed.exit_code, listed.stderr.count("dbt build")) == (2, 1)
     assert why.stdout.splitlines()[-1] == "dbt build"
-    assert report.count("not known yet: run `dbt build`") == 3
+    assert report.count("not known yet: run `dbt build`") == 4
+
+
+def set_aside(people: People) -> int:
+    """Return how many conversations dbt has set aside."""
+    sql = "select count(distinct conversation_id) as n from coach.quarantined_conversations"
+    (row,) = json.loads(people.run("bq", "query", sql, "--format", "json").stdout)
+    return int(row["n"])
 
 
 def test_status_counts_every_conversation_once(people: People) -> None:
@@ -227,6 +234,7 @@ def test_status_counts_every_conversation_once(people: People) -> None:
     }
     assert date["batch_date"] == DATE
     assert (found["forgotten"], found["forgotten_in_marts"]) == (1, 1)
+    assert found["quarantined"] == set_aside(people)
 
 
 def test_status_says_that_the_marts_still_hold_what_was_erased(people: People) -> None:
@@ -269,13 +277,23 @@ def test_a_report_has_cost_matchers_agents_failures_and_runs(people: People) -> 
 
     assert of_date["cost"]["analysis_count"] == 5
     assert of_another["cost"] == {"analysis_count": 0, "billing_unit_count": 0, "cost_usd": "0"}
+    assert of_date["funnel"] == {
+        "delivered_count": 5,
+        "complete_count": 4,
+        "in_insights_count": 4,
+        "analysed_count": 4,
+        "refused_count": 0,
+        "quarantined_count": set_aside(people),
+    }
+    assert of_another["funnel"] == dict.fromkeys(of_date["funnel"], 0)
     assert (of_another["agents"], of_another["runs"]) == ([], [])
     assert of_another["status"]["runs"] == []
     assert sum(agent["conversation_count"] for agent in of_date["agents"]) == 4
     assert {item["judged_conversation_count"] for item in of_date["matchers"]} == {1}
     assert of_date["over_all_dates"] == ["matchers"]
     titles = [line for line in shown.splitlines() if line and not line.startswith(" ")]
-    assert titles[-6:] == [
+    assert titles[-7:] == [
+        "funnel, all dates",
         "failed steps by code",
         "seconds by step",
         "runs",

@@ -8,6 +8,7 @@ import io
 import json
 import random
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,11 @@ def event(conversation: str, step: str, outcome: str, hours_ago: float) -> dict[
     }
 
 
-def health_of(stack: Stack, events: list[dict[str, Any]]) -> Health:
-    """Read the health of a dataset that holds these events alone."""
-    settings = Settings(**{**stack.settings.model_dump(), "raw_dataset": f"h{uuid.uuid4().hex}"})
+def health_of(stack: Stack, events: list[dict[str, Any]], aside: Sequence[str] = ()) -> Health:
+    """Read the health of a dataset that holds these events alone, and who is set aside."""
+    own = f"h{uuid.uuid4().hex}"
+    datasets = {"raw_dataset": own, "marts_dataset": own}
+    settings = Settings(**{**stack.settings.model_dump(), **datasets})
     client = bigquery.Client(
         project=settings.project_id,
         credentials=AnonymousCredentials(),
@@ -63,6 +66,13 @@ def health_of(stack: Stack, events: list[dict[str, Any]]) -> Health:
         lines = io.BytesIO("\n".join(json.dumps(each) for each in events).encode())
         config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
         client.load_table_from_file(lines, table, job_config=config, timeout=20).result(timeout=20)
+    if aside:
+        name = f"`{settings.project_id}.{own}.quarantined_conversations`"
+        client.query_and_wait(
+            f"create table {name} as select conversation_id from unnest({list(aside)}) as "
+            "conversation_id",
+            wait_timeout=20,
+        )
     clock = ManualClock(NOW)
     sink = BigQueryRawSink(settings)
     try:
@@ -73,7 +83,7 @@ def health_of(stack: Stack, events: list[dict[str, Any]]) -> Health:
 
 
 def test_a_pipeline_without_events_has_no_ages(stack: Stack) -> None:
-    assert health_of(stack, []) == Health(0, 0, 0.0, None, None)
+    assert health_of(stack, []) == Health(0, 0, 0, None, 0.0, None, None)
 
 
 def test_ages_and_shares_follow_the_latest_event_of_each_conversation(stack: Stack) -> None:
@@ -86,12 +96,16 @@ def test_ages_and_shares_follow_the_latest_event_of_each_conversation(stack: Sta
         event("broken", "submit", "failed", 7),
         event("broken", "submit", "failed", 5),
         event("waits", "upload", "waiting", 30),
+        event("refused", "validate", "failed", 26),
+        event("right", "validate", "failed", 26),
+        event("right", "validate", "succeeded", 25),
         event("erased", "forget", "succeeded", 4),
     ]
 
-    found = health_of(stack, events)
+    found = health_of(stack, events, aside=("odd", "odd", "strange"))
 
-    assert (found.waiting, found.failed) == (1, 1)
+    assert found.quarantined == 2
+    assert (found.waiting, found.failed, found.refused) == (1, 2, 1)
     assert found.failure_percent == pytest.approx(100 / 3)
     assert found.backlog_age_hours == pytest.approx(30 + 1 / 60)
     assert found.landed_age_hours == pytest.approx(1)
@@ -112,4 +126,4 @@ def test_trouble_before_the_last_success_is_over(stack: Stack) -> None:
 def test_what_failed_more_than_a_month_ago_is_no_backlog(stack: Stack) -> None:
     found = health_of(stack, [event("old", "submit", "failed", 31 * 24)])
 
-    assert found == Health(0, 0, 0.0, None, None)
+    assert found == Health(0, 0, 0, None, 0.0, None, None)

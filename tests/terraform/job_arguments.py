@@ -99,7 +99,7 @@ def _unknown_variables(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def _unlogged_fields(plan: dict[str, Any]) -> Iterator[str]:
-    logged = Health(1, 1, 1.0, 1.0, 1.0).log_line()
+    logged = Health(1, 1, 1, 1, 1.0, 1.0, 1.0).log_line()
     for resource in resources(plan):
         for condition in resource["values"].get("conditions", []):
             for matched in condition.get("condition_matched_log", []):
