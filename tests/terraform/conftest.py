@@ -24,7 +24,7 @@ _ABSENT = "terraform isn't on this machine: nothing under terraform/ has been ch
 
 @pytest.fixture(scope="session")
 def toolbox() -> Toolbox:
-    """Tools and stand-in providers. No terraform: a failure where CI=true, else an expected one."""
+    """Tools and stand-in providers. No terraform: a failure in CI, an expected one elsewhere."""
     terraform = find_terraform()
     if terraform is None:
         if os.environ.get("CI") == "true":
