@@ -19,7 +19,6 @@ _ISO_DURATION = re.compile(
 _CLOCK = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:[.,]\d+)?)")
 _SECONDS = re.compile(r"(?P<seconds>\d+(?:\.\d+)?)s")
 _PARTS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 class TimeError(Exception):
@@ -93,8 +92,8 @@ def _duration(value: Any) -> float:
 def since_epoch(value: Any, per_second: float) -> dt.datetime:
     """Return the UTC moment of a count since 1970; raise TimeError."""
     try:
-        return _EPOCH + dt.timedelta(seconds=number(value) / per_second)
-    except OverflowError as error:
+        return dt.datetime.fromtimestamp(number(value) / per_second, dt.UTC)
+    except (OverflowError, ValueError, OSError) as error:
         raise TimeError("a moment lies beyond the year 9999", "check its unit") from error
 
 

@@ -169,7 +169,7 @@ class TurnReader:
         """Return the utterances; raises MappingError with the place of an element that can't be."""
         said = Said()
         for item, keys in items:
-            if not all(test(item) for test in self._keep):
+            if self._keep and not all(test(item) for test in self._keep):
                 said.others.append(self._element(item))
                 continue
             try:
