@@ -18,7 +18,7 @@ import ingest
 from ingest.flows.convert import Converted, Job, convert
 from ingest.formats.engine import Engine
 from ingest.formats.explaining import explanation
-from ingest.formats.mapping import bundled_names, load_bundled
+from ingest.formats.mapping_files import bundled_names, load_bundled
 
 SAMPLES = Path(__file__).parent / "fixtures" / "foreign_transcripts"
 NAMES = bundled_names()

@@ -118,7 +118,7 @@ class Format:
 
 
 def _list_formats(*, as_json: bool) -> None:
-    from ingest.formats.mapping import bundled_names, load_bundled
+    from ingest.formats.mapping_files import bundled_names, load_bundled
 
     loaded = [load_bundled(name) for name in bundled_names()]
     formats = tuple(Format(each.name, each.reads, each.about) for each in loaded)
@@ -145,7 +145,7 @@ def _engine(
     """Return the compiled mapping and the context table."""
     from ingest.formats.detecting import cure_without_mapping
     from ingest.formats.engine import Engine
-    from ingest.formats.mapping import load_bundled, own_places, parse_mapping, read_mapping
+    from ingest.formats.mapping_files import load_bundled, own_places, parse_mapping, read_mapping
     from ingest.formats.reading import read_context
 
     if from_ and mapping:

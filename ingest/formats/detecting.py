@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.errors import InputError
 from ingest.formats.engine import Engine
-from ingest.formats.mapping import bundled_names, load_bundled
+from ingest.formats.mapping_files import bundled_names, load_bundled
 from ingest.formats.reading import SUFFIXES, How, Record, load_json, read_bytes, records_of
 
 _TEXT = (

@@ -12,7 +12,8 @@ from ingest.formats.conversion import build
 from ingest.formats.detecting import cure_for, first_record, fitting, proposal, reads_of
 from ingest.formats.engine import Draft, Engine, FileName
 from ingest.formats.leftovers import Leftover, Leftovers
-from ingest.formats.mapping import Value, load_bundled
+from ingest.formats.mapping import Value
+from ingest.formats.mapping_files import load_bundled
 from ingest.formats.paths import MappingError
 from ingest.formats.reading import ContextTable, How, Record, read_bytes, records_of
 from ingest.formats.times import type_name

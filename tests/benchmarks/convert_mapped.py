@@ -21,7 +21,7 @@ import orjson
 from ingest.flows.convert import Job, convert
 from ingest.formats.conversion import build
 from ingest.formats.engine import Engine, FileName
-from ingest.formats.mapping import load_bundled
+from ingest.formats.mapping_files import load_bundled
 from ingest.formats.reading import How, records_of
 from tests.format_samples import DEFAULTS, sample
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest.errors import InputError
 from ingest.flows.convert import Converted, Job, convert
 from ingest.formats.engine import Engine
-from ingest.formats.mapping import load_bundled, own_places, parse_mapping
+from ingest.formats.mapping_files import load_bundled, own_places, parse_mapping
 from ingest.formats.reading import read_context
 from tests.format_samples import DEFAULTS
 

@@ -20,7 +20,7 @@ from ingest.flows.convert import Converted, Job, convert
 from ingest.formats.conversion import build
 from ingest.formats.detecting import fitting
 from ingest.formats.engine import Engine, FileName
-from ingest.formats.mapping import load_bundled
+from ingest.formats.mapping_files import load_bundled
 from ingest.formats.paths import MappingError
 from ingest.formats.reading import How, Record, records_of
 from tests.format_samples import (

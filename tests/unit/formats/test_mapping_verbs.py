@@ -20,8 +20,8 @@ from ingest.errors import InputError
 from ingest.formats.detecting import cure_for, proposal
 from ingest.formats.engine import Draft, Engine, FileName
 from ingest.formats.explaining import explanation
-from ingest.formats.mapping import (
-    MappingFile,
+from ingest.formats.mapping import MappingFile
+from ingest.formats.mapping_files import (
     bundled_names,
     load_bundled,
     parse_mapping,
@@ -304,7 +304,9 @@ def test_extends_takes_a_bundled_format_and_changes_what_it_names() -> None:
 
 def test_the_published_schema_takes_every_bundled_mapping() -> None:
     folder = Path(__file__).parents[3] / "ingest"
-    assert schema_file().read_bytes() == schema_bytes(), "run python -m ingest.formats.mapping"
+    assert schema_file().read_bytes() == schema_bytes(), (
+        "run python -m ingest.formats.mapping_files"
+    )
     schema = orjson.loads(schema_bytes())
     validator = jsonschema.Draft202012Validator(schema)
 
