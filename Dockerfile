@@ -26,6 +26,7 @@ FROM python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin coach
 WORKDIR /app
 COPY seeds seeds
+COPY dbt_project.yml ./
 # The root file system may be read-only: what is written goes below /tmp.
 ENV PATH=/opt/coach/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -41,7 +42,6 @@ COPY --from=build-sidecar /opt/coach /opt/coach
 
 FROM run AS dbt
 COPY --from=build-dbt /opt/coach /opt/coach
-COPY dbt_project.yml ./
 COPY profiles.example.yml profiles/profiles.yml
 COPY dbt_project dbt_project
 COPY tests/data_tests tests/data_tests

@@ -57,7 +57,10 @@ class Settings(BaseSettings):
         validation_alias=_INSIGHTS_NAMES,
         description=f"Insights emulator, host:port; {_EMULATOR_VARIABLE} does as well.",
     )
-    seeds_dir: Path = Field(default=Path("seeds"), description="Folder of phrase_matchers*.csv.")
+    seeds_dir: Path = Field(default=Path("seeds"), description="Folder of matchers and words.")
+    dbt_project_file: Path = Field(
+        default=Path("dbt_project.yml"), description="Where custom fields are declared."
+    )
     log_format: LogFormat = Field(
         default=LogFormat.NONE, description="Log of remote effects: none, text or json."
     )
@@ -125,6 +128,16 @@ def load_seeds_dir() -> Path:
         return _Probe().seeds_dir
     except ValidationError as error:
         raise _settings_error(error) from error
+
+
+def load_declared_places() -> tuple[Path, Path]:
+    """Return the folder of the seeds and dbt's project file, for commands that need no project."""
+    _check_dotenv()
+    try:
+        probe = _Probe()
+    except ValidationError as error:
+        raise _settings_error(error) from error
+    return probe.seeds_dir, probe.dbt_project_file
 
 
 def cloud_run_shard() -> tuple[int, int]:
@@ -206,6 +219,7 @@ class _Probe(BaseSettings):
     bigquery_endpoint: str | None = None
     insights_endpoint: str | None = Field(default=None, validation_alias=_INSIGHTS_NAMES)
     seeds_dir: Path = Path("seeds")
+    dbt_project_file: Path = Path("dbt_project.yml")
 
 
 class _LocalSettings(Settings):

@@ -1,10 +1,21 @@
-{# Insights has every label that a delivered version's metadata makes, the user's own too, and no other; and its
-   language, agent and start are those of the metadata. One of the expectations of macros/quarantine.sql. #}
+{# Insights has every label that a delivered version's metadata makes, the user's own too, and no other but those that
+   custom fields ask for; and its language, agent and start are those of the metadata. One of the expectations of
+   macros/quarantine.sql. #}
 {% macro odd_labels() %}
     {%- set version_labels -%}
         'batch_date', 'metadata_sha256', 'transcript_sha256'
     {%- endset -%}
     with
+
+    declared as (
+        {{ declared_custom_fields() | indent(8) }}
+    ),
+
+    custom_labels as (
+        select custom_field as label_key
+        from declared
+        where is_label
+    ),
 
     conversations as (
         select conversations.*
@@ -21,7 +32,9 @@
             label.value as label_value
         from conversations
         cross join unnest(conversations.labels) as label
-        where label.key not in ({{ version_labels }})
+        where
+            label.key not in ({{ version_labels }})
+            and label.key not in (select custom_labels.label_key from custom_labels)
     ),
 
     stated as (
@@ -64,6 +77,7 @@
                 'schema_version', 'direction', 'business_line', 'medium', 'queue', 'agent_team', 'agent_site',
                 'call_outcome', 'portfolio_id', 'campaign_id'
             )
+            and label.key not in (select custom_labels.label_key from custom_labels)
     ),
 
     wrong_labels as (
@@ -81,10 +95,12 @@
         from conversations
         inner join {{ ref('conversation_registry', v=2) }} as versions
             on conversations.conversation_version_id = versions.conversation_version_id
+        left join {{ ref('media') }} as media
+            on versions.medium = media.medium
         where
             conversations.direction is distinct from versions.direction
             or conversations.business_line is distinct from versions.business_line
-            or conversations.medium is distinct from versions.medium
+            or conversations.medium is distinct from media.insights_medium
             or conversations.language_code is distinct from versions.language_code
             or conversations.queue is distinct from substr(versions.queue, 1, 256)
             or conversations.agent_id is distinct from versions.agent_id

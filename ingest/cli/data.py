@@ -23,14 +23,16 @@ from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.declarations import Declarations
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
 from ingest.domain.validation import Fault, Severity, has_errors, parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.declared import read_declarations
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalConversation, LocalSource
 from ingest.formats.detecting import cure_of_folder
-from ingest.settings import load_settings
+from ingest.settings import load_declared_places, load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -194,7 +196,8 @@ def generate_set(
 
 def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
     """Print all faults; fail when one counts."""
-    count, faults, cure = run(_all_faults(folder))
+    declared = read_declarations(*load_declared_places())
+    count, faults, cure = run(_all_faults(folder, declared))
     code = ExitCode.SOME_FAILED if has_errors(faults, strict=strict) else ExitCode.OK
     by_severity = Counter(fault.severity for fault in faults)
     found = ValidatedSet(
@@ -219,7 +222,7 @@ def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
     return code
 
 
-async def _all_faults(folder: Path) -> tuple[int, list[Fault], str]:
+async def _all_faults(folder: Path, declared: Declarations) -> tuple[int, list[Fault], str]:
     """Return how many conversations there are, their faults, and what reads the first faulty one
     if it's of another format."""
     faults: list[Fault] = []
@@ -230,7 +233,7 @@ async def _all_faults(folder: Path) -> tuple[int, list[Fault], str]:
             faults.append(found)
             continue
         count += 1
-        own = check_files(found)
+        own = check_files(found, declared)
         faults.extend(own)
         if not cure and has_errors(own):
             cure = cure_of_folder({kind.value: each for kind, each in found.contents.items()})

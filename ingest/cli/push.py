@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +46,7 @@ from ingest.enums import Foreign, LogFormat, Mode
 from ingest.errors import ExitCode, InputError
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import PushReport
+from ingest.flows.declared import read_declarations
 from ingest.flows.dry_run import without_effects
 from ingest.flows.push import Push, PushOptions
 from ingest.flows.services import Progress, Services
@@ -98,6 +99,10 @@ def push(
             "an older folder, pushed again after its correction.",
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Warnings keep a conversation out, as errors do."),
+    ] = False,
     shard: ShardOption = None,
     wait: WaitOption = False,
     concurrency: Concurrency = None,
@@ -124,6 +129,7 @@ def push(
         summarize=summarize,
         foreign=_foreign(adopt=adopt, replace=replace),
         allow_return=allow_return,
+        strict=strict,
         shard=shard,
         wait=wait,
         concurrency=concurrency,
@@ -158,6 +164,7 @@ def execute(
     summarize: bool,
     foreign: Foreign,
     allow_return: bool,
+    strict: bool,
     shard: str | None,
     wait: bool,
     concurrency: int | None,
@@ -170,7 +177,18 @@ def execute(
     say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
     local = None if source.startswith("gs://") else LocalSource(Path(source))
-    options = PushOptions(new_run_id(), until, mode, part, summarize, foreign, allow_return, wait)
+    declared = read_declarations(settings.seeds_dir, settings.dbt_project_file)
+    options = PushOptions(
+        new_run_id(),
+        until,
+        mode,
+        part,
+        summarize,
+        foreign,
+        allow_return,
+        wait,
+        replace(declared, is_strict=strict),
+    )
     with progress_for_people() as progress:
         report, planned = run(_push(settings, local or source, progress, options, dry_run))
     if as_json:

@@ -14,7 +14,8 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from ingest.datagen import numbers
-from ingest.domain.conversation import BusinessLine, Direction, Medium
+from ingest.datagen.scenarios import BusinessLine
+from ingest.domain.conversation import Direction, Medium
 
 FIRST_NAMES = numbers.words(
     "Aaliyah Aaron Abbey Adrian Ahmed Aisha Alana Alec Alinta Amara Amelia Amir Andre Anika Anita "

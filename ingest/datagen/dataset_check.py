@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from ingest.datagen.truth import ExpectedPhraseMatch, ExpectedPiiSpan, ExpectedTruth
 from ingest.domain.conversation import FileKind, Metadata, Transcription, json_sha256
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RawRow
 from ingest.domain.validation import (
     Fault,
@@ -38,7 +39,7 @@ class ConversationFiles:
     faults: tuple[Fault, ...] = ()
 
 
-def check_files(files: ConversationFiles) -> list[Fault]:
+def check_files(files: ConversationFiles, declared: Declarations = NOTHING_DECLARED) -> list[Fault]:
     """Return every fault of the conversation, in the order of file and place."""
     folder = f"{files.batch_date.isoformat()}/{files.conversation_id}"
     faults = list(files.faults)
@@ -60,6 +61,7 @@ def check_files(files: ConversationFiles) -> list[Fault]:
             files.batch_date,
             metadata if isinstance(metadata, Metadata) else None,
             transcription,
+            declared,
         )
     )
     if files.truth is not None:

@@ -218,12 +218,12 @@ def _edited(made: MadeConversation, rng: random.Random) -> Delivery:
 
 
 def _bad_enum(made: MadeConversation, rng: random.Random) -> Delivery:
-    roll = int(rng.random() * 4)
-    if roll == 3:
+    roll = int(rng.random() * 3)
+    if roll == 2:
         at = int(rng.random() * len(made.transcription["turns"]))
         made.transcription["turns"][at]["speaker"] = "OPERATOR"
         return _rejected(made, ("unknown_value", "transcription.json", f"/turns/{at}/speaker"))
-    key = ("medium", "direction", "call_outcome")[roll]
+    key = ("medium", "direction")[roll]
     made.metadata[key] = made.metadata[key].lower()
     return _rejected(made, ("unknown_value", "metadata.json", f"/{key}"))
 

@@ -115,13 +115,13 @@ class Tally:
         """Count one conversation; utterances are remembered by hash, so memory stays small."""
         self.conversations += 1
         self.turns_per_conversation[len(talk.turns)] += 1
-        is_spoken = metadata is None or metadata.medium.value == "PHONE_CALL"
+        is_spoken = metadata is None or metadata.medium == "PHONE_CALL"
         for turn in talk.turns:
             self._add_turn(turn.speaker, turn.text, is_spoken)
         if arc is not None:
             self.arcs[arc] += 1
         if metadata is not None:
-            self.outcomes[metadata.call_outcome.value] += 1
+            self.outcomes[metadata.call_outcome] += 1
             self.hours[metadata.started_at.hour] += 1
             self.duration_minutes[round(metadata.duration_sec / 60)] += 1
 

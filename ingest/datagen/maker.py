@@ -19,19 +19,19 @@ from typing import Any
 from ingest.datagen import cast
 from ingest.datagen.cast import make_person, make_persona
 from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
-from ingest.datagen.profile import Profile
-from ingest.datagen.scenarios import Scenario, load_script
+from ingest.datagen.profile import CustomValues, Profile, Range
+from ingest.datagen.scenarios import BusinessLine, Scenario, load_script
 from ingest.datagen.slots import SLOTS
 from ingest.datagen.talk import Talk, TurnTimes, turn_times
 from ingest.datagen.truth import (
     load_phrase_truth,
     load_required_disclosures,
+    load_words,
     missing_disclosures,
 )
 from ingest.domain.conversation import (
     SCHEMA_VERSION,
     TRANSCRIPT_SCHEMA_VERSION,
-    BusinessLine,
     Direction,
     Medium,
 )
@@ -98,6 +98,7 @@ class Maker:
         self._banks = load_banks(SLOTS)
         self._truth = load_phrase_truth(seeds_dir)
         self._required = load_required_disclosures(seeds_dir)
+        self._words = load_words(seeds_dir)
         self._days = [first_day + dt.timedelta(days=number) for number in range(days)]
         weights = [profile.weekdays[day.weekday()] for day in self._days]
         self._day_weights = list(accumulate(weights if sum(weights) else [1.0] * days))
@@ -229,10 +230,10 @@ class Maker:
             "schema_version": SCHEMA_VERSION,
             "conversation_id": conversation_id,
             "direction": talk.direction.value,
-            "business_line": talk.scenario.business_line.value,
+            "business_line": self._words.of("business_line", talk.scenario.business_line),
             "medium": talk.medium.value,
             "language_code": _LANGUAGE,
-            "queue": queue,
+            "queue": self._words.of("queue", queue),
             "agent_id": agent.agent_id,
             "agent_name": agent.name,
             "agent_team": agent.team,
@@ -244,7 +245,7 @@ class Maker:
         else:
             campaigns = cast.CAMPAIGNS
             fields["campaign_id"] = campaigns[int(rng.random() * len(campaigns))]
-        fields["call_outcome"] = talk.outcome
+        fields["call_outcome"] = self._words.of("call_outcome", talk.outcome)
         fields["started_at"] = started_at.isoformat()
         fields["ended_at"] = (started_at + dt.timedelta(seconds=duration)).isoformat()
         fields["duration_sec"] = float(duration)
@@ -253,6 +254,10 @@ class Maker:
         labels = _labels(talk)
         if labels:
             fields["labels"] = labels
+        if self._profile.custom:
+            fields["custom"] = {
+                name: _custom_value(values, rng) for name, values in self._profile.custom.items()
+            }
         return fields
 
     def _start(self, talk: Talk) -> dt.datetime:
@@ -266,6 +271,13 @@ class Maker:
         for name in ("note.start", f"note.{talk.outcome}"):
             phrasing.say(pick(self._banks[name], talk.rng, talk.used), talk, talk.used)
         return " ".join(phrasing.pieces)
+
+
+def _custom_value(values: CustomValues, rng: random.Random) -> Any:
+    if isinstance(values, Range):
+        tenths = round((values.last - values.first) * 10)
+        return round(values.first + int(rng.random() * (tenths + 1)) / 10, 1)
+    return values[int(rng.random() * len(values))]
 
 
 def _chat_chances(

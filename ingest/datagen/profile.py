@@ -17,6 +17,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class Range(BaseModel):
+    """Numbers with one decimal, both ends included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    first: float = Field(alias="from")
+    last: float = Field(alias="to")
+
+
+CustomValues = Range | Annotated[list[str | int | float | bool | None], Field(min_length=1)]
+"""What a custom field may be: a number of a range, or one of a list."""
+
+
 class Profile(BaseModel):
     """Distributions of a data set; unknown names are refused."""
 
@@ -31,6 +44,7 @@ class Profile(BaseModel):
     back_channel_share: Share
     interruption_share: Share
     turn_ends_share: Share
+    custom: dict[str, CustomValues] = Field(default_factory=dict)
     weekdays: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)]
     hours: dict[Annotated[int, Field(ge=0, le=22)], Weight]
 

@@ -5,19 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ingest.domain.conversation import BusinessLine, CallOutcome, Direction, Medium, Speaker
+from ingest.domain.conversation import Direction, Medium, Speaker
 from ingest.errors import InputError
 
 SCENARIOS_FILE = Path(__file__).with_name("scenarios.yaml")
 
 _SPEAKERS = {"A": Speaker.AGENT, "B": Speaker.AUTOMATED_AGENT, "C": Speaker.CUSTOMER}
 _TOKEN = re.compile(r"[()]\S*|[^\s()]+")
+
+
+class BusinessLine(StrEnum):
+    """Businesses of the lender whose calls are made up; words of seeds/business_lines.csv."""
+
+    COLLECTIONS = "COLLECTIONS"
+    LOANS = "LOANS"
+
+
+class CallOutcome(StrEnum):
+    """How its conversations end; words of seeds/call_outcomes.csv."""
+
+    APPLICATION_PROGRESSED = "APPLICATION_PROGRESSED"
+    CALL_DROPPED = "CALL_DROPPED"
+    CALLBACK_SCHEDULED = "CALLBACK_SCHEDULED"
+    COMPLAINT_LOGGED = "COMPLAINT_LOGGED"
+    CONTACT_PREFERENCE_UPDATED = "CONTACT_PREFERENCE_UPDATED"
+    DISPUTE_LOGGED = "DISPUTE_LOGGED"
+    ESCALATED_TO_SUPERVISOR = "ESCALATED_TO_SUPERVISOR"
+    EXTENSION_GRANTED = "EXTENSION_GRANTED"
+    HARDSHIP_REFERRED = "HARDSHIP_REFERRED"
+    INFORMATION_GIVEN = "INFORMATION_GIVEN"
+    NO_AGREEMENT = "NO_AGREEMENT"
+    PAYMENT_PLAN_AGREED = "PAYMENT_PLAN_AGREED"
+    PAYMENT_TAKEN = "PAYMENT_TAKEN"
+    PROMISE_TO_PAY = "PROMISE_TO_PAY"
+    WRONG_PARTY = "WRONG_PARTY"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingest.datagen.scenarios import BusinessLine, CallOutcome
 from ingest.domain.conversation import Text
+from ingest.domain.declarations import WORD_SEEDS
 from ingest.domain.matchers import MatcherDefinition, Role, parse_definitions
 from ingest.domain.phrase_matching import (
     CompiledMatcher,
@@ -268,3 +271,36 @@ def missing_disclosures(
         and metadata["call_outcome"] not in rule.exempt_call_outcomes
         and rule.disclosure not in said
     ]
+
+
+_SCRIPT_WORDS: Mapping[str, Sequence[str]] = {
+    "business_line": tuple(BusinessLine),
+    "call_outcome": tuple(CallOutcome),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of the business by field of metadata, in the order of their seeds."""
+
+    seeded: Mapping[str, Sequence[str]]
+
+    def of(self, name: str, own: str) -> str:
+        """Return the script's own word, or one of the seed's that always stands for it."""
+        words = self.seeded.get(name)
+        if not words or own in words:
+            return own
+        known = _SCRIPT_WORDS.get(name, ())
+        place = known.index(own) if own in known else zlib.crc32(own.encode())
+        return words[place % len(words)]
+
+
+def load_words(seeds_dir: Path) -> Words:
+    """Return the words that the seeds list; a seed that isn't there lists none."""
+    seeded = {}
+    for name, seed in WORD_SEEDS.items():
+        path = seeds_dir / f"{seed}.csv"
+        if path.is_file():
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                seeded[name] = [row[name] for row in csv.DictReader(file)]
+    return Words(seeded)

@@ -59,40 +59,18 @@ class Direction(StrEnum):
     OUTBOUND = "OUTBOUND"
 
 
-class BusinessLine(StrEnum):
-    COLLECTIONS = "COLLECTIONS"
-    LOANS = "LOANS"
-
-
 class Medium(StrEnum):
+    """What Insights takes a conversation as."""
+
     PHONE_CALL = "PHONE_CALL"
     CHAT = "CHAT"
-
-
-class CallOutcome(StrEnum):
-    """How the conversation ended, as the agent coded it."""
-
-    APPLICATION_PROGRESSED = "APPLICATION_PROGRESSED"
-    CALL_DROPPED = "CALL_DROPPED"
-    CALLBACK_SCHEDULED = "CALLBACK_SCHEDULED"
-    COMPLAINT_LOGGED = "COMPLAINT_LOGGED"
-    CONTACT_PREFERENCE_UPDATED = "CONTACT_PREFERENCE_UPDATED"
-    DISPUTE_LOGGED = "DISPUTE_LOGGED"
-    ESCALATED_TO_SUPERVISOR = "ESCALATED_TO_SUPERVISOR"
-    EXTENSION_GRANTED = "EXTENSION_GRANTED"
-    HARDSHIP_REFERRED = "HARDSHIP_REFERRED"
-    INFORMATION_GIVEN = "INFORMATION_GIVEN"
-    NO_AGREEMENT = "NO_AGREEMENT"
-    PAYMENT_PLAN_AGREED = "PAYMENT_PLAN_AGREED"
-    PAYMENT_TAKEN = "PAYMENT_TAKEN"
-    PROMISE_TO_PAY = "PROMISE_TO_PAY"
-    WRONG_PARTY = "WRONG_PARTY"
 
 
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+CustomName = Annotated[str, Field(min_length=1, max_length=256)]
 LabelValue = Annotated[str, Field(max_length=256)]
 Source = dict[str, Any]
 
@@ -110,17 +88,23 @@ class Metadata(_File):
     """`metadata.json`: the context of one conversation."""
 
     direction: Direction = Field(description="Who called whom, seen from the contact centre.")
-    business_line: BusinessLine = Field(description="Business that the conversation belongs to.")
-    medium: Medium = Field(description="Voice call or chat.")
+    business_line: Text = Field(
+        description="Business that the conversation belongs to; words in seeds/business_lines.csv."
+    )
+    medium: Text = Field(description="How it was held; words in seeds/media.csv.")
     language_code: Text = Field(description="BCP-47 language, for example en-AU.")
-    queue: Text = Field(description="Queue that routed the conversation.")
+    queue: Text = Field(
+        description="Queue that routed the conversation; words in seeds/queues.csv."
+    )
     agent_id: Text = Field(description="The (first) human agent; the bot where no human took part.")
     agent_name: Text = Field(description="The agent's display name.")
     agent_team: Text = Field(description="The agent's team.")
     agent_site: Text = Field(description="Where the agent works.")
     portfolio_id: Text | None = Field(default=None, description="Debt portfolio (collections).")
     campaign_id: Text | None = Field(default=None, description="Campaign (loans or outreach).")
-    call_outcome: CallOutcome = Field(description="How the conversation ended.")
+    call_outcome: Text = Field(
+        description="How the conversation ended; words in seeds/call_outcomes.csv."
+    )
     started_at: AwareDatetime = Field(description="Start, RFC 3339 with the call's own offset.")
     ended_at: AwareDatetime = Field(description="End, RFC 3339 with the call's own offset.")
     duration_sec: Seconds = Field(description="ended_at - started_at, seconds.")
@@ -132,6 +116,10 @@ class Metadata(_File):
         default=None,
         description="Where a converted conversation comes from: format, files with their hashes, "
         "and what of them no field above holds.",
+    )
+    custom: dict[CustomName, Any] | None = Field(
+        default=None,
+        description="The user's own fields; those declared in dbt_project.yml have columns.",
     )
 
 

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self
 
 import orjson
@@ -24,6 +25,7 @@ from ingest.domain.conversation import (
     canonical_json,
     ci_transcript_object,
 )
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 
 MAX_LABELS = 100
 MAX_LABEL_CHARS = 256
@@ -135,10 +137,15 @@ def ci_transcript(metadata: Metadata, transcription: Transcription) -> bytes:
     return canonical_json({"entries": entries})
 
 
-def ci_labels(version: ConversationVersion) -> dict[str, str]:
-    """Return the labels of the conversation in Insights: hashes, batch, business context."""
+def ci_labels(
+    version: ConversationVersion, custom: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Return the labels of the conversation in Insights: hashes, batch, business context, and the
+    `custom` ones of declared fields."""
     metadata = version.metadata
     labels = {key: text for key, text in metadata.labels.items() if key not in PIPELINE_LABELS}
+    for name, text in custom.items():
+        labels[name] = text[:MAX_LABEL_CHARS]
     for name in _CONTEXT_LABELS:
         value = getattr(metadata, name)
         if value is not None:
@@ -150,15 +157,24 @@ def ci_labels(version: ConversationVersion) -> dict[str, str]:
 
 
 def submission_of(
-    conversation_id: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
+    conversation_id: str,
+    batch_date: dt.date,
+    files: Mapping[FileKind, DeliveredFile],
+    declared: Declarations = NOTHING_DECLARED,
 ) -> CiSubmission:
     """Return everything that Insights gets about the version that both files make."""
-    return ci_submission(ConversationVersion.of(conversation_id, batch_date, files))
+    return ci_submission(ConversationVersion.of(conversation_id, batch_date, files), declared)
 
 
-def ci_submission(version: ConversationVersion) -> CiSubmission:
-    """Return everything that Insights gets about one conversation version."""
+def ci_submission(
+    version: ConversationVersion, declared: Declarations = NOTHING_DECLARED
+) -> CiSubmission:
+    """Return everything that Insights gets about one conversation version.
+
+    `medium` is empty where the conversation's isn't sent to Insights.
+    """
     metadata = version.metadata
+    medium = declared.insights_media.get(metadata.medium)
     content = ci_transcript(metadata, version.transcription)
     return CiSubmission(
         conversation_id=version.conversation_id,
@@ -168,10 +184,10 @@ def ci_submission(version: ConversationVersion) -> CiSubmission:
         transcript_content=content,
         transcript_sha256=version.transcript_sha256,
         metadata_sha256=version.metadata_sha256,
-        labels=ci_labels(version),
+        labels=ci_labels(version, declared.labels(metadata) if metadata.custom else {}),
         start_time=metadata.started_at.astimezone(dt.UTC),
         language_code=metadata.language_code,
-        medium=metadata.medium.value,
+        medium=medium.value if medium else "",
         agent_id=metadata.agent_id,
         agent_name=metadata.agent_name,
         agent_team=metadata.agent_team,

@@ -31,6 +31,7 @@ from ingest.domain.conversation import (
     Transcription,
     Turn,
 )
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.insights_format import MAX_LABEL_CHARS, MAX_LABELS, PIPELINE_LABELS
 
 
@@ -90,8 +91,10 @@ def check_conversation(
     batch_date: dt.date,
     metadata: Metadata | None,
     transcription: Transcription | None,
+    declared: Declarations = NOTHING_DECLARED,
 ) -> list[Fault]:
-    """Return the faults that show when the files are seen with their folder and each other.
+    """Return the faults that show when the files are seen with their folder, each other, and
+    what is declared of words and fields.
 
     A file that is None (missing, or unusable by `parse_file`) is not judged.
     """
@@ -102,7 +105,8 @@ def check_conversation(
         faults.extend(_id_faults(path, folder_name, metadata.conversation_id))
         faults.extend(_time_faults(path, batch_date, metadata))
         faults.extend(_context_faults(path, metadata))
-        faults.extend(_label_faults(path, metadata))
+        faults.extend(_label_faults(path, metadata, declared))
+        faults.extend(_declared_faults(path, metadata, declared))
         faults.extend(_contact_faults(path, metadata))
     if transcription is not None:
         path = f"{folder}/{FileKind.TRANSCRIPTION.value}.json"
@@ -197,15 +201,22 @@ def _context_faults(path: str, metadata: Metadata) -> Iterator[Fault]:
         )
 
 
-def _label_faults(path: str, metadata: Metadata) -> Iterator[Fault]:
-    own = len(PIPELINE_LABELS - metadata.labels.keys()) + len(metadata.labels)
-    if own > MAX_LABELS:
+def _declared_faults(path: str, metadata: Metadata, declared: Declarations) -> Iterator[Fault]:
+    for keys, rule, message, hint, is_error in declared.problems(metadata):
+        severity = Severity.ERROR if is_error else Severity.WARNING
+        yield Fault(path, json_pointer(*keys), rule, message, hint, severity)
+
+
+def _label_faults(path: str, metadata: Metadata, declared: Declarations) -> Iterator[Fault]:
+    asked = declared.labels(metadata) if metadata.custom else {}
+    set_by_us = PIPELINE_LABELS | asked.keys()
+    if len(set_by_us | metadata.labels.keys()) > MAX_LABELS:
         yield Fault(
             path,
             "/labels",
             "too_many_labels",
             f"{len(metadata.labels)} labels and the pipeline's own are over {MAX_LABELS}",
-            f"give at most {MAX_LABELS - len(PIPELINE_LABELS)} labels",
+            f"give at most {MAX_LABELS - len(set_by_us)} labels",
         )
     for key in sorted(metadata.labels.keys() & PIPELINE_LABELS) if metadata.labels else ():
         yield Fault(
@@ -415,6 +426,7 @@ def check_delivery(
     batch_date: dt.date,
     contents: Mapping[FileKind, bytes],
     unreadable: Sequence[Fault],
+    declared: Declarations = NOTHING_DECLARED,
 ) -> Delivery:
     """Return the files of a conversation folder, each judged alone and all together.
 
@@ -428,8 +440,8 @@ def check_delivery(
         faults += found
         if delivered is not None:
             files[kind] = delivered
-    faults += check_files(folder_name, batch_date, files)
-    is_usable = not has_errors(faults)
+    faults += check_files(folder_name, batch_date, files, declared)
+    is_usable = not has_errors(faults, strict=declared.is_strict)
     if not contents and is_usable:
         faults.append(no_files(f"{batch_date}/{folder_name}"))
     return Delivery(files, faults, is_usable and bool(contents))
@@ -447,7 +459,10 @@ def no_files(place: str) -> Fault:
 
 
 def check_files(
-    folder_name: str, batch_date: dt.date, files: Mapping[FileKind, DeliveredFile]
+    folder_name: str,
+    batch_date: dt.date,
+    files: Mapping[FileKind, DeliveredFile],
+    declared: Declarations = NOTHING_DECLARED,
 ) -> list[Fault]:
     """Return the faults that show when valid files are seen together (`check_conversation`)."""
     metadata, transcription = (
@@ -459,6 +474,7 @@ def check_files(
         batch_date,
         metadata if isinstance(metadata, Metadata) else None,
         transcription if isinstance(transcription, Transcription) else None,
+        declared,
     )
 
 

@@ -21,6 +21,7 @@ from ingest.domain.annotators import (
     AnnotatorProfile,
 )
 from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.deliveries import Counting, FileVersion, counting
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
@@ -95,6 +96,7 @@ class RunContext:
     """Whether a conversation was forgotten since the evidence was read."""
     is_stopped: Callable[[], bool] = lambda: False
     """Whether a run that is cancelled was told to stop: what was done then counts."""
+    declared: Declarations = NOTHING_DECLARED
     in_bulk: frozenset[str] = frozenset()
     """Ids that this run has submitted, with their events, and had analysed by a bulk operation."""
 
@@ -151,7 +153,7 @@ class ConversationRun:
 
     async def _run_steps(self) -> ItemState:
         try:
-            delivery = await read_delivery(self._source)
+            delivery = await read_delivery(self._source, self._context.declared)
         except RemoteError as error:
             raise StepFailedError(self._steps.fail(Step.UPLOAD, error)) from error
         self._delivered = delivery.files
@@ -175,7 +177,10 @@ class ConversationRun:
             submission = await self._submission(counts)
             if submission is None:
                 return ItemState.INVALID
-            await self._submit_and_analyse(submission)
+            if submission.medium:
+                await self._submit_and_analyse(submission)
+            else:
+                self._keep_here()
         return ItemState.DONE if self._has_done_something() else ItemState.UNCHANGED
 
     def _has_done_something(self) -> bool:
@@ -223,6 +228,16 @@ class ConversationRun:
                 Outcome.WAITING,
                 self._context.clock.now(),
                 reason=f"waiting_for_{missing.value}",
+            )
+
+    def _keep_here(self) -> None:
+        """Say, with what was done, that a conversation of this medium isn't sent to Insights."""
+        if self._has_done_something():
+            self._steps.add_event(
+                Step.SUBMIT,
+                Outcome.SKIPPED,
+                self._context.clock.now(),
+                reason="medium_not_for_insights",
             )
 
     def _goes_back(self) -> list[FileKind]:
@@ -393,11 +408,12 @@ class ConversationRun:
             files[kind] = file
         batch_date = counts.batch_date
         if files != self._delivered or batch_date != self._source.batch_date:
-            faults = check_files(self._id, batch_date, files)
-            if has_errors(faults):
+            declared = self._context.declared
+            faults = check_files(self._id, batch_date, files, declared)
+            if has_errors(faults, strict=declared.is_strict):
                 self._faults += faults
                 return None
-        return submission_of(self._id, batch_date, files)
+        return submission_of(self._id, batch_date, files, self._context.declared)
 
     async def _file(self, kind: FileKind, chosen: FileVersion) -> DeliveredFile | None:
         own = self._delivered.get(kind)

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.domain.conversation import Shard
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row, refusal
 from ingest.domain.validation import has_errors
@@ -167,6 +168,8 @@ class PushOptions:
     allow_return: bool = False
     waits: bool = False
     """Whether it waits for a run that has a date folder of it, and doesn't end at once."""
+    declared: Declarations = NOTHING_DECLARED
+    """Words and fields that the user declares, and whether a warning keeps a conversation out."""
 
     def __post_init__(self) -> None:
         if self.mode is Mode.BULK and not self.reaches_analysis:
@@ -264,6 +267,7 @@ class Push:
             progress,
             lambda: self._is_stopped,
             self._services.clock.now,
+            options.declared,
         )
         count = await selection.validate()
         await self._take(selection.dates)
@@ -351,6 +355,7 @@ class Push:
             land_now=self._batches.land_now,
             landed_analyses=self._reader.landed_analyses,
             foreign=self._options.foreign,
+            declared=self._options.declared,
             allow_return=self._options.allow_return,
             is_forgotten=self._forgotten.__contains__,
             is_stopped=lambda: self._is_stopped,

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from ingest.domain.conversation import Shard, parse_batch_date
+from ingest.domain.declarations import Declarations
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.raw_records import StepEvent, no_longer_refused, refusal
 from ingest.domain.validation import Fault, Severity
@@ -32,8 +33,10 @@ class Selection:
         progress: Progress,
         is_stopped: Callable[[], bool],
         now: Callable[[], dt.datetime],
+        declared: Declarations,
     ) -> None:
         self._now = now
+        self._declared = declared
         self._refused: list[StepEvent] = []
         self.has_seen_all = False
         """Whether `validate` has walked the whole source."""
@@ -136,7 +139,7 @@ class Selection:
     async def _judged(self, entry: SourceConversation) -> tuple[list[Fault], bool]:
         # What was read is let go again, so that memory doesn't grow with the folder.
         try:
-            found = await read_delivery(entry)
+            found = await read_delivery(entry, self._declared)
         except IngestError:
             raise
         except Exception as error:  # noqa: BLE001 - one conversation never ends the run

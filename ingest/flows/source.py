@@ -23,6 +23,7 @@ from ingest.domain.conversation import (
     parse_batch_date,
     source_object,
 )
+from ingest.domain.declarations import Declarations
 from ingest.domain.validation import (
     MAX_FILE_BYTES,
     Delivery,
@@ -83,14 +84,14 @@ def place_of(conversation: SourceConversation, kind: FileKind) -> str:
     return f"{conversation.batch_date}/{conversation.conversation_id}/{kind.value}.json"
 
 
-async def read_delivery(conversation: SourceConversation) -> Delivery:
+async def read_delivery(conversation: SourceConversation, declared: Declarations) -> Delivery:
     """Read a conversation's files, and judge them: each is decoded and hashed here, once.
 
     Raises RemoteError where a bucket doesn't answer.
     """
     contents, unreadable = await conversation.read()
     return check_delivery(
-        conversation.conversation_id, conversation.batch_date, contents, unreadable
+        conversation.conversation_id, conversation.batch_date, contents, unreadable, declared
     )
 
 

@@ -7,6 +7,7 @@ kept as (
     {% for table in [
         'int_conversation_files', 'int_ci_states', 'int_analysis_findings', 'int_conversation_versions',
         'int_version_steps', 'int_transcript_turns', 'int_transcript_dynamics', 'int_disclosures_said',
+        'int_custom_fields', 'conversation_custom_fields',
         'ci_conversations', 'ci_turns', 'ci_entities', 'ci_highlights', 'ci_phrase_matches', 'ci_summaries',
         'ci_analyses', 'missing_disclosures'
     ] %}

@@ -25,7 +25,7 @@ def metadata(id_: str, **changes: Any) -> dict[str, Any]:
         "business_line": "COLLECTIONS",
         "medium": "PHONE_CALL",
         "language_code": "en-AU",
-        "queue": "collections-late",
+        "queue": "collections-outbound-late",
         "agent_id": "AGT-7",
         "agent_name": "Robin Vale",
         "agent_team": "Late stage",

@@ -9,10 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest.domain.conversation import (
-    BusinessLine,
     Direction,
     FileKind,
-    Medium,
     Metadata,
     Transcription,
 )
@@ -134,7 +132,7 @@ class DevConversation:
         return set(self.expected.flags)
 
     @property
-    def lines(self) -> tuple[BusinessLine, Direction, Medium]:
+    def lines(self) -> tuple[str, Direction, str]:
         return (self.metadata.business_line, self.metadata.direction, self.metadata.medium)
 
     def groups_hit(self, matcher: str) -> set[str]:

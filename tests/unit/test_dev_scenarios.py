@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from dev_conversations import FOLDERS, DevConversation, everything
 
-from ingest.domain.conversation import BusinessLine, CallOutcome, Direction, Medium, Speaker
+from ingest.datagen.scenarios import BusinessLine, CallOutcome
+from ingest.domain.conversation import Direction, Medium, Speaker
 
 SUPPORT_CALL = (BusinessLine.LOANS, Direction.INBOUND, Medium.PHONE_CALL)
 

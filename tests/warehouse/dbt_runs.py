@@ -26,13 +26,16 @@ class DbtProject:
     """Without contracts and comments on tables, which ask for a third of a build's statements and
     change no row. test_demo.py builds with them, and test_googlesql.py checks their SQL."""
 
+    own_root: Path | None = None
+    """Another project than the repository's own: with other seeds and variables."""
+
     @property
     def target(self) -> Path:
         return self.work_dir / "target"
 
     @property
     def root(self) -> Path:
-        return self._lean_root() if self.is_lean else ROOT
+        return self.own_root or (self._lean_root() if self.is_lean else ROOT)
 
     def run(self, *arguments: str) -> None:
         """Run one dbt command; fail the test with dbt's own messages where it fails."""

@@ -130,7 +130,7 @@ def _version(number: int, **columns: Any) -> Row:
         "is_current": True,
         "is_hashed": False,
         "direction": "INBOUND",
-        "business_line": None,
+        "business_line": "GARDENS",
         "queue": "billing",
         "medium": "PHONE_CALL",
         "agent_id": None,
@@ -183,6 +183,7 @@ RIGHT_AT_FIRST: dict[str, list[Row]] = {
             open_reason="not_analysed_yet",
             ci_analysis_id=None,
             direction=None,
+            business_line=None,
             queue=None,
             **_there("c-unanalysed"),
         )

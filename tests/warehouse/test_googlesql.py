@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from ingest.domain.declarations import FieldType
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.googlesql import GoogleSql, SqlError
 from tests.warehouse.manifest_walk import walk
 
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
+CUSTOM_FIELDS = [
+    {"name": f"own_{data_type}", "data_type": data_type, "description": "A field of each type."}
+    for data_type in FieldType
+]
 _ROWS = "(select 'a' as a, 1 as b, true as c)"
 _JOINED = f"from {_ROWS} as x {{}} join {_ROWS} as y on"
 _COUNTED = (
@@ -57,7 +62,8 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any],
     """Return the project compiled as a first run and as an incremental run, without a warehouse."""
     compiled = []
     for mode in ("full", "incremental"):
-        project = DbtProject(tmp_path_factory.mktemp(mode), variables={"offline_compile": mode})
+        variables = {"offline_compile": mode, "conversation_custom_fields": CUSTOM_FIELDS}
+        project = DbtProject(tmp_path_factory.mktemp(mode), variables=variables)
         project.run(*OFFLINE)
         compiled.append(project.manifest())
     return compiled[0], compiled[1]

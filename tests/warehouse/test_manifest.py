@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.cloud.contact_center_insights_v1 import Entity
 
-from ingest.domain.conversation import BusinessLine, CallOutcome, Direction, Medium, Speaker
+from ingest.domain.conversation import Direction, Speaker
 from ingest.domain.outcome import Outcome, Step
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 
@@ -22,17 +22,16 @@ WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
 """Insights gives an annotation no id, and equal ones may repeat."""
 _V1 = (MODELS / "marts/registry/conversation_registry_v1.sql").read_text("utf-8")
 WORDS = {
-    "business_lines": list(BusinessLine),
-    "call_outcomes": list(CallOutcome),
     "directions": list(Direction),
     "entity_types": [kind.name for kind in Entity.Type],
-    "media": list(Medium),
     "pipeline_steps": list(Step),
     "registry_v1_statuses": re.findall(r"(?:then|else) '(\w+)'", _V1),
     "speakers": list(Speaker),
     "step_outcomes": list(Outcome),
 }
 """Seeds of accepted values, and the words of those who write them."""
+OPEN_WORDS = {"business_lines", "call_outcomes", "media", "queues"}
+"""Seeds whose words are the user's: a value that isn't among them is a warning."""
 TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
     "INTEGER": "int64"
 }
@@ -117,7 +116,7 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
     for node in nodes:
         arguments = node["test_metadata"]["kwargs"]
         seed = re.sub(r"\W*ref\W*(\w+).*", r"\1", arguments.get("to", ""))
-        if seed in WORDS:
+        if seed in WORDS.keys() | OPEN_WORDS:
             column = f"{node['attached_node'].split('.', 2)[2]}.{arguments['column_name']}"
             seeded.setdefault(f"{seed}.{arguments['field']}", set()).add(column)
 
@@ -132,6 +131,7 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
             "conversation_registry.v2.last_failed_step",
             "int_pipeline_events.step",
         },
+        "queues.queue": {"conversation_registry.v2.queue"},
         "registry_v1_statuses.status": {"conversation_registry.v1.status"},
         "speakers.speaker": {"ci_turns.speaker"},
         "step_outcomes.outcome": {"int_pipeline_events.outcome"},
@@ -145,6 +145,23 @@ def test_seeds_of_accepted_values_are_complete() -> None:
             held[name] = [row[0] for row in csv.reader(file)][1:]
 
     assert held == WORDS
+
+
+def test_a_word_that_is_the_users_own_is_a_warning(manifest: dict[str, Any]) -> None:
+    severities = {
+        node["test_metadata"]["kwargs"]["field"]: node["config"]["severity"].lower()
+        for node in manifest["nodes"].values()
+        if "registry" in node.get("attached_node", "")
+        and node.get("test_metadata")
+        and "to" in node["test_metadata"]["kwargs"]
+    }
+
+    assert {field for field, severity in severities.items() if severity == "warn"} == {
+        "business_line",
+        "call_outcome",
+        "medium",
+        "queue",
+    }
 
 
 def test_every_mart_is_in_an_exposure(manifest: dict[str, Any]) -> None:

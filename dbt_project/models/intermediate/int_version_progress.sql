@@ -54,6 +54,7 @@ versions as (
         coalesce(steps.submit_attempt_count, 0) as submit_attempt_count,
         coalesce(steps.analyse_attempt_count, 0) as analyse_attempt_count,
         coalesce(steps.is_last_failed, false) as is_last_failed,
+        media.medium is not null and coalesce(media.insights_medium, '') = '' as stays_here,
         greatest(
             versions.landed_at,
             coalesce(steps.landed_at, versions.landed_at),
@@ -64,6 +65,13 @@ versions as (
         on versions.conversation_version_id = steps.conversation_version_id
     left join {{ ref('int_version_evidence') }} as evidence
         on versions.conversation_version_id = evidence.conversation_version_id
+    left join {{ ref('int_version_files') }} as metadata_files
+        on
+            versions.conversation_id = metadata_files.conversation_id
+            and versions.metadata_sha256 = metadata_files.content_sha256
+            and metadata_files.kind = 'metadata'
+    left join {{ ref('media') }} as media
+        on metadata_files.medium = media.medium
 ),
 
 judged as (
@@ -82,12 +90,12 @@ judged as (
 
 explained as (
     select
-        * except (landed_at, newest_landed_at, is_last_failed),
+        * except (landed_at, newest_landed_at, is_last_failed, stays_here),
         case status
             when 'analysed' then cast(null as string)
             when 'failed' then concat(last_failed_step, ': ', coalesce(last_error_code, 'unknown'))
             when 'submitted' then 'not_analysed_yet'
-            when 'registered' then 'not_submitted_yet'
+            when 'registered' then if(stays_here, 'not_for_insights', 'not_submitted_yet')
             else status
         end as open_reason,
         newest_landed_at as landed_at

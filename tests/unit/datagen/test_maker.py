@@ -11,7 +11,7 @@ import pytest
 
 from ingest.datagen.cast import MOBILES
 from ingest.datagen.maker import MadeConversation, Maker, conversation_id_of, sentiment_arc
-from ingest.datagen.profile import load_profile
+from ingest.datagen.profile import Range, load_profile
 from ingest.datagen.truth import load_phrase_truth
 from ingest.domain.conversation import UUID_PATTERN
 from ingest.domain.matchers import parse_definitions
@@ -215,6 +215,35 @@ def test_most_calls_have_ends_of_turns_and_chats_have_none() -> None:
 
     assert not any(shares["CHAT"])
     assert 0.6 < sum(shares["PHONE_CALL"]) / len(shares["PHONE_CALL"]) < 0.8
+
+
+def test_conversations_speak_the_words_that_the_seeds_list(tmp_path: Path) -> None:
+    for name in ("phrase_matchers", "phrase_matcher_rules", "required_disclosures"):
+        (tmp_path / f"{name}.csv").write_text((SEEDS / f"{name}.csv").read_text())
+    (tmp_path / "business_lines.csv").write_text("business_line,description\nGAS,\nWATER,\n")
+    (tmp_path / "call_outcomes.csv").write_text(
+        "call_outcome,description\nPAYMENT_TAKEN,\nMOVED,\n"
+    )
+    profile = load_profile().model_copy(
+        update={
+            "custom": {
+                "tariff": ["day", None],
+                "reading": Range.model_validate({"from": 1, "to": 1.2}),
+            }
+        }
+    )
+    other = Maker(11, profile, DAY, 2, tmp_path)
+
+    made_now = [other.make(index) for index in range(60)]
+
+    assert {each.metadata["business_line"] for each in made_now} == {"GAS", "WATER"}
+    assert {each.metadata["call_outcome"] for each in made_now} == {"PAYMENT_TAKEN", "MOVED"}
+    for own, theirs in zip(made_now, made(), strict=False):
+        was_taken = theirs.metadata["call_outcome"] == "PAYMENT_TAKEN"
+        assert not was_taken or own.metadata["call_outcome"] == "PAYMENT_TAKEN"
+        assert own.metadata["queue"] == theirs.metadata["queue"]
+    assert {each.metadata["custom"]["tariff"] for each in made_now} == {"day", None}
+    assert {each.metadata["custom"]["reading"] for each in made_now} == {1.0, 1.1, 1.2}
 
 
 def test_speech_is_as_fast_as_people_speak() -> None:

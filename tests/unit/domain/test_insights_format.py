@@ -128,7 +128,7 @@ def test_labels_say_version_batch_and_context() -> None:
         "direction": "OUTBOUND",
         "business_line": "COLLECTIONS",
         "medium": "PHONE_CALL",
-        "queue": "collections-late",
+        "queue": "collections-outbound-late",
         "agent_team": "Late stage",
         "agent_site": "Hobart",
         "call_outcome": "NO_AGREEMENT",

@@ -88,7 +88,7 @@ def test_adopting_adds_our_labels_and_keeps_everything_else(tmp_path: Path) -> N
 
     assert (adopted.exit_code, dict(+adopted.states)) == (ExitCode.OK, {ItemState.DONE: 1})
     assert (again.exit_code, dict(+again.states)) == (ExitCode.OK, {ItemState.UNCHANGED: 1})
-    assert (labels["owner"], labels["queue"]) == ("crm", "collections-late")
+    assert (labels["owner"], labels["queue"]) == ("crm", "collections-outbound-late")
     assert "transcript_sha256" in labels
     assert held(world)[:2] == (labels, uri)
     assert held(world)[2][1:] == analyses

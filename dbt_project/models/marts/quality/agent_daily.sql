@@ -40,6 +40,37 @@ missing as (
     group by conversation_id
 ),
 
+measures as (
+    select
+        conversations.agent_id,
+        conversations.conversation_date,
+        custom_values.custom_field,
+        count(*) as conversation_count,
+        sum(custom_values.value_number) as total
+    from conversations
+    inner join {{ ref('conversation_custom_values') }} as custom_values
+        on conversations.conversation_version_id = custom_values.conversation_version_id
+    where custom_values.value_number is not null
+    group by conversations.agent_id, conversations.conversation_date, custom_values.custom_field
+),
+
+custom as (
+    select
+        agent_id,
+        conversation_date,
+        array_agg(
+            struct(
+                custom_field as name,
+                conversation_count as conversation_count,
+                cast(total as float64) as total,
+                cast(total as float64) / conversation_count as mean
+            )
+            order by custom_field
+        ) as custom_measures
+    from measures
+    group by agent_id, conversation_date
+),
+
 daily as (
     select
         {{ surrogate_key(['conversations.agent_id', 'conversations.conversation_date']) }} as agent_day_id,
@@ -69,6 +100,17 @@ daily as (
     left join missing
         on conversations.conversation_id = missing.conversation_id
     group by conversations.agent_id, conversations.conversation_date
+),
+
+complete as (
+    select
+        daily.*,
+        custom.custom_measures
+    from daily
+    left join custom
+        on
+            daily.agent_id = custom.agent_id
+            and daily.conversation_date = custom.conversation_date
 )
 
-select * from daily
+select * from complete
