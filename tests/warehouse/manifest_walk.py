@@ -15,6 +15,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.bigquery.column import get_nested_column_data_types
+
 from tests.warehouse.googlesql import Column, GoogleSql, SqlError
 
 PARTITION_TYPES = ("date", "datetime", "timestamp", "int64")
@@ -38,19 +40,34 @@ def walk(full: dict[str, Any], incremental: dict[str, Any], root: Path) -> Walk:
     """Judge both compilations of the project under `root`: first run and incremental run."""
     result = Walk()
     sql = GoogleSql()
-    for source in full["sources"].values():
-        types = {c["name"]: c["data_type"] for c in source["columns"].values()}
-        _register(sql, result, source, sql.types_of(types))
-    for seed in _nodes(full, "seed"):
-        with (root / seed["original_file_path"]).open(encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file))
-        declared = seed["config"]["column_types"]
-        _register(sql, result, seed, sql.types_of({c: declared.get(c, "string") for c in header}))
-    for model in _models_in_order(full):
+    for model in infer_columns(sql, result, full, root):
         _judge_model(sql, result, model, incremental["nodes"][model["unique_id"]])
     for test in _nodes(full, "test"):
         _attempt(result, test["unique_id"], lambda t=test: sql.columns_of(_counted_by_dbt(t)))
     return result
+
+
+def infer_columns(
+    sql: GoogleSql, result: Walk, manifest: dict[str, Any], root: Path
+) -> list[dict[str, Any]]:
+    """Register sources, seeds and models with the analyzer; return the models that it took."""
+    for source in manifest["sources"].values():
+        types = {c["name"]: c["data_type"] for c in source["columns"].values()}
+        _register(sql, result, source, sql.types_of(types))
+    for seed in _nodes(manifest, "seed"):
+        with (root / seed["original_file_path"]).open(encoding="utf-8", newline="") as file:
+            header = next(csv.reader(file))
+        declared = seed["config"]["column_types"]
+        _register(sql, result, seed, sql.types_of({c: declared.get(c, "string") for c in header}))
+    taken = []
+    for model in _models_in_order(manifest):
+        columns = _attempt(
+            result, model["unique_id"], lambda m=model: sql.columns_of(m["compiled_code"])
+        )
+        if columns is not None:
+            _register(sql, result, model, columns)
+            taken.append(model)
+    return taken
 
 
 def load_manifest(target: Path) -> dict[str, Any]:
@@ -87,10 +104,7 @@ def _judge_model(
     sql: GoogleSql, result: Walk, model: dict[str, Any], incremental: dict[str, Any]
 ) -> None:
     name = model["unique_id"]
-    columns = _attempt(result, name, lambda: sql.columns_of(model["compiled_code"]))
-    if columns is None:
-        return
-    _register(sql, result, model, columns)
+    columns = result.columns[name]
     _attempt(result, f"{name} (ddl)", lambda: sql.check(_ddl(model, columns)))
     _judge_layout(result, model, columns)
     _judge_documentation(result, model, columns)
@@ -159,7 +173,7 @@ def _judge_layout(result: Walk, model: dict[str, Any], columns: list[Column]) ->
 
 
 def _judge_documentation(result: Walk, model: dict[str, Any], columns: list[Column]) -> None:
-    declared = {c["name"]: c["data_type"] for c in model["columns"].values()}
+    declared = declared_types(model)
     produced = {column.name: column.type_name for column in columns}
     if set(declared) != set(produced):
         result.fail(model["unique_id"], f"columns differ: {set(declared) ^ set(produced)}")
@@ -167,6 +181,12 @@ def _judge_documentation(result: Walk, model: dict[str, Any], columns: list[Colu
     for name, kind in produced.items():
         if _plain(declared[name] or "") != _plain(kind):
             result.fail(model["unique_id"], f"{name} is {kind}, declared {declared[name]}")
+
+
+def declared_types(model: dict[str, Any]) -> dict[str, str | None]:
+    """Return the declared type of each column; fields of structs are declared one by one."""
+    nested = get_nested_column_data_types(model["columns"])
+    return {name: column["data_type"] for name, column in nested.items()}
 
 
 def _plain(data_type: str) -> str:

@@ -14,12 +14,35 @@ from google.cloud.contact_center_insights_v1 import Entity
 from ingest.domain.conversation import Direction, Speaker
 from ingest.domain.outcome import Outcome, Step
 from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.manifest_walk import declared_types
 
 SEEDS = ROOT / "seeds"
 MODELS = ROOT / "dbt_project" / "models"
 MAX_LINES = 150
 WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
 """Insights gives an annotation no id, and equal ones may repeat."""
+WITHOUT_INTERMEDIATE = {
+    "ci_entities <- stg_ci__annotations",
+    "ci_entities <- stg_ci__entities",
+    "ci_turns <- stg_ci__annotations",
+    "ci_turns <- stg_ci__turns",
+    "phrase_matcher_evaluation <- stg_truths__conversation_truths",
+    "schema_drift <- stg_ci__payload_paths",
+}
+"""Marts that read staging: nothing is derived in between, so a view there would say nothing."""
+FOREIGN_KEYS = {
+    ("analysis_changes", "analysis_id", "ci_analyses"),
+    ("analysis_changes", "previous_analysis_id", "ci_analyses"),
+    ("ci_analyses", "conversation_id", "ci_conversations"),
+    ("ci_entities", "conversation_id", "ci_conversations"),
+    ("ci_highlights", "turn_id", "ci_turns"),
+    ("ci_phrase_matches", "turn_id", "ci_turns"),
+    ("ci_summaries", "conversation_id", "ci_conversations"),
+    ("ci_turns", "conversation_id", "ci_conversations"),
+    ("customer_sentiment_arcs", "conversation_id", "ci_conversations"),
+    ("missing_disclosures", "conversation_id", "ci_conversations"),
+}
+"""Each has a test of relationships too, since BigQuery believes a key that it doesn't enforce."""
 _V1 = (MODELS / "marts/registry/conversation_registry_v1.sql").read_text("utf-8")
 WORDS = {
     "directions": list(Direction),
@@ -49,7 +72,11 @@ def _models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _marts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    return [model for model in _models(manifest) if model["fqn"][1] == "marts"]
+    return [model for model in _models(manifest) if model["access"] == "public"]
+
+
+def _layer(model: dict[str, Any]) -> str:
+    return "parts" if "parts" in model["fqn"] else str(model["fqn"][1])
 
 
 def test_every_column_of_every_model_is_described(manifest: dict[str, Any]) -> None:
@@ -176,15 +203,87 @@ def test_every_mart_is_in_an_exposure(manifest: dict[str, Any]) -> None:
 
 
 def test_layers_read_downwards_only(manifest: dict[str, Any]) -> None:
-    wrong = [
-        (model["name"], parent)
+    layers = {model["unique_id"]: _layer(model) for model in _models(manifest)}
+    edges = {
+        (layer, layers.get(parent, parent.split(".")[0]))
+        for name, layer in layers.items()
+        for parent in manifest["nodes"][name]["depends_on"]["nodes"]
+    }
+    straight = {
+        f"{name.split('.', 2)[2]} <- {parent.split('.', 2)[2]}"
+        for name, layer in layers.items()
+        for parent in manifest["nodes"][name]["depends_on"]["nodes"]
+        if (layer, layers.get(parent)) == ("marts", "staging")
+    }
+
+    assert edges <= {
+        ("staging", "source"),
+        ("intermediate", "seed"),
+        ("intermediate", "staging"),
+        ("intermediate", "intermediate"),
+        ("marts", "seed"),
+        ("marts", "staging"),
+        ("marts", "intermediate"),
+        ("marts", "marts"),
+        ("marts", "parts"),
+        ("parts", "seed"),
+        ("parts", "marts"),
+        ("parts", "parts"),
+    }
+    assert straight == WITHOUT_INTERMEDIATE
+
+
+def test_a_part_is_read_by_one_mart_alone(manifest: dict[str, Any]) -> None:
+    marts = {model["unique_id"] for model in _marts(manifest)}
+    readers = {
+        model["name"]: len(marts.intersection(manifest["child_map"][model["unique_id"]]))
         for model in _models(manifest)
-        for parent in model["depends_on"]["nodes"]
-        if (parent.startswith("source.") and model["fqn"][1] != "staging")
-        or (model["fqn"][1] == "staging" and parent.startswith("model."))
+        if _layer(model) == "parts" and model["name"] != "int_turn_hits"
+    }
+
+    assert readers == dict.fromkeys(readers, 1)
+
+
+def test_marts_are_public_and_everything_has_an_owner(manifest: dict[str, Any]) -> None:
+    groups = {group["name"]: group["owner"]["email"] for group in manifest["groups"].values()}
+    access = {(_layer(model), model["access"]) for model in _models(manifest)}
+    owners = {
+        (node["group"], node["config"]["meta"].get("owner"))
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in ("model", "seed")
+    }
+
+    assert access == {
+        ("staging", "private"),
+        ("intermediate", "private"),
+        ("parts", "private"),
+        ("marts", "public"),
+    }
+    assert owners == set(groups.items())
+
+
+def test_every_field_of_a_struct_is_declared_and_described(manifest: dict[str, Any]) -> None:
+    """test_googlesql.py holds the fields that are declared to those that the SQL gives."""
+    whole = [
+        f"{model['name']}.{column['name']}"
+        for model in _models(manifest)
+        for column in model["columns"].values()
+        if "struct<" in column["data_type"]
     ]
 
-    assert wrong == []
+    assert whole == []
+
+
+def test_a_mart_declares_the_keys_of_marts_that_it_reads(manifest: dict[str, Any]) -> None:
+    keys = {
+        (model["name"], column["name"], re.findall(r"\w+", constraint["to"])[1])
+        for model in _marts(manifest)
+        for column in model["columns"].values()
+        for constraint in column["constraints"]
+        if constraint["type"] == "foreign_key"
+    }
+
+    assert keys == FOREIGN_KEYS
 
 
 def test_json_is_opened_in_staging_only() -> None:
@@ -250,7 +349,7 @@ def test_the_export_has_the_names_and_types_of_googles_version_3(manifest: dict[
     fixture = Path(__file__).with_name("ci_export_schema_v3.json")
     expected = {field["name"]: _type(field) for field in json.loads(fixture.read_text("utf-8"))}
     model = manifest["nodes"]["model.conversation_coach.ci_export_compat"]
-    ours = {name: re.sub(r"\s+", "", c["data_type"]) for name, c in model["columns"].items()}
+    ours = {name: re.sub(r"\s+", "", kind or "") for name, kind in declared_types(model).items()}
 
     assert {name: ours.get(name) for name in expected} == expected
 
