@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Packages are installed without byte code; each module's is kept when it is first imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check rules test properties lint types imports sql-lint unit docs chaos bench bench-dbt check-terraform validate-terraform clean
+.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt metrics check-terraform validate-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -52,7 +52,7 @@ check: $(VENV)/.dev-installed ## Lint, types and the tests of rules, within a mi
 rules: $(VENV)/.dev-installed
 	$(BIN)/python -m pytest -q -m 'not scale' $(RULES)
 
-test: setup lint types imports sql-lint unit ## Lint, types and every test that needs no cloud
+test: setup lint types imports sql-lint dbt-rules unit ## Lint, types and every test that needs no cloud
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
@@ -67,6 +67,17 @@ imports: $(VENV)/.dev-installed
 sql-lint: $(VENV)/.dev-installed
 	$(BIN)/sqlfluff lint --processes 1 dbt_project tests/data_tests
 
+# Compiled once, without a warehouse; the catalog is what the GoogleSQL analyzer says.
+RULES_TARGET := target/rules
+dbt-rules: $(VENV)/.dev-installed profiles.yml ## What dbt's own linters say of models, keys, layers and words
+	$(BIN)/dbt --quiet compile --target local --no-introspect --no-populate-cache --target-path $(RULES_TARGET) \
+	  --vars '{offline_compile: full}'
+	$(BIN)/python -m tests.warehouse.catalog $(RULES_TARGET)
+	$(BIN)/dbt-bouncer run --config-file dbt-bouncer.yml
+	$(BIN)/dbt-score lint --manifest $(RULES_TARGET)/manifest.json --show failing-items
+	$(BIN)/dbt-coverage compute doc --run-artifacts-dir $(RULES_TARGET) --cov-report $(RULES_TARGET)/coverage.json \
+	  --cov-fail-under 1
+
 unit: $(VENV)/.dev-installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -76,6 +87,18 @@ properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffl
 docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage
 	$(BIN)/dbt docs generate --static
 	@echo "open target/static_index.html"
+
+METRICFLOW := .local/metricflow
+$(METRICFLOW)/.installed: constraints.txt | $(VENV)/.created
+	$(BIN)/python -m venv $(METRICFLOW)
+	$(METRICFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c $< dbt-bigquery 'dbt-metricflow~=0.15.0'
+	@touch $@
+
+# One by one: the local stack can't run what MetricFlow writes to join several; BigQuery's analyzer takes it.
+metrics: $(VENV)/.local-installed $(METRICFLOW)/.installed profiles.yml ## Each metric by day, asked of the marts by MetricFlow
+	$(BIN)/dbt --quiet parse
+	for metric in calls customer_sentiment disclosure_misses violations cost; do \
+	  $(METRICFLOW)/bin/mf query --quiet --metrics $$metric --group-by metric_time --order metric_time || exit 1; done
 
 chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service
 	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-full

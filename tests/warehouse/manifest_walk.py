@@ -22,6 +22,7 @@ from tests.warehouse.googlesql import Column, GoogleSql, SqlError
 PARTITION_TYPES = ("date", "datetime", "timestamp", "int64")
 CLUSTER_TYPES = ("string", "int64", "date", "timestamp", "bool", "numeric", "datetime")
 MAX_CLUSTER_COLUMNS = 4
+AGGREGATIONS = {"sum": "sum", "average": "avg"}
 
 
 @dataclass
@@ -42,8 +43,12 @@ def walk(full: dict[str, Any], incremental: dict[str, Any], root: Path) -> Walk:
     sql = GoogleSql()
     for model in infer_columns(sql, result, full, root):
         _judge_model(sql, result, model, incremental["nodes"][model["unique_id"]])
-    for test in _nodes(full, "test"):
+    for test in nodes(full, "test"):
         _attempt(result, test["unique_id"], lambda t=test: sql.columns_of(_counted_by_dbt(t)))
+    for semantic in full["semantic_models"].values():
+        _attempt(
+            result, semantic["unique_id"], lambda s=semantic: sql.columns_of(_measured(full, s))
+        )
     return result
 
 
@@ -54,13 +59,13 @@ def infer_columns(
     for source in manifest["sources"].values():
         types = {c["name"]: c["data_type"] for c in source["columns"].values()}
         _register(sql, result, source, sql.types_of(types))
-    for seed in _nodes(manifest, "seed"):
+    for seed in nodes(manifest, "seed"):
         with (root / seed["original_file_path"]).open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file))
         declared = seed["config"]["column_types"]
         _register(sql, result, seed, sql.types_of({c: declared.get(c, "string") for c in header}))
     taken = []
-    for model in _models_in_order(manifest):
+    for model in models_in_order(manifest):
         columns = _attempt(
             result, model["unique_id"], lambda m=model: sql.columns_of(m["compiled_code"])
         )
@@ -75,19 +80,25 @@ def load_manifest(target: Path) -> dict[str, Any]:
     return loaded
 
 
-def _nodes(manifest: dict[str, Any], resource_type: str) -> Iterator[dict[str, Any]]:
+def nodes(manifest: dict[str, Any], resource_type: str) -> Iterator[dict[str, Any]]:
+    """Return the nodes of one kind: model, seed or test."""
     return (n for n in manifest["nodes"].values() if n["resource_type"] == resource_type)
 
 
-def _models_in_order(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    models = {node["unique_id"]: node for node in _nodes(manifest, "model")}
+def models_in_order(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the models, each after those that it reads."""
+    models = {node["unique_id"]: node for node in nodes(manifest, "model")}
     graph = {name: set(node["depends_on"]["nodes"]) for name, node in models.items()}
     return (models[name] for name in TopologicalSorter(graph).static_order() if name in models)
 
 
+def place_of(node: dict[str, Any]) -> tuple[str, str, str]:
+    """Return project, dataset and name of the node's table."""
+    return node["database"], node["schema"], node.get("identifier") or node["alias"]
+
+
 def _register(sql: GoogleSql, result: Walk, node: dict[str, Any], columns: list[Column]) -> None:
-    identifier = node.get("identifier") or node.get("alias")
-    sql.tables[node["database"], node["schema"], identifier] = columns
+    sql.add_table(place_of(node), columns)
     result.columns[node["unique_id"]] = columns
 
 
@@ -138,6 +149,20 @@ def _ddl(model: dict[str, Any], columns: list[Column]) -> str:
 
 def _counted_by_dbt(test: dict[str, Any]) -> str:
     return f"select * from (\n{test['compiled_code']}\n) as dbt_internal_test"
+
+
+def _measured(manifest: dict[str, Any], semantic: dict[str, Any]) -> str:
+    """What MetricFlow asks of a table: its measures by its dimensions and entities."""
+    groups = [
+        each["expr"] or each["name"] for each in semantic["dimensions"] + semantic["entities"]
+    ]
+    measures = [
+        f"{AGGREGATIONS[each['agg']]}({each['expr'] or each['name']}) as {each['name']}"
+        for each in semantic["measures"]
+    ]
+    table = manifest["nodes"][semantic["depends_on"]["nodes"][0]]["relation_name"]
+    by = ", ".join(groups)
+    return f"select {by}, {', '.join(measures)} from {table} group by {by}"
 
 
 def _merge(model: dict[str, Any], columns: list[Column]) -> str:

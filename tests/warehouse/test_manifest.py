@@ -257,6 +257,7 @@ def test_marts_are_public_and_everything_has_an_owner(manifest: dict[str, Any]) 
         ("staging", "private"),
         ("intermediate", "private"),
         ("parts", "private"),
+        ("metrics", "private"),
         ("marts", "public"),
     }
     assert owners == set(groups.items())
@@ -284,6 +285,29 @@ def test_a_mart_declares_the_keys_of_marts_that_it_reads(manifest: dict[str, Any
     }
 
     assert keys == FOREIGN_KEYS
+
+
+def test_what_can_be_measured(manifest: dict[str, Any]) -> None:
+    """test_googlesql.py has the analyzer judge what each asks of its table."""
+    read = {
+        metric["name"]: sorted(
+            manifest["nodes"][manifest["semantic_models"][semantic]["depends_on"]["nodes"][0]][
+                "name"
+            ]
+            for semantic in metric["depends_on"]["nodes"]
+            if semantic.startswith("semantic_model.")
+        )
+        for metric in manifest["metrics"].values()
+    }
+
+    assert read == {
+        "calls": ["ci_conversations"],
+        "cost": ["ci_costs"],
+        "customer_sentiment": ["ci_conversations"],
+        "disclosure_misses": ["missing_disclosures"],
+        "disclosure_misses_per_call": [],
+        "violations": ["agent_daily"],
+    }
 
 
 def test_json_is_opened_in_staging_only() -> None:
