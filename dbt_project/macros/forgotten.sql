@@ -65,7 +65,7 @@
 
 {# Pre-hook of ci_analyses: what the rows that a forgetting takes away had cost stays known, without whose they were. #}
 {% macro keep_charges() -%}
-    {%- set charges = ref('int_forgotten_charges') -%}
+    {%- set charges = ref('int_forgotten_charges').render() -%}
     {%- set forgotten_conversations = ref('int_conversations_forgotten') -%}
     {%- if execute and load_relation(this) is not none -%}
         insert into {{ charges }} (forgotten_charge_id, reason, analysis_count, billing_unit_count, analysed_date)

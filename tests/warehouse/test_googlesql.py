@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from ingest.domain.declarations import FieldType
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.googlesql import GoogleSql, SqlError
-from tests.warehouse.manifest_walk import walk
+from tests.warehouse.manifest_walk import Walk, infer_columns, walk
 
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
 CUSTOM_FIELDS = [
@@ -76,6 +78,20 @@ def test_every_model_test_and_merge_is_valid_googlesql(
 
     assert result.failures == []
     assert result.statements >= 150
+
+
+def test_an_empty_build_is_valid_and_filters_the_partitions_of_raw_tables(tmp_path: Path) -> None:
+    project = DbtProject(tmp_path, variables={"offline_compile": "full"})
+    project.run(*OFFLINE, "--empty")
+    judged = Walk()
+
+    infer_columns(GoogleSql(), judged, project.manifest(), ROOT)
+
+    statements = [node.get("compiled_code") or "" for node in project.manifest()["nodes"].values()]
+    reads = [read for sql in statements for read in re.findall(r"`coach_raw`\.`\w+`.{0,30}", sql)]
+    assert judged.failures == []
+    assert len(reads) >= 8
+    assert [read for read in reads if " where _landed_at < timestamp" not in read] == []
 
 
 @pytest.mark.parametrize(
