@@ -74,3 +74,26 @@ def test_a_second_build_without_an_event_is_valid_googlesql(
 
     assert "merge into" in "\n".join(statements)
     assert refused(statements, project.manifest(), ROOT) == []
+
+
+def test_what_the_tests_said_is_kept_where_it_is_asked_for(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    asked = {"keep_test_history": True}
+    project = DbtProject(tmp_path, warehouse.endpoint, dataset="history", variables=asked)
+    built = ("--select", "matcher_measures", "test_history")
+    project.run("seed", *built)
+    with recording() as statements:
+        project.run("run", *built)
+        for _ in range(2):
+            project.run("test", *built)
+
+    kept = warehouse.rows(
+        "select test_name, model_name, status, failing_row_count, count(*) as runs "
+        "from history.test_history group by all order by test_name"
+    )
+    assert [tuple(row.values()) for row in kept] == [
+        ("key_matcher_measures_phrase_matcher", "matcher_measures", "pass", 0, 2),
+        ("key_test_history_test_result_id", "test_history", "pass", 0, 2),
+    ]
+    assert refused(statements, project.manifest(), ROOT) == []
