@@ -129,13 +129,9 @@ class GoogleSql:
         return self.columns_of(f"select {casts}")
 
     def _analyze(self, sql: str) -> Any:
-        request = local_service_pb2.AnalyzeRequest(
-            options=self._options, simple_catalog=self._catalog(sql), sql_statement=sql
-        )
+        request = self.request(local_service_pb2.AnalyzeRequest, sql, statement="sql_statement")
         try:
-            response = self._client.call_grpc_func(
-                "ZetaSqlLocalService_Analyze", request, local_service_pb2.AnalyzeResponse
-            )
+            response = self.call("Analyze", request)
         except ServerError as error:
             raise SqlError(str(error)) from error
         if loose_outer_joins(response.resolved_statement):
@@ -143,6 +139,16 @@ class GoogleSql:
         if inner_recursive_withs(response.resolved_statement):
             raise SqlError("WITH RECURSIVE that isn't at the top level of the statement")
         return response.resolved_statement
+
+    def request(self, kind: Any, sql: str, statement: str = "sql") -> Any:
+        """Return a request of that kind about the SQL and the tables that it names."""
+        catalog = self._catalog(sql)
+        return kind(options=self._options, simple_catalog=catalog, **{statement: sql})
+
+    def call(self, method: str, request: Any) -> Any:
+        """Ask ZetaSQL; raise ServerError where it refuses."""
+        answer = getattr(local_service_pb2, f"{method}Response")
+        return self._client.call_grpc_func(f"ZetaSqlLocalService_{method}", request, answer)
 
     def _catalog(self, sql: str) -> Any:
         catalog = simple_catalog_pb2.SimpleCatalogProto(name="root")
