@@ -97,7 +97,7 @@ $(METRICFLOW)/.installed: constraints.txt | $(VENV)/.created
 # One by one: the local stack can't run what MetricFlow writes to join several; BigQuery's analyzer takes it.
 metrics: $(VENV)/.local-installed $(METRICFLOW)/.installed profiles.yml ## Each metric by day, asked of the marts by MetricFlow
 	$(BIN)/dbt --quiet parse
-	for metric in calls customer_sentiment disclosure_misses violations cost; do \
+	for metric in calls customer_sentiment talk_share disclosure_misses violations cost; do \
 	  $(METRICFLOW)/bin/mf query --quiet --metrics $$metric --group-by metric_time --order metric_time || exit 1; done
 
 chaos: $(VENV)/.dev-installed ## 50 kills and faults of 5 % and 20 % on every service

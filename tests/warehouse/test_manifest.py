@@ -306,6 +306,7 @@ def test_what_can_be_measured(manifest: dict[str, Any]) -> None:
         "customer_sentiment": ["ci_conversations"],
         "disclosure_misses": ["missing_disclosures"],
         "disclosure_misses_per_call": [],
+        "talk_share": ["call_dynamics"],
         "violations": ["agent_daily"],
     }
 
