@@ -105,7 +105,7 @@ def test_the_clock_times_fit_the_duration_and_the_day(conversation: DevConversat
 
 
 def test_a_call_is_spoken_at_a_human_pace(conversation: DevConversation) -> None:
-    is_call = conversation.metadata.medium is Medium.PHONE_CALL
+    is_call = conversation.metadata.medium == Medium.PHONE_CALL
     word_count = sum(len(text.split()) for text in conversation.texts)
 
     words_per_minute = word_count / conversation.metadata.duration_sec * 60

@@ -20,7 +20,7 @@ def has_flags(*flags: str) -> Callable[[DevConversation], bool]:
 
 
 def ends_as(outcome: CallOutcome) -> Callable[[DevConversation], bool]:
-    return lambda conversation: conversation.metadata.call_outcome is outcome
+    return lambda conversation: conversation.metadata.call_outcome == outcome
 
 
 def hits(matcher: str, *groups: str) -> Callable[[DevConversation], bool]:
@@ -87,7 +87,7 @@ SCENARIOS: dict[str, tuple[Callable[[DevConversation], bool], ...]] = {
     "loans support inbound": (
         lambda c: c.lines == SUPPORT_CALL and c.metadata.queue == "loans-support-inbound",
     ),
-    "chat": (has_flags("chat"), lambda c: c.metadata.medium is Medium.CHAT),
+    "chat": (has_flags("chat"), lambda c: c.metadata.medium == Medium.CHAT),
     "IVR or bot opening": (
         has_flags("bot_opening"),
         lambda c: c.transcription.turns[0].speaker is Speaker.AUTOMATED_AGENT,
