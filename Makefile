@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Packages are installed without byte code; each module's is kept when it is first imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt metrics check-terraform validate-terraform clean
+.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt cost metrics check-terraform validate-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -113,6 +113,9 @@ bench: $(VENV)/.dev-installed $(PEERS)/.installed ## Every benchmark, ratios int
 
 bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 	$(BIN)/python -m tests.benchmarks.dbt_builds
+
+cost: $(VENV)/.dev-installed ## Bytes that BigQuery would bill for an hourly build, by node, as history grows
+	$(BIN)/python -m tests.benchmarks.build_cost
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
 	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadfile

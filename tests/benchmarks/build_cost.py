@@ -1,0 +1,312 @@
+"""What an hourly build would cost on BigQuery: bytes billed by node, as history grows.
+
+    python -m tests.benchmarks.build_cost            # or: make cost
+
+Nothing here bills, so the bytes are computed (`scanned_bytes.py`) for the statements of a real
+build: a stack is filled with the dev conversations on two days and one that is 20 days old,
+built, filled with one more day and a correction of the old one, and built again; the second
+build's statements are what is counted. Column widths and rows a conversation are measured in its
+tables; then every table gets the rows of a month, a year and five years at 10,000 conversations a
+day. The sidecar's query for evidence stands there too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.cloud import bigquery
+
+from ingest.flows.evidence import EvidenceReader
+from ingest.settings import Settings
+from tests.benchmarks.harness import run_command
+from tests.benchmarks.scanned_bytes import MIB, Catalog, Name, Read, Table, billed, reads_of
+from tests.benchmarks.stacks import INGEST, environment_of, running_stack
+from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.raw_loading import client_for
+from tests.warehouse.sent_statements import recording
+
+CONVERSATIONS_A_DAY = 10_000
+BUILDS_A_MONTH = 30 * 24
+USD_A_TIB = 6.25
+HISTORIES = {"1 month": 30, "1 year": 365, "5 years": 1825}
+EVIDENCE_EVERY = 500
+"""Conversations that one query for evidence is about."""
+OLD_DAYS = 20
+A_DAY = 8
+"""Conversations of the dev data a day."""
+BY_DAY = {"pipeline_daily": 1, "ci_costs": 3, "agent_daily": 100, "stg_ci__payload_paths": 150}
+"""Rows a day, where they don't grow with the conversations."""
+OF_THE_SETUP = {"phrase_matchers", "schema_drift", "phrase_matcher_evaluation"}
+"""Tables that have as many rows on any day."""
+RARE = {"int_conversations_forgotten", "int_forgotten_charges", "quarantined_conversations"}
+"""Tables of exceptions: one conversation of a thousand."""
+_TEMPORARY = re.compile(r"`([\w-]+)`\.`(\w+)`\.`((\w+?)__dbt_tmp\w*)`")
+DAYS_READ = 3
+"""Days that a build merges: a temporary table has their rows."""
+_NODE = re.compile(r'"node_id": "([^"]+)"')
+_COMMENT = re.compile(r"^\s*/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One build: what it sent, and what is in the warehouse."""
+
+    at: dt.datetime
+    statements: Sequence[tuple[str, str]]
+    """Node and SQL."""
+    tables: Mapping[str, Mapping[str, Any]]
+    """Full name to widths (bytes a row by column), rows and partition column."""
+    views: Mapping[str, str]
+    conversations: int
+    evidence: str
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(vars(self) | {"at": self.at.isoformat()}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Recorded:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**held | {"at": dt.datetime.fromisoformat(held["at"])})
+
+    def catalog(self, days: int) -> Catalog:
+        """Return the warehouse as it would be after so many days."""
+        history = [self.at.date() - dt.timedelta(days=past) for past in range(days)]
+        tables = {}
+        for full_name, held in self.tables.items():
+            name = _name(full_name)
+            partition = held["partition"]
+            tables[name] = Table(
+                held["widths"],
+                self._rows(name[2], held["rows"], days),
+                partition,
+                history if partition else (),
+            )
+        for project, dataset, name, target in self._temporary():
+            # A unit test has one too, of rows that it makes itself.
+            of = tables.get((project, dataset, target), Table({}, 0))
+            tables[project, dataset, name] = Table(of.widths, of.rows / days * DAYS_READ)
+        views = {_name(name): sql for name, sql in self.views.items()}
+        return Catalog(tables, views, self.at)
+
+    def _temporary(self) -> set[tuple[str, ...]]:
+        """Return project, dataset, name and model of the tables that dbt merged from."""
+        found = (_TEMPORARY.findall(sql) for _, sql in self.statements)
+        return {names for each in found for names in each}
+
+    def _rows(self, table: str, rows: int, days: int) -> float:
+        if table in BY_DAY:
+            return BY_DAY[table] * days
+        if table in OF_THE_SETUP or _is_seed(table):
+            return rows
+        if table in RARE:
+            return CONVERSATIONS_A_DAY * days / 1000
+        return rows / self.conversations * CONVERSATIONS_A_DAY * days
+
+
+def _is_seed(table: str) -> bool:
+    return (ROOT / "seeds" / f"{table}.csv").exists()
+
+
+def _name(full_name: str) -> Name:
+    project, dataset, table = full_name.split(".")
+    return project, dataset, table
+
+
+def record(folder: Path, arguments: Sequence[str]) -> Recorded:
+    """Fill a stack, build, fill in more, and return the build that dbt makes with the arguments."""
+    now = dt.datetime.now(dt.UTC)
+    sources = sorted((ROOT / "seeds/conversations/2025-12-28").iterdir())
+    days = [now.date() - dt.timedelta(days=past) for past in (2, 1, 0)]
+    old = now.date() - dt.timedelta(days=OLD_DAYS)
+    with running_stack(folder) as stack:
+        settings = stack.settings
+        assert settings.bigquery_endpoint is not None
+        project = DbtProject(folder / "dbt", settings.bigquery_endpoint)
+        folders = folder / "conversations"
+        for number, day in enumerate(days[:2]):
+            _push(settings, folders, day, sources[number * A_DAY : (number + 1) * A_DAY - 1])
+        _push(settings, folders, old, sources[A_DAY - 1 : A_DAY])
+        project.run("build")
+        _push(settings, folders, days[2], sources[2 * A_DAY :])
+        _push(settings, folders, old, sources[A_DAY - 1 : A_DAY], queue="corrected")
+        with recording() as sent:
+            project.run(*arguments)
+        client = client_for(settings.bigquery_endpoint)
+        evidence = EvidenceReader.sql(_Named(settings))  # type: ignore[arg-type]
+        tables, views = _measured(client, settings)
+        nodes = [(_node(sql), _COMMENT.sub("", sql)) for sql in sent]
+        return Recorded(now, nodes, tables, views, 3 * A_DAY - 1, evidence)
+
+
+def _push(
+    settings: Settings, folders: Path, day: dt.date, sources: Iterable[Path], **changes: str
+) -> None:
+    for source in sources:
+        folder = folders / day.isoformat() / source.name
+        folder.mkdir(parents=True, exist_ok=True)
+        metadata = json.loads((source / "metadata.json").read_text("utf-8"))
+        for name in ("started_at", "ended_at"):
+            metadata[name] = day.isoformat() + metadata[name][10:]
+        text = json.dumps(metadata | changes)
+        (folder / "metadata.json").write_text(text, encoding="utf-8")
+        (folder / "transcription.json").write_bytes((source / "transcription.json").read_bytes())
+    run_command([INGEST, "push", str(folders / day.isoformat())], environment_of(settings))
+
+
+class _Named:
+    """As much of the sidecar's evidence as its query needs: the names of the raw tables."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sink = self
+        self._dataset = f"{settings.project_id}.{settings.raw_dataset}"
+
+    def table(self, name: str) -> str:
+        return f"`{self._dataset}.{name}`"
+
+
+def _node(statement: str) -> str:
+    found = _NODE.search(statement)
+    return found.group(1).split(".", 2)[2] if found else "dbt"
+
+
+def _measured(
+    client: bigquery.Client, settings: Settings
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    tables, views = {}, {}
+    for dataset in (settings.raw_dataset, "coach", "coach_staging"):
+        for item in client.list_tables(f"{client.project}.{dataset}"):
+            table = client.get_table(item.reference)
+            full_name = f"{table.project}.{table.dataset_id}.{table.table_id}"
+            if table.view_query:
+                views[full_name] = table.view_query
+            else:
+                tables[full_name] = _measured_table(client, table)
+    return tables, views
+
+
+def _measured_table(client: bigquery.Client, table: bigquery.Table) -> dict[str, Any]:
+    sql = f"select * from `{table.reference}`"
+    partition = table.time_partitioning.field if table.time_partitioning else None
+    if partition == "_landed_at":
+        sql += " where _landed_at >= timestamp '2020-01-01 00:00:00+00'"
+    rows = [dict(row) for row in client.query(sql).result()]
+    widths = {
+        field.name: sum(logical_bytes(row[field.name], field) for row in rows) / max(len(rows), 1)
+        for field in table.schema
+    }
+    if not rows:
+        widths = {field.name: _SIZES.get(field.field_type, 20) for field in table.schema}
+    return {"widths": widths, "rows": len(rows), "partition": partition}
+
+
+_SIZES = {"BOOLEAN": 1, "BOOL": 1, "NUMERIC": 16, "BIGNUMERIC": 32}
+
+
+def logical_bytes(value: Any, field: bigquery.SchemaField, *, is_element: bool = False) -> int:
+    """Return the size that BigQuery bills for a value of that type: 0 for null, 8 for numbers and
+    times, 2 and the UTF-8 bytes for strings, the text for JSON, and the sum of the parts."""
+    if value is None:
+        return 0
+    if field.mode == "REPEATED" and not is_element:
+        return sum(logical_bytes(each, field, is_element=True) for each in value)
+    if field.field_type in ("RECORD", "STRUCT"):
+        return sum(logical_bytes(value[part.name], part) for part in field.fields)
+    if field.field_type == "STRING":
+        return 2 + len(value.encode())
+    if field.field_type == "JSON":
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return len(text.encode())
+    return _SIZES.get(field.field_type, 8)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes billed by node, and by node and table, of one build."""
+
+    by_node: Mapping[str, float]
+    by_read: Mapping[tuple[str, str], float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.by_node.values())
+
+
+def all_reads(recorded: Recorded) -> list[tuple[str, list[Read]]]:
+    """Return what each statement reads, with its node; which days there are doesn't matter."""
+    catalog = recorded.catalog(1)
+    return [(node, reads_of(statement, catalog)) for node, statement in recorded.statements]
+
+
+def cost(reads: Iterable[tuple[str, list[Read]]], catalog: Catalog) -> Cost:
+    """Return what the build would be billed with such a history."""
+    by_node: dict[str, float] = defaultdict(float)
+    by_read: dict[tuple[str, str], float] = defaultdict(float)
+    for node, of_statement in reads:
+        for name, size in billed(of_statement, catalog).items():
+            by_node[node] += size
+            by_read[node, name[2]] += size
+    return Cost(by_node, by_read)
+
+
+def evidence_bytes(recorded: Recorded, days: int) -> float:
+    """Return what the sidecar's queries for evidence are billed in an hour of pushes."""
+    hourly = -(-CONVERSATIONS_A_DAY // 24 // EVIDENCE_EVERY)
+    catalog = recorded.catalog(days)
+    return hourly * sum(billed(reads_of(recorded.evidence, catalog), catalog).values())
+
+
+def page(costs: Mapping[str, Cost], evidence: Mapping[str, float], statements: int) -> str:
+    """Return the table: MiB by node, the largest first, then totals and what a month costs."""
+    names = list(costs)
+    last = costs[names[-1]].by_node
+    lines = ["MiB billed by one build" + "".join(f"{name:>12}" for name in names)]
+    for node in sorted(last, key=lambda each: (-last[each], each)):
+        sizes = "".join(f"{costs[name].by_node[node] / MIB:12,.0f}" for name in names)
+        lines.append(f"{node[:60]:<60}{sizes}")
+    rows = {
+        f"all of {statements} statements, GiB": [costs[n].total / 1024**3 for n in names],
+        "US$ a month, hourly": [usd_a_month(costs[n].total) for n in names],
+        "the sidecar's evidence, US$ a month": [usd_a_month(evidence[n]) for n in names],
+    }
+    lines += [f"{what:<60}" + "".join(f"{v:12,.1f}" for v in vs) for what, vs in rows.items()]
+    return "\n".join(lines)
+
+
+def usd_a_month(size: float) -> float:
+    """Return the price of so many bytes an hour."""
+    return size * BUILDS_A_MONTH / 1024**4 * USD_A_TIB
+
+
+def main() -> int:
+    """Print the table; return 0 if the goals hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dbt", nargs="+", default=["build"], help="the build that is counted")
+    parser.add_argument("--keep", type=Path, help="keep what was recorded in this file")
+    parser.add_argument("--recorded", type=Path, help="count what --keep has kept")
+    chosen = parser.parse_args()
+    if chosen.recorded:
+        recorded = Recorded.load(chosen.recorded)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            recorded = record(Path(folder), chosen.dbt)
+    if chosen.keep:
+        recorded.save(chosen.keep)
+    reads = all_reads(recorded)
+    costs = {name: cost(reads, recorded.catalog(days)) for name, days in HISTORIES.items()}
+    evidence = {name: evidence_bytes(recorded, days) for name, days in HISTORIES.items()}
+    print(page(costs, evidence, len(recorded.statements)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
