@@ -97,6 +97,13 @@ def change(root: Path, id_: str) -> None:
     file.write_text(json.dumps(talk))
 
 
+def held_by_runs(command: Command) -> list[str]:
+    """Return the signs of runs that go on; those of ended ones stay for a while."""
+    listed: Any = command.run("ls", "gcs", "--prefix", "_runs/", "--json").report
+    names = [each["name"] for each in listed]
+    return [name for name in names if not name.startswith("_runs/ended/")]
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_slow_push_undoes_no_forget(command: Command, tmp_path: Path, point: str) -> None:
     gone, kept = copy_dev_conversations(tmp_path, next(_SPACES), 0, 2)
@@ -117,7 +124,7 @@ def test_a_slow_push_undoes_no_forget(command: Command, tmp_path: Path, point: s
     assert code in (ExitCode.OK, ExitCode.SOME_FAILED)
     shown = command.run("ls", "raw", "--date", "2025-12-28", "--json", "--limit", "1000").stdout
     assert gone not in shown
-    assert command.run("ls", "gcs", "--prefix", "_runs/", "--json").report == []
+    assert held_by_runs(command) == []
 
 
 def slow_push(command: Command, root: Path, control: Control) -> Any:
@@ -146,7 +153,7 @@ def test_two_pushes_of_a_folder_land_every_row_once(command: Command, tmp_path: 
     for id_ in ids:
         wanted = {"conversation_files": 2, "ci_conversations": 1, "pipeline_events": 4}
         assert raw_rows(command, id_) == wanted
-    assert command.run("ls", "gcs", "--prefix", "_runs/", "--json").report == []
+    assert held_by_runs(command) == []
 
 
 def test_a_second_push_names_the_first_and_one_that_was_killed_is_taken_over_from(
