@@ -15,7 +15,7 @@
         cast(null as bool) as is_label
 {%- endmacro %}
 
-{# The text of a custom field as a value of a type, or null. An engine may round "2.5" to a whole number; this doesn't. #}
+{# The text of a custom field as a value of a type, or null. An engine may round "2.5" to an integer; this doesn't. #}
 {% macro custom_value(text, data_type) -%}
     {%- if data_type == 'int64' -%}
         safe_cast(regexp_extract({{ text }}, r'^-?[0-9]+$') as int64)
