@@ -15,7 +15,7 @@ from typing import Any
 
 from ingest.domain.conversation import json_sha256, sha256_hex
 from ingest.domain.validation import Severity, json_pointer
-from ingest.errors import InputError
+from ingest.errors import InputError, unexpected
 from ingest.formats.conversion import Built, build, identity
 from ingest.formats.detecting import cure_for
 from ingest.formats.engine import Draft, Engine, FileName
@@ -167,7 +167,7 @@ class _Conversion:
         """Name every record, then make conversation by conversation."""
         self._inputs = list(self._files())
         for refs in self._conversations().values():
-            self._make(refs)
+            self._make_or_refuse(refs)
         self._warn_at_last()
         tally = self._tally
         warnings = (
@@ -217,6 +217,8 @@ class _Conversion:
         if number in self._parsed:
             return self._parsed[number]
         path = self._inputs[number].path
+        if not _is_text(self._inputs[number].name.path):
+            raise InputError("its name isn't UTF-8", "rename it")
         if path.is_dir():
             contents = {
                 each.name: read_bytes(each)
@@ -238,7 +240,7 @@ class _Conversion:
         for number, source in enumerate(self._inputs):
             try:
                 records, _ = self._records(number)
-            except InputError as error:
+            except Exception as error:  # noqa: BLE001 - one file never ends the run
                 self._tally.read += 1
                 self._refuse(source.name.path, "", error)
                 continue
@@ -251,7 +253,7 @@ class _Conversion:
                     continue
                 try:
                     ref = self._ref(number, index, record)
-                except MappingError as error:
+                except Exception as error:  # noqa: BLE001 - one record never ends the run
                     self._refuse(source.name.path, record.place, error)
                     continue
                 if ref is not None:
@@ -274,6 +276,16 @@ class _Conversion:
 
     def _scope(self, name: FileName, record: Any) -> Scope:
         return self._engine.scope(name, record, self._job.context, self._job.speakers)
+
+    def _make_or_refuse(self, refs: Sequence[_Ref]) -> None:
+        """Make the conversation; whatever goes wrong is told of its records, and of no others."""
+        refused, left_out = len(self._tally.refused), len(self._tally.left_out)
+        try:
+            self._make(refs)
+        except Exception as error:  # noqa: BLE001 - one conversation never ends the run
+            del self._tally.refused[refused:], self._tally.left_out[left_out:]
+            for ref in refs:
+                self._refuse(self._inputs[ref.file].name.path, ref.place, error)
 
     def _make(self, refs: Sequence[_Ref]) -> None:
         refs = self._without_unredacted(refs)
@@ -391,11 +403,11 @@ class _Conversion:
             for name in names:
                 self._refuse(name, "", error)
             return
+        self._warn(draft, built, names[0])
         self._tally.written.append(str(folder))
         self._tally.joined_records += len(names) - 1
         if len(names) > 1:
             self._tally.joined.append(Joined(str(folder), tuple(names[index] for index in order)))
-        self._warn(draft, built, names[0])
 
     def _warn(self, draft: Draft, built: Built, file: str) -> None:
         for rule, place, message in draft.warnings:
@@ -410,12 +422,13 @@ class _Conversion:
     def _name_of(self, ref: _Ref) -> str:
         return _named(self._inputs[ref.file].name.path, ref.place)
 
-    def _refuse(self, file: str, place: str, error: MappingError | InputError) -> None:
+    def _refuse(self, file: str, place: str, error: Exception) -> None:
         if isinstance(error, MappingError):
             at = json_pointer(*error.keys) if error.keys else place
             self._tally.refused.append(Refused(file, at, error.place, error.reason, error.hint))
         else:
-            self._tally.refused.append(Refused(file, place, "", error.message, error.hint))
+            told = error if isinstance(error, InputError) else unexpected(error)
+            self._tally.refused.append(Refused(file, place, "", told.message, told.hint))
 
     def _warn_at_last(self) -> None:
         if self._tally.written:
@@ -430,6 +443,11 @@ class _Conversion:
 
 def _named(file: str, place: str) -> str:
     return f"{file}#{place}" if place else file
+
+
+def _is_text(name: str) -> bool:
+    """Return whether the name can be written: one that isn't UTF-8 holds halves of characters."""
+    return name.isprintable() or name.encode(errors="replace").decode() == name
 
 
 def _names_of(sources: Sequence[Path]) -> dict[Path, str]:

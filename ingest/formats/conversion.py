@@ -21,7 +21,7 @@ from ingest.domain.validation import Fault, Severity, check_delivery
 from ingest.formats.engine import Draft
 from ingest.formats.mapping import FIELDS
 from ingest.formats.paths import MappingError
-from ingest.formats.times import TimeError, moment, number
+from ingest.formats.times import TimeError, in_offset, moment, number
 
 _METADATA_FIELDS = tuple(Metadata.model_fields)
 _OVERHANG_SEC = 1
@@ -64,13 +64,12 @@ def build(
     kept in metadata.json. Raises MappingError for a time that can't be.
     """
     conversation_id, label = identity(draft.source_id)
-    fields = _fields(draft, defaults)
+    fields = _fields(draft, defaults, max_hours)
     fields["labels"] = _section(defaults, "labels") | draft.labels | label
     custom = _section(defaults, "custom") | draft.custom
     kept = dict(source)
     if custom:
         (fields if "custom" in _METADATA_FIELDS else kept)["custom"] = custom
-    _check_times(draft, fields, max_hours)
     ids = {"schema_version": SCHEMA_VERSION, "conversation_id": conversation_id}
     of_talk = ids | {"schema_version": TRANSCRIPT_SCHEMA_VERSION}
     metadata = {**ids, **_ordered(fields), "source": kept}
@@ -94,7 +93,9 @@ def _section(defaults: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
     return merged
 
 
-def _fields(draft: Draft, defaults: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _fields(
+    draft: Draft, defaults: Sequence[Mapping[str, Any]], max_hours: float
+) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for each in defaults:
         fields |= {name: value for name, value in each.items() if name in FIELDS}
@@ -103,9 +104,10 @@ def _fields(draft: Draft, defaults: Sequence[Mapping[str, Any]]) -> dict[str, An
     started_at = draft.started_at or given
     if draft.started_at is not None and draft.zone is None and given is not None:
         # Foreign formats keep UTC; our folders are named by the call's own date.
-        started_at = draft.started_at.astimezone(given.tzinfo)
+        started_at = _in_offset(draft.started_at, given.tzinfo)
     duration = _duration(draft, fields, started_at)
     fields |= {"started_at": started_at, "duration_sec": duration}
+    _check_times(draft, fields, max_hours)
     fields["ended_at"] = started_at and started_at + dt.timedelta(seconds=duration)
     return fields
 
@@ -132,6 +134,13 @@ def _moment(value: Any, zone: str | None) -> dt.datetime | None:
         return moment(value, "iso", zone, None)
     except TimeError as error:
         raise MappingError("defaults.started_at", error.reason, error.hint) from None
+
+
+def _in_offset(moment: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:
+    try:
+        return in_offset(moment, zone)
+    except TimeError as error:
+        raise MappingError("conversation.started_at", error.reason, error.hint) from None
 
 
 def _check_times(draft: Draft, fields: Mapping[str, Any], max_hours: float) -> None:

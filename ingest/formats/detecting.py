@@ -161,7 +161,8 @@ def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, list[dict[s
             yield path, objects
             inner = [key for key, each in objects[0].items() if isinstance(each, list)]
             for key in inner:
-                below = [part for each in objects for part in each.get(key) or []]
+                lists = [each[key] for each in objects if isinstance(each.get(key), list)]
+                below = [part for each in lists for part in each]
                 yield from _lists(below, f"{path}[].{_quoted(key)}[]", depth + 1)
 
 

@@ -40,6 +40,8 @@ _TIMING = re.compile(
 )
 _NO_CUE = re.compile(r"WEBVTT|NOTE\b|STYLE\b|REGION\b")
 _MOST_FIELD_CHARS = 16_000_000
+_LEVELS_WRITTEN, _LEVELS_ADDED = 254, 24
+"""What orjson writes, and more than lies around what is kept of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,21 @@ def load_json(content: bytes) -> Any:
         ) from error.with_traceback(None)
     except RecursionError as error:
         raise InputError("the file is nested too deep", "check what wrote it") from error
+    _check_writable(value)
     return value
+
+
+def _check_writable(value: Any) -> None:
+    """Raise InputError for what is too deep to be written again, some levels below our own."""
+    for _ in range(_LEVELS_ADDED):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InputError(
+            f"the file is nested deeper than {_LEVELS_WRITTEN - _LEVELS_ADDED} levels",
+            "check what wrote it; a call needs ten",
+        ) from error.with_traceback(None)
 
 
 def _exact(text: str) -> int | str:
@@ -145,8 +161,9 @@ def _json_lines(content: bytes, how: How) -> list[Record | Unread]:
             continue
         try:
             read.append(Record(f"line {number}", load_json(line)))
-        except InputError:
-            read.append(Unread(f"line {number}", "the line isn't JSON", "write the line again"))
+        except InputError as error:
+            message = error.message.replace("the file", "the line").partition(" at line ")[0]
+            read.append(Unread(f"line {number}", message, "write the line again"))
     return read
 
 

@@ -148,7 +148,7 @@ def _in_zone(wall: dt.datetime, zone: ZoneInfo, ambiguous: str | None) -> dt.dat
     first, second = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
     if first.utcoffset() == second.utcoffset():
         return _with_offset(first)
-    if first.astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != wall:
+    if in_offset(in_offset(first, dt.UTC), zone).replace(tzinfo=None) != wall:
         raise TimeError("a wall time was skipped when the clocks went forward", "check its zone")
     if ambiguous is None:
         raise TimeError(
@@ -165,4 +165,12 @@ def _with_offset(found: dt.datetime) -> dt.datetime:
 
 def in_zone(found: dt.datetime, zone: str) -> dt.datetime:
     """Return the same moment with the offset of the named zone; raise TimeError."""
-    return _with_offset(found.astimezone(named_zone(zone)))
+    return _with_offset(in_offset(found, named_zone(zone)))
+
+
+def in_offset(found: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:
+    """Return the same moment in the zone; raise TimeError at the ends of the calendar."""
+    try:
+        return found.astimezone(zone)
+    except OverflowError as error:
+        raise TimeError("a moment lies outside the years 1 to 9999", "check its unit") from error
