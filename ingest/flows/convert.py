@@ -396,8 +396,9 @@ class _Conversion:
             if errors:
                 raise refusal_of(errors)
             folder = self._job.out / built.batch_date.isoformat() / built.conversation_id
-            if self._dates.get(built.conversation_id):
-                check_folder(folder, built, source, is_replacing=self._job.is_replacing)
+            if dates := self._dates.get(built.conversation_id):
+                others = [self._job.out / date / folder.name for date in sorted(dates)]
+                check_folder(folder, others, built, source, is_replacing=self._job.is_replacing)
             write_files(folder, built.contents)
         except (MappingError, InputError) as error:
             for name in names:

@@ -15,7 +15,7 @@ from ingest.formats.paths import EACH, Keys, MappingError, Path, Tree
 from ingest.formats.reading import ContextTable
 from ingest.formats.times import TimeError, in_zone
 from ingest.formats.turns import Said, TurnReader, Utterance, roles_of
-from ingest.formats.values import Compiler, Getter, Scope, as_key
+from ingest.formats.values import Compiler, Getter, Scope, as_key, as_text
 
 SPEAKERS = "speakers"
 """Column of a context table that says who speaks: A=AGENT B=CUSTOMER."""
@@ -40,6 +40,8 @@ class Draft:
     rest: dict[str, Any]
     """What of the record the mapping doesn't read, and its elements that are no utterances."""
     is_redacted: bool | None
+    is_by_clock: bool = False
+    """Whether utterances have moments: then their offsets count from `started_at`."""
     alternative: int = 0
     """Which of the mapping's `turns` it was read by."""
     context: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +100,8 @@ class Engine:
             if isinstance(mapping.redacted, Condition)
             else None
         )
+        if isinstance(mapping.redacted, File):
+            compiler.check_group(mapping.redacted.file, "redacted")
         for each in mapping.ignore:
             compiler.path(each, "ignore", is_optional=True)
         compiler.scope = "labels"
@@ -183,7 +187,7 @@ class Engine:
         value = get(record, scope) if get else None
         if value is None or value == "":
             value = scope.file["stem"]
-        return as_key(value), self._is_redacted(record, scope)
+        return as_text(value, "conversation.source_id"), self._is_redacted(record, scope)
 
     def _is_redacted(self, record: Any, scope: Scope) -> bool | None:
         if isinstance(self.mapping.redacted, File):
@@ -211,7 +215,10 @@ class Engine:
                 _drop_columns(turn, record["call"])
             scope.first_turns.setdefault(utterance.speaker, utterance.item)
         fields = self._fields(record, scope)
-        labels = {name: as_key(value) for name, value in _got(self._labels, record, scope).items()}
+        labels = {
+            name: as_text(value, f"labels.{name}")
+            for name, value in _got(self._labels, record, scope).items()
+        }
         rest = self._rest(record, tree, said, labels)
         return Draft(
             source_id,
@@ -226,6 +233,7 @@ class Engine:
             [turn for turn, _ in turns],
             rest,
             is_redacted,
+            any(isinstance(each.start, dt.datetime) for each in said.utterances),
             alternative,
             _context_fields(scope),
             scope.warnings,

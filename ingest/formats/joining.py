@@ -27,7 +27,10 @@ def joined(drafts: Sequence[Draft], legs: Legs) -> tuple[list[int], Draft]:
             "map conversation.started_at, or say `legs: overlay` if all count from one moment",
         )
     began = min(known, default=None)
-    shifts = [_shift(start, began) if legs is Legs.APPEND else 0.0 for start in starts]
+    shifts = [
+        _shift(draft.started_at, began) if legs is Legs.APPEND or draft.is_by_clock else 0.0
+        for draft in drafts
+    ]
     order = sorted(
         range(len(drafts)),
         key=lambda index: drafts[index].turns[0]["start_offset_sec"] + shifts[index],

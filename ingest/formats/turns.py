@@ -15,7 +15,7 @@ from ingest.domain.conversation import Speaker
 from ingest.formats.mapping import SKIP, SpeakerValue, Turns, Value
 from ingest.formats.paths import EACH, Keys, MappingError, Path, Tree
 from ingest.formats.times import TimeError, number
-from ingest.formats.values import Compiler, Getter, Scope, as_key, mapped
+from ingest.formats.values import Compiler, Getter, Scope, as_key, as_text, mapped
 
 _ROLES = {role.value: role for role in Speaker}
 _OTHER = {Speaker.AGENT: Speaker.CUSTOMER, Speaker.CUSTOMER: Speaker.AGENT}
@@ -193,7 +193,7 @@ class TurnReader:
 
     def _utterance(self, item: Any, scope: Scope) -> Utterance | None:
         text = self._text(item, scope)
-        text = text.strip() if type(text) is str else "" if text is None else as_key(text)
+        text = "" if text is None else as_text(text, f"{self.place}.text").strip()
         if not text:
             scope.warn("no_text", f"{self.place}.text", "an utterance has no text; left out")
             return None
@@ -204,7 +204,7 @@ class TurnReader:
         for name, get in self._others:
             value = get(item, scope)
             if value is not None:
-                fields[name] = as_key(value)
+                fields[name] = as_text(value, f"{self.place}.{name}")
         source = self._rest(item)
         if self._confidence is not None:
             source = self._add_confidence(self._confidence(item, scope), fields, source, scope)

@@ -111,12 +111,16 @@ class Compiler:
             self.columns.add(column)
             return lambda item, scope: scope.context.get(column)
         group = value.file or ""
+        self.check_group(group, place)
+        return lambda item, scope: scope.file.get(group)
+
+    def check_group(self, group: str, place: str) -> None:
+        """Raise InputError when neither the file's name nor its pattern has the group."""
         if group not in self._groups:
             raise InputError(
                 f"{place}: the `file` pattern has no group {group}",
                 f"use one of {', '.join(sorted(self._groups))}",
             )
-        return lambda item, scope: scope.file.get(group)
 
     def _steps(self, value: Value, place: str, form: str) -> Iterator[Callable[[Any, Scope], Any]]:
         if value.pattern is not None:
@@ -258,6 +262,17 @@ def as_key(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def as_text(value: Any, place: str) -> str:
+    """Return the value as text; raise MappingError for an object or a list."""
+    if isinstance(value, (dict, list)):
+        raise MappingError(
+            place,
+            f"an {type_name(value)} stands where a text belongs",
+            f"let {place} name what is below it; parts are joined by join(' ', parts)",
+        )
+    return as_key(value)
 
 
 def _look_up(table: str) -> Callable[[Any, Scope], Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import orjson
 from ingest.domain.validation import Fault
 from ingest.errors import InputError
 from ingest.formats.conversion import Built
+
+_EXPECTED = "expected.json"
 
 
 def dates_by_id(out: Path) -> dict[str, set[str]]:
@@ -23,19 +25,24 @@ def dates_by_id(out: Path) -> dict[str, set[str]]:
 
 
 def check_folder(
-    folder: Path, built: Built, source: Mapping[str, Any], *, is_replacing: bool
+    folder: Path,
+    others: Iterable[Path],
+    built: Built,
+    source: Mapping[str, Any],
+    *,
+    is_replacing: bool,
 ) -> None:
-    """Raise InputError when the folder holds another call, or the call redacted and this isn't."""
-    held = _held(folder)
-    if held is None:
+    """Raise InputError when the folder holds another call, or when it or one of the `others`, the
+    call's under other dates, holds the call redacted and this isn't."""
+    for each in (folder, *others):
+        if _source(each).get("redacted") is True and source.get("redacted") is not True:
+            raise InputError(
+                f"{each} is redacted and this isn't",
+                "convert the redacted file, or another --out",
+            )
+    if _held(folder) is None:
         return
-    source_before = held.get("source")
-    before = source_before if isinstance(source_before, dict) else {}
-    if before.get("redacted") is True and source.get("redacted") is not True:
-        raise InputError(
-            f"{folder} is redacted and this isn't",
-            "convert the redacted file, or another --out",
-        )
+    before = _source(folder)
     if (folder / "metadata.json").read_bytes() == built.contents["metadata.json"]:
         return
     ours = {file["sha256"] for file in source["files"]}
@@ -46,6 +53,11 @@ def check_folder(
             "parts of one call: convert them together; a newer export: --replace; "
             "another call: `source_id: {file: path}` in a mapping",
         )
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    source = (_held(folder) or {}).get("source")
+    return source if isinstance(source, dict) else {}
 
 
 def _held(folder: Path) -> dict[str, Any] | None:
@@ -63,6 +75,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write the files, or raise InputError."""
     try:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - a path takes longer
+        if _EXPECTED not in contents and os.path.exists(f"{folder}/{_EXPECTED}"):  # noqa: PTH110
+            _forget_expected(folder, contents)
         for name, content in contents.items():
             with open(f"{folder}/{name}", "wb", buffering=0) as file:  # noqa: PTH123
                 file.write(content)
@@ -70,6 +84,12 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise InputError(
             f"can't write {folder}: {error.strerror}", "choose another --out"
         ) from error
+
+
+def _forget_expected(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Remove what was expected of another call; where the same is written again it stays."""
+    if (folder / "metadata.json").read_bytes() != contents["metadata.json"]:
+        (folder / _EXPECTED).unlink()
 
 
 def refusal_of(faults: Sequence[Fault]) -> InputError:

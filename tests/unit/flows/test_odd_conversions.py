@@ -62,3 +62,48 @@ def test_a_fault_of_ours_is_told_of_its_conversation_alone(
     assert counts(done) == (2, 1, 0, 1, 0)
     assert refused.message.startswith("unexpected KeyError at test_odd_conversions.py:")
     assert "secret" not in json.dumps(refused.message + refused.hint)
+
+
+def test_channels_that_tell_the_time_of_day_are_overlaid_by_it(tmp_path: Path) -> None:
+    def channel(who: str, *seconds: int) -> dict[str, Any]:
+        turns = [
+            {"who": who, "sec": f"2026-01-05T10:00:{sec:02d}+10:00", "text": f"{who}{sec}"}
+            for sec in seconds
+        ]
+        return {"id": CALL, "said": turns}
+
+    mapping = OWN.replace("{path: sec}", "{path: sec, time: iso}") + "legs: overlay\n"
+
+    done = run(put(tmp_path / "in", a=channel("a", 0, 20), c=channel("c", 5)), mapping)
+
+    assert counts(done) == (2, 1, 1, 0, 0)
+    assert [(turn["text"], turn["start_offset_sec"]) for turn in files_of(done)[1]] == [
+        ("a0", 0.0),
+        ("c5", 5.0),
+        ("a20", 20.0),
+    ]
+
+
+def test_a_redacted_call_wins_under_another_date_too(tmp_path: Path) -> None:
+    mapping = OWN + "redacted: {path: red, any_of: [true]}\n"
+    kept = put(tmp_path / "in", a=said("it is [PII]", id=CALL, red=True))
+    run(kept, mapping, out=tmp_path / "out")
+    later = said("it is 5550", id=CALL, red=False) | {"at": "2026-03-02T09:00:00+10:00"}
+
+    done = run(put(tmp_path / "raw", a=later), mapping, out=tmp_path / "out", is_replacing=True)
+
+    assert counts(done) == (1, 0, 0, 1, 0)
+    assert done.refused[0].message.endswith(f"2026-03-01/{CALL} is redacted and this isn't")
+    assert "5550" not in "".join(p.read_text("utf-8") for p in (tmp_path / "out").rglob("*.json"))
+
+
+def test_what_was_expected_of_a_call_goes_with_it(tmp_path: Path) -> None:
+    mapping, out = OWN + "expected: {scenario: case}\n", tmp_path / "out"
+    first = put(tmp_path / "in", a=said("one", id=CALL, case="Paid twice"))
+    folder = Path(run(first, mapping, out=out).written[0])
+    again = sorted(path.name for path in folder.iterdir())
+
+    run(put(tmp_path / "in2", a=said("two", id=CALL)), mapping, out=out, is_replacing=True)
+
+    assert again == ["expected.json", "metadata.json", "transcription.json"]
+    assert sorted(path.name for path in folder.iterdir()) == again[1:]

@@ -268,6 +268,10 @@ def test_custom_fields_have_types_and_a_wrong_one_stays_as_it_is() -> None:
             "mapping: 1\nturns: {from: a, speaker: s, text: {file: no}}\n",
             "turns.text: the `file` pattern has no group no",
         ),
+        (
+            "mapping: 1\nredacted: {file: no}\nturns: {from: a, speaker: s, text: t}\n",
+            "redacted: the `file` pattern has no group no",
+        ),
     ],
 )
 def test_a_wrong_mapping_is_told_with_its_place(yaml_text: str, told: str) -> None:
@@ -275,6 +279,25 @@ def test_a_wrong_mapping_is_told_with_its_place(yaml_text: str, told: str) -> No
         Engine(parse_mapping(yaml_text, "m.yaml"))
 
     assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ("", "turns.text"),
+        ("labels: {team: odd}\n", "labels.team"),
+        ("conversation: {source_id: odd}\n", "conversation.source_id"),
+    ],
+)
+@pytest.mark.parametrize("odd", [{"name": "secret"}, ["secret"]])
+def test_an_object_or_a_list_is_no_text(lines: str, place: str, odd: Any) -> None:
+    turns = TURNS if lines else TURNS.replace("text: text", "text: odd")
+    record = {"said": [{**turn, "odd": odd} for turn in RECORD["said"]], "odd": odd}
+
+    with pytest.raises(MappingError) as caught:
+        draft(lines + turns, record)
+
+    assert (caught.value.place, "secret" in f"{caught.value}{caught.value.hint}") == (place, False)
 
 
 def test_a_function_of_another_type_is_refused_without_the_value() -> None:
