@@ -202,6 +202,7 @@ class Engine:
         alternative, items = self._turns_of(record)
         reader, tree = self.turns[alternative], self._trees[alternative]
         said = reader.read(items, scope)
+        said.others += reader.skipped(record)
         if not said.utterances:
             raise MappingError(
                 reader.place,

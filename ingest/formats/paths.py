@@ -1,23 +1,26 @@
 """JMESPath expressions of a mapping: compiled once, and what each of them reads.
 
 Which fields a mapping reads is known without running it: that is what makes the list of fields that
-it leaves unread possible. A path here is a tuple of keys; `[]` stands for each element of a list
-and `*` for each value of an object.
+it leaves unread possible. A path here is a tuple of keys; `[]` stands for each element of a list,
+`[0]` for one, `[?]` for some, and `*` for each value of an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import EmptyExpressionError, JMESPathError, ParseError
+from jmespath.parser import ParsedResult
 
 from ingest.errors import InputError
 
 Keys = tuple[str, ...]
 EACH = "[]"
+SOME = "[?]"
+"""Elements of which only a run shows which they are: none of them counts as read."""
 ANY = "*"
 _MADE_LIST = "^"
 """Ends the path of a list that the expression itself makes, of elements that lie at that path."""
@@ -140,7 +143,9 @@ def _origins(node: Mapping[str, Any], roots: frozenset[Keys], read: set[Keys]) -
     if kind == "field":
         return frozenset((*root, node["value"]) for root in _items(roots, ""))
     if kind == "index":
-        return _items(roots, EACH)
+        made = [tuple(SOME if k == EACH else k for k in keys) for keys in roots if _is_made(keys)]
+        rest = frozenset(keys for keys in roots if not _is_made(keys))
+        return _items(frozenset(made), "") | _items(rest, f"[{node['value']}]")
     if kind in ("current", "identity", "slice"):
         return roots
     if kind == "literal":
@@ -163,10 +168,11 @@ def _origins(node: Mapping[str, Any], roots: frozenset[Keys], read: set[Keys]) -
 
 def _projected(node: Mapping[str, Any], roots: frozenset[Keys], read: set[Keys]) -> frozenset[Keys]:
     left, right, *condition = node["children"]
-    step = ANY if node["type"] == "value_projection" else EACH
+    step = {"value_projection": ANY, "filter_projection": SOME}.get(node["type"], EACH)
     elements = _items(_origins(left, roots, read), step)
     for each in condition:
-        read |= _items(_origins(each, elements, read), "")
+        tested = _items(_origins(left, roots, read), EACH)
+        read |= _items(_origins(each, tested, read), "")
     return frozenset((*keys, _MADE_LIST) for keys in _items(_origins(right, elements, read), ""))
 
 
@@ -176,6 +182,24 @@ def _items(paths: frozenset[Keys], step: str) -> frozenset[Keys]:
         keys[:-1] if keys[-1:] == (_MADE_LIST,) else (*keys, step) if step else keys
         for keys in paths
     )
+
+
+def _is_made(keys: Keys) -> bool:
+    return keys[-1:] == (_MADE_LIST,)
+
+
+def unfiltered(expression: str) -> Callable[[Any], Any] | None:
+    """Return what finds the elements that the expression's filters skip too; None without any."""
+    tree = jmespath.compile(expression).parsed
+    whole = _without_filters(tree)
+    return None if whole == tree else ParsedResult(expression, whole).search
+
+
+def _without_filters(node: Mapping[str, Any]) -> dict[str, Any]:
+    children = [_without_filters(each) for each in node["children"]]
+    if node["type"] == "filter_projection":
+        return {"type": "projection", "children": children[:2]}
+    return {**node, "children": children}
 
 
 def is_nothing(value: Any) -> bool:
@@ -225,15 +249,43 @@ class Tree:
             return self._rest_of_object(value) or None
         if not isinstance(value, list):
             return value
-        inner = self.children.get(EACH)
-        if inner is None:
-            return None if is_nothing(value) else value
-        left = [inner.rest(each) for each in value]
+        left = [
+            None
+            if inner is None and is_nothing(each)
+            else each
+            if inner is None
+            else inner.rest(each)
+            for inner, each in zip(self._of_elements(len(value)), value, strict=True)
+        ]
         if not any(part is not None for part in left):
             return None
-        if inner.is_on_the_way:
+        if any(node.is_on_the_way for node in self.children.values()):
             return left
         return [each for each, part in zip(value, left, strict=True) if part is not None]
+
+    def _of_elements(self, count: int) -> list[Tree | None]:
+        """Return what is read of each element of a list."""
+        children, each = self.children, self.children.get(EACH)
+        if not children or (len(children) == 1 and each is not None):
+            return [each] * count
+        listed = []
+        for index in range(count):
+            names = (EACH, f"[{index}]", f"[{index - count}]")
+            nodes = [children[name] for name in names if name in children]
+            listed.append(Tree.merged(nodes) if len(nodes) > 1 else nodes[0] if nodes else None)
+        return listed
+
+    @classmethod
+    def merged(cls, nodes: Sequence[Tree]) -> Tree:
+        """Return what any of the trees reads."""
+        tree = cls()
+        tree.is_whole = any(node.is_whole for node in nodes)
+        tree.is_on_the_way = any(node.is_on_the_way for node in nodes)
+        for key in dict.fromkeys(key for node in nodes for key in node.children):
+            tree.children[key] = cls.merged(
+                [node.children[key] for node in nodes if key in node.children]
+            )
+        return tree
 
     def _rest_of_object(self, value: Mapping[str, Any]) -> dict[str, Any]:
         children = self.children

@@ -13,7 +13,7 @@ import orjson
 
 from ingest.domain.conversation import Speaker
 from ingest.formats.mapping import SKIP, SpeakerValue, Turns, Value
-from ingest.formats.paths import EACH, Keys, MappingError, Path, Tree
+from ingest.formats.paths import EACH, SOME, Keys, MappingError, Path, Tree, unfiltered
 from ingest.formats.times import TimeError, number
 from ingest.formats.values import Compiler, Getter, Scope, as_key, as_text, mapped
 
@@ -76,6 +76,7 @@ class TurnReader:
         """Paths that are read of an utterance."""
         compiler.scope = "record"
         self._split = None if turns.split is None else re.compile(turns.split)
+        self._unfiltered = [unfiltered(path.expression) for path, _ in self._steps]
         self._tree = Tree()
 
     def _optional(
@@ -131,6 +132,15 @@ class TurnReader:
         else:
             listed = list(_nested(found, name, deeper, {}, place))
         return listed if self._key is None else self._runs(listed)
+
+    def skipped(self, record: Any) -> list[Any]:
+        """Return the elements that filters of `from` skip."""
+        if not any(self._unfiltered):
+            return []
+        finds = [path.find for path, _ in self._steps]
+        everything = [whole or find for whole, find in zip(self._unfiltered, finds, strict=True)]
+        taken = set(map(id, _elements(record, finds)))
+        return [each for each in _elements(record, everything) if id(each) not in taken]
 
     def _parsed(self, text: str) -> Any:
         if self._split is None:
@@ -260,8 +270,17 @@ def _ways(steps: Sequence[tuple[Path, str]]) -> list[list[Keys]]:
     """Return every way through the steps, each a list of paths."""
     ways: list[list[Keys]] = [[]]
     for path, _ in steps:
-        ways = [[*way, keys] for way in ways for keys in path.origins]
+        origins = [tuple(EACH if k == SOME else k for k in keys) for keys in path.origins]
+        ways = [[*way, keys] for way in ways for keys in origins]
     return ways
+
+
+def _elements(record: Any, finds: Iterable[Callable[[Any], Any]]) -> list[Any]:
+    found = [record]
+    for find in finds:
+        lists = [below for each in found if isinstance(below := find(each), list)]
+        found = [each for below in lists for each in below]
+    return found
 
 
 def _joined(way: Sequence[Keys]) -> Keys:

@@ -99,7 +99,13 @@ class Compiler:
             inner = "" if _RULES & {name for name in _RULES if _is_set(value, name)} else form
             return _first(
                 [
-                    self.value(each, f"{place}.first.{index}", inner, is_optional=is_optional)
+                    self.value(
+                        each,
+                        f"{place}.first.{index}",
+                        inner,
+                        # Where an earlier one always has a value, later ones aren't looked at.
+                        is_optional=is_optional or index > 0,
+                    )
                     for index, each in enumerate(value.first)
                 ]
             )

@@ -359,8 +359,9 @@ def test_a_plain_path_finds_what_jmespath_finds(value: Any, keys: list[str]) -> 
     ("expression", "reads"),
     [
         ("a.b", {"a.b"}),
-        ("a[0].b", {"a.[].b"}),
-        ("a[?b=='x'].c | [0]", {"a.[].b", "a.[].c"}),
+        ("a[0].b", {"a.[0].b"}),
+        ("a[?b=='x'].c | [0]", {"a.[].b", "a.[?].c"}),
+        ("a[].b | [0]", {"a.[?].b"}),
         ("join(' ', a[].b)", {"a.[].b"}),
         ("a || b.c", {"a", "b.c"}),
         ("a.*.b", {"a.*.b"}),
@@ -371,6 +372,40 @@ def test_what_an_expression_reads_is_known_without_running_it(
     expression: str, reads: set[str]
 ) -> None:
     assert {".".join(keys) for keys in compile_path(expression, "x").reads} == reads
+
+
+def test_what_stands_beside_a_picked_element_is_kept() -> None:
+    parts = [{"role": "agent", "name": "Ann"}, {"role": "agent", "name": "Bo"}, {"role": "x"}]
+    record = {**RECORD, "parts": parts, "camps": ["C1", "C2"]}
+    record["all"] = [{"a": 1}, {"a": 2, "b": "3"}]
+    values = "agent_name: \"parts[?role=='agent'].name | [0]\", campaign_id: 'camps[0]'"
+    values += ", agent_id: 'all[-1].a', agent_site: \"join(' ', all[].b)\""
+
+    made = draft(f"conversation: {{{values}}}\n{TURNS}", record)
+
+    assert (made.fields["agent_name"], made.fields["campaign_id"]) == ("Ann", "C1")
+    assert made.rest == {"fields": {"parts": parts[:2], "camps": ["C2"], "all": [{"a": 1}]}}
+
+
+@pytest.mark.parametrize(
+    ("from_", "turn"),
+    [
+        ("\"said[?who!='e']\"", ""),
+        ("[{each: outer, as: o}, {each: \"said[?who!='e']\", as: t}]", "t."),
+    ],
+)
+def test_what_a_filter_of_the_turns_skips_is_kept(from_: str, turn: str) -> None:
+    event = {"who": "e", "text": "on hold", "reason": "r"}
+    said = [RECORD["said"][0], event, RECORD["said"][1]]
+    turns = f"turns: {{from: {from_}, speaker: {{path: {turn}who, map: {{a: AGENT, c: CUSTOMER}}}}"
+
+    made = draft(
+        f"{turns}, start: {turn}sec, text: {turn}text}}",
+        {"said": said, "outer": [{"said": said}]} if turn else {"said": said},
+    )
+
+    assert [each["text"] for each in made.turns] == ["hi", "ho"]
+    assert made.rest["not_turns"] == [event]
 
 
 @given(JSON, st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=2), max_size=3))
