@@ -159,6 +159,11 @@ def _engine(
     declared = loaded.context
     if context is None and declared is not None and declared.file and path is not None:
         context = path.parent / declared.file
+        if mapping is None and not context.resolve().is_relative_to(path.parent.resolve()):
+            raise InputError(
+                f"context.file of {path} leaves its folder",
+                "name the mapping with --mapping if you trust it, or the table with --context",
+            )
     table = (
         None if context is None else read_context(context, declared.column if declared else None)
     )
@@ -177,7 +182,8 @@ def _show_explanation(told: Any) -> None:
     for fault in told.faults:
         say(fault)
     if told.proposal:
-        typer.echo("A mapping.yaml to begin with:\n\n" + "\n".join(told.proposal))
+        lines = "\n".join(map(printable, told.proposal))
+        typer.echo(f"A mapping.yaml to begin with:\n\n{lines}")
 
 
 def _show(result: Any) -> None:
@@ -197,7 +203,8 @@ def _show(result: Any) -> None:
     for refused in result.refused[:_LINES]:
         place = f"{refused.file}#{refused.place}" if refused.place else refused.file
         line = f"{refused.line}: " if refused.line else ""
-        say(f"error: {printable(place)}: {line}{refused.message}\nhint:  {refused.hint}")
+        hint = "\n".join(map(printable, refused.hint.split("\n")))
+        say(f"error: {printable(place)}: {line}{printable(refused.message)}\nhint:  {hint}")
     if len(result.refused) > _LINES:
         say(f"… and {len(result.refused) - _LINES} more refused; --json lists all")
     typer.echo(

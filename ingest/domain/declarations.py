@@ -155,6 +155,8 @@ _MOMENT = TypeAdapter(dt.datetime)
 def _is_moment(text: str, data_type: FieldType) -> bool:
     if data_type is FieldType.DATE:
         return re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None and _is_date(text)
+    if re.match(r"\d{4}-\d{2}-\d{2}[Tt ]", text) is None:  # a count since 1970 casts to NULL
+        return False
     try:
         return _MOMENT.validate_strings(text).tzinfo is not None
     except ValidationError:

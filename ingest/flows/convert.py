@@ -8,7 +8,7 @@ never does the last one win. What is read is written, joined, refused or left ou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,21 +190,44 @@ class _Conversion:
         names = _names_of(self._job.sources)
         for source in self._job.sources:
             if not source.exists():
-                self._refuse(
-                    source.as_posix(), "", InputError("there's no such file", "check the name")
-                )
-                self._tally.read += 1
+                self._unread(source.as_posix(), "there's no such file", "check the name")
             elif not source.is_dir():
                 yield _Input(source, FileName(names[source]), is_named=True)
-            elif is_folder:
-                yield from _folders(source)
             else:
-                yield from self._files_of(source)
+                read = self._tally.read
+                found = list(self._folders(source) if is_folder else self._files_of(source))
+                yield from found
+                if not found and read == self._tally.read:
+                    self._unread(source.as_posix(), "the folder holds no file", "check the name")
+
+    def _unread(self, file: str, message: str, hint: str) -> None:
+        self._tally.read += 1
+        self._refuse(file, "", InputError(message, hint))
+
+    def _closed(self, error: OSError) -> None:
+        """Account for a folder that can't be listed."""
+        message = f"the folder can't be listed: {error.strerror}"
+        self._unread(str(error.filename), message, "check its permissions")
+
+    def _folders(self, source: Path) -> Iterator[_Input]:
+        """Yield the folders below, or the one itself, that hold JSON files."""
+        out = self._job.out.resolve()
+        for path in sorted({source, *(each for each in source.rglob("*") if each.is_dir())}):
+            if path != source and path.resolve().is_relative_to(out):
+                continue
+            try:
+                is_record = any(each.suffix == ".json" for each in path.iterdir())
+            except OSError as error:
+                self._closed(error)
+                continue
+            if is_record:
+                name = path.relative_to(source).as_posix() if path != source else path.name
+                yield _Input(path, FileName(name))
 
     def _files_of(self, folder: Path) -> Iterator[_Input]:
         reads = self._engine.mapping.reads
         context = self._job.context.file if self._job.context else None
-        for name in _names_below(str(folder)):
+        for name in _names_below(str(folder), self._job.out.resolve(), self._closed):
             path = folder / name
             if path.suffix.lower() in SUFFIXES[reads]:
                 yield _Input(path, FileName(name))
@@ -244,6 +267,8 @@ class _Conversion:
                 self._tally.read += 1
                 self._refuse(source.name.path, "", error)
                 continue
+            if not records:
+                self._unread(source.name.path, "it holds no record", "export it again")
             for index, record in enumerate(records):
                 self._tally.read += 1
                 if isinstance(record, Unread):
@@ -342,7 +367,11 @@ class _Conversion:
     def _refuse_all(self, refs: Sequence[_Ref]) -> None:
         names = [self._name_of(ref) for ref in refs]
         for ref in refs:
-            others = ", ".join(name for name in names if name != self._name_of(ref)) or "itself"
+            paths = {self._inputs[other.file].path.as_posix() for other in refs} - {
+                self._inputs[ref.file].path.as_posix()
+            }
+            others = ", ".join(name for name in names if name != self._name_of(ref))
+            others = others or ", ".join(sorted(paths)) or "another record of it"
             self._refuse(
                 self._inputs[ref.file].name.path,
                 ref.place,
@@ -460,19 +489,18 @@ def _names_of(sources: Sequence[Path]) -> dict[Path, str]:
     return {file: file.absolute().relative_to(common).as_posix() for file in files}
 
 
-def _names_below(folder: str) -> Iterator[str]:
-    """Yield the files of a folder and its folders, but hidden ones, in the order of names."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+def _names_below(
+    folder: str, out: Path, closed: Callable[[OSError], None] | None = None
+) -> Iterator[str]:
+    """Yield the files of a folder and its folders, but hidden ones and `out`, in the order of
+    names; `closed` is told of what can't be listed."""
+    for place, folders, files in os.walk(folder, onerror=closed):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and Path(place, name).resolve() != out
+        )
         below = "" if place == folder else f"{place[len(folder) :].strip(os.sep)}/"
         for name in sorted(files):
             if not name.startswith(".") and name not in _NOT_SOURCES:
                 yield below + name
-
-
-def _folders(source: Path) -> Iterator[_Input]:
-    """Yield the folders below, or the one itself, that hold JSON files."""
-    for path in sorted({source, *(each for each in source.rglob("*") if each.is_dir())}):
-        if any(each.suffix == ".json" for each in path.iterdir()):
-            name = path.relative_to(source).as_posix() if path != source else path.name
-            yield _Input(path, FileName(name))

@@ -30,7 +30,9 @@ def read_declarations(seeds_dir: Path, project_file: Path) -> Declarations:
     Raises SettingsError where a file can't be used.
     """
     words = {
-        name: frozenset(row[name] for row in _rows(seeds_dir / f"{seed}.csv", {name}))
+        name: frozenset(
+            filter(None, (row[name] for row in _rows(seeds_dir / f"{seed}.csv", {name})))
+        )
         for name, seed in WORD_SEEDS.items()
     }
     media = _media(seeds_dir / f"{MEDIA_SEED}.csv")
@@ -58,6 +60,8 @@ def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
 def _media(path: Path) -> dict[str, Medium | None]:
     media: dict[str, Medium | None] = {}
     for row in _rows(path, {"medium", "insights_medium"}):
+        if not row["medium"]:
+            continue
         taken_as = row["insights_medium"] or ""
         try:
             media[row["medium"]] = Medium(taken_as) if taken_as else None
@@ -74,9 +78,18 @@ def _custom_fields(path: Path) -> list[CustomField]:
         return []
     try:
         project = yaml.safe_load(path.read_text(encoding="utf-8"))
-        declared = ((project or {}).get("vars") or {}).get(CUSTOM_FIELDS_VAR) or []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        declared = _variables(project or {}).get(CUSTOM_FIELDS_VAR) or []
+    except (
+        OSError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise SettingsError(f"can't read {path}", "dbt parse says where") from error
+    if not isinstance(declared, list):
+        raise SettingsError(f"{path}: {CUSTOM_FIELDS_VAR} is no list", "write one field an entry")
     fields = [_custom_field(each, f"{path}: {CUSTOM_FIELDS_VAR}") for each in declared]
     names = [each.name for each in fields]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -84,12 +97,21 @@ def _custom_fields(path: Path) -> list[CustomField]:
     return fields
 
 
+def _variables(project: dict[str, Any]) -> dict[str, Any]:
+    """Return the vars of the project; those under its name win, as dbt has it."""
+    variables = project.get("vars") or {}
+    own = variables.get(project.get("name"))
+    return {**variables, **own} if isinstance(own, dict) else dict(variables)
+
+
 def _custom_field(each: Any, place: str) -> CustomField:
     if not isinstance(each, dict) or not {"name", "data_type", "description"} <= each.keys():
         raise SettingsError(f"{place}: a field lacks name, data_type or description", "give all")
     name = str(each["name"])
     if unknown := each.keys() - _KEYS:
-        raise SettingsError(f"{place}: {name} has unknown {', '.join(sorted(unknown))}", "drop it")
+        raise SettingsError(
+            f"{place}: {name} has unknown {', '.join(sorted(map(str, unknown)))}", "drop it"
+        )
     if not FIELD_NAME.fullmatch(name):
         raise SettingsError(f"{place}: {name!r} is no column's name", "use a-z, 0-9 and _")
     if each["data_type"] not in list(FieldType):

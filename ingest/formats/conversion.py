@@ -100,7 +100,7 @@ def _fields(
     for each in defaults:
         fields |= {name: value for name, value in each.items() if name in FIELDS}
     fields |= draft.fields
-    given = _moment(fields.get("started_at"), draft.zone)
+    given = _moment(fields, "started_at", draft.zone)
     started_at = draft.started_at or given
     if draft.started_at is not None and draft.zone is None and given is not None:
         # Foreign formats keep UTC; our folders are named by the call's own date.
@@ -118,7 +118,7 @@ def _duration(draft: Draft, fields: Mapping[str, Any], started_at: dt.datetime |
     end = last.get("end_offset_sec")
     said = float(end) if end is not None else float(int(last["start_offset_sec"]) + _OVERHANG_SEC)
     given = fields.get("duration_sec")
-    ended_at = _moment(fields.get("ended_at"), draft.zone)
+    ended_at = _moment(fields, "ended_at", draft.zone)
     if given is None and ended_at is not None and started_at is not None:
         given = (ended_at - started_at).total_seconds()
     try:
@@ -127,13 +127,14 @@ def _duration(draft: Draft, fields: Mapping[str, Any], started_at: dt.datetime |
         raise MappingError("conversation.duration_sec", error.reason, error.hint) from None
 
 
-def _moment(value: Any, zone: str | None) -> dt.datetime | None:
+def _moment(fields: Mapping[str, Any], name: str, zone: str | None) -> dt.datetime | None:
+    value = fields.get(name)
     if value is None:
         return None
     try:
         return moment(value, "iso", zone, None)
     except TimeError as error:
-        raise MappingError("defaults.started_at", error.reason, error.hint) from None
+        raise MappingError(f"conversation.{name}", error.reason, error.hint) from None
 
 
 def _in_offset(moment: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:

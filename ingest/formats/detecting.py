@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ingest.domain.validation import HIDDEN_KEY, json_pointer
 from ingest.errors import InputError
 from ingest.formats.engine import Engine
 from ingest.formats.mapping_files import bundled_names, load_bundled
@@ -218,6 +219,9 @@ def _form(items: list[dict[str, Any]], key: str) -> str:
 
 
 def _quoted(name: str) -> str:
+    """Return the key as JMESPath writes it; hidden where it may be somebody's name or number."""
+    if json_pointer(name) == f"/{HIDDEN_KEY}":
+        name = HIDDEN_KEY
     return name if _PLAIN_NAME.fullmatch(name) else f"'\"{name}\"'"
 
 

@@ -80,6 +80,11 @@ def explanation(
 def _explained(
     path: Path, engine: Engine, table: ContextTable | None, speakers: str
 ) -> Explanation:
+    if path.is_dir() and engine.mapping.reads != "folder":
+        raise InputError(
+            f"{path.name} is a folder, and the mapping reads {engine.mapping.reads}",
+            "name one file of it",
+        )
     if path.is_dir():
         contents = {each.name: read_bytes(each) for each in sorted(path.glob("*.json"))}
     else:

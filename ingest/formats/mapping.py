@@ -6,11 +6,13 @@ program. The published JSON Schema (`ingest/schemas/mapping.schema.json`) is mad
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -322,19 +324,31 @@ class MappingFile(_Strict):
         for name in self.conversation:
             _known(name, (*OWN_FIELDS, *FIELDS), "conversation")
         check_fields(self.defaults, "defaults")
+        try:
+            csv.reader((), delimiter=self.delimiter)
+        except (TypeError, ValueError):
+            raise ValueError("delimiter: no character that parts cells") from None
         if self.group and self.reads not in ("csv", "jsonl"):
             raise ValueError("group is for csv and jsonl")
         return self
 
 
 def check_fields(defaults: Mapping[str, Any], place: str) -> None:
-    """Raise ValueError that names the first key which is no field of metadata.json."""
+    """Raise ValueError for a key that is no field of metadata.json, or what JSON can't hold."""
     for name in defaults:
         _known(name, (*FIELDS, "labels", "custom"), place)
+    for name in ("labels", "custom"):
+        if not isinstance(defaults.get(name) or {}, dict):
+            raise ValueError(f"{place}: {name} are no names with values")
+    try:
+        orjson.dumps(defaults)
+    except orjson.JSONEncodeError:
+        raise ValueError(f"{place}: a value or a name below it is none of JSON") from None
 
 
 def _known(name: str, names: tuple[str, ...], place: str) -> None:
     if name not in names:
+        name = str(name)
         near = difflib.get_close_matches(name, names, n=1)
         guess = f"; did you mean {near[0]}?" if near else "; own fields belong under custom"
         raise ValueError(f"{place}: unknown field {name}{guess}")

@@ -101,12 +101,19 @@ def _parse_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[tuple[str, .
     try:
         node = yaml.compose(text, Loader=_Loader)
         fields = yaml.load(text, Loader=_Loader)
+        lines = {} if node is None else dict(_lines(node, ()))
     except yaml.MarkedYAMLError as error:
         at = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{name}{at}: no YAML: {error.problem}", "see the line named") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: no YAML: a control character", "remove it") from error
+    except RecursionError as error:
+        raise InputError(
+            f"{name}: it holds itself, or is nested too deep", "see & and *"
+        ) from error
     if not isinstance(fields, dict) or node is None:
         raise InputError(f"{name} is no mapping", "begin with `mapping: 1`")
-    return fields, dict(_lines(node, ()))
+    return fields, lines
 
 
 def _lines(node: yaml.Node, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

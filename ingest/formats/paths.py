@@ -191,7 +191,7 @@ def _is_made(keys: Keys) -> bool:
 def unfiltered(expression: str) -> Callable[[Any], Any] | None:
     """Return what finds the elements that the expression's filters skip too; None without any."""
     tree = jmespath.compile(expression).parsed
-    whole = _without_filters(tree)
+    whole: Any = _without_filters(tree)
     return None if whole == tree else ParsedResult(expression, whole).search
 
 

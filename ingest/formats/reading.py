@@ -323,16 +323,24 @@ def read_context(path: Path, column: str | None) -> ContextTable:
     content, suffix = read_bytes(path), path.suffix.lower()
     try:
         if suffix == ".json":
+            first = ""
             rows = list(_json_rows(load_json(content), column or "key"))
         else:
             how = How("csv", delimiter="\t" if suffix == ".tsv" else ",")
             read = (_json_lines if suffix in SUFFIXES["jsonl"] else _csv)(content, how)
             rows = list(_context_rows(read))
+            is_csv = suffix not in SUFFIXES["jsonl"]
+            first = _first_column(_text(content, how), how.delimiter) if is_csv else ""
         if not rows:
             raise InputError("it has no row", "write one row a conversation")
-        return ContextTable(rows, column or next(iter(rows[0][1]), "key"), path)
+        return ContextTable(rows, column or first or next(iter(rows[0][1]), "key"), path)
     except InputError as error:
         raise InputError(f"the context {path.name}: {error.message}", error.hint) from error
+
+
+def _first_column(text: str, delimiter: str) -> str:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return next(iter(next(reader, [])), "")
 
 
 def _context_rows(read: Iterable[Record | Unread]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -15,7 +15,7 @@ from ingest.domain.conversation import Speaker
 from ingest.formats.mapping import SKIP, SpeakerValue, Turns, Value
 from ingest.formats.paths import EACH, SOME, Keys, MappingError, Path, Tree, unfiltered
 from ingest.formats.times import TimeError, number
-from ingest.formats.values import Compiler, Getter, Scope, as_key, as_text, mapped
+from ingest.formats.values import Compiler, Getter, Scope, as_key, as_text, mapped, regex
 
 _ROLES = {role.value: role for role in Speaker}
 _OTHER = {Speaker.AGENT: Speaker.CUSTOMER, Speaker.CUSTOMER: Speaker.AGENT}
@@ -75,7 +75,7 @@ class TurnReader:
         ]
         """Paths that are read of an utterance."""
         compiler.scope = "record"
-        self._split = None if turns.split is None else re.compile(turns.split)
+        self._split = None if turns.split is None else regex(turns.split, f"{place}.split")
         self._unfiltered = [unfiltered(path.expression) for path, _ in self._steps]
         self._tree = Tree()
 

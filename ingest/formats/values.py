@@ -175,7 +175,7 @@ class Compiler:
             unwanted = frozenset(map(as_key, condition.not_in))
             tests.append(lambda value: as_key(value) not in unwanted)
         if condition.pattern is not None:
-            matches = _regex(condition.pattern, place).fullmatch
+            matches = regex(condition.pattern, place).fullmatch
             tests.append(lambda value: isinstance(value, str) and matches(value) is not None)
         if len(tests) == 1:
             (test,) = tests
@@ -242,7 +242,8 @@ def _required(get: Getter, place: str) -> Getter:
     return required
 
 
-def _regex(pattern: str, place: str) -> re.Pattern[str]:
+def regex(pattern: str, place: str) -> re.Pattern[str]:
+    """Return the compiled pattern, or raise InputError."""
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -250,7 +251,7 @@ def _regex(pattern: str, place: str) -> re.Pattern[str]:
 
 
 def _pattern(pattern: str, place: str) -> Callable[[Any, Scope], Any]:
-    search = _regex(pattern, place).search
+    search = regex(pattern, place).search
 
     def find(value: Any, scope: Scope) -> Any:
         found = search(value if isinstance(value, str) else as_key(value))

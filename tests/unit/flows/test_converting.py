@@ -492,6 +492,7 @@ UNITS = st.lists(
         st.sampled_from(["whole", "broken", "textless", "foreign"]),
         st.booleans(),
     ),
+    min_size=1,
     max_size=6,
 )
 
