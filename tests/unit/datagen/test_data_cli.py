@@ -189,6 +189,43 @@ def test_a_mapping_beside_the_files_is_used_and_its_context(tmp_path: Path) -> N
     assert (result["read"], result["left_out"], err) == (1, [], "")
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_mapping_that_came_with_the_files_reads_no_table_elsewhere(
+    tmp_path: Path, is_named: bool
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    mapping = source / "mapping.yaml"
+    mapping.write_text(
+        "mapping: 1\nextends: twilio\n"
+        "context: {file: ../calls.csv, key: transcript.sid, column: sid}\n"
+    )
+    (tmp_path / "calls.csv").write_text("sid,queue\nother,q\n")
+    named = ("--mapping", mapping) if is_named else ()
+
+    code, _, err = run("convert", source, "--out", tmp_path / "out", *named)
+
+    assert ("leaves its folder" in err) is not is_named
+    assert code == (1 if is_named else 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("5: x", "unknown field 5"),
+        ("labels: foo", "labels are no names with values"),
+        ("custom: {1: x}", "none of JSON"),
+    ],
+)
+def test_defaults_that_are_none_are_told(tmp_path: Path, content: str, told: str) -> None:
+    (tmp_path / "d.yaml").write_text(content)
+    arguments = ("--from", "twilio", "--out", tmp_path, "--defaults", tmp_path / "d.yaml")
+
+    code, _, err = run("convert", SAMPLE, *arguments)
+
+    assert (code, told in err) == (2, True)
+
+
 def test_convert_without_a_mapping_names_the_format_that_fits(tmp_path: Path) -> None:
     code, out, err = run("convert", SAMPLE, "--out", tmp_path)
 

@@ -140,6 +140,8 @@ def test_labels_of_custom_fields_count() -> None:
         ("2026-02-30", {"string"}),
         ("2026-02-28T10:00:00+01:00", {"string", "timestamp"}),
         ("2026-02-28T10:00:00", {"string"}),
+        ("123456", {"string"}),
+        ("+1000", {"string"}),
         (7, {"string", "int64", "float64"}),
         (2**63, {"string", "float64"}),
         (7.5, {"string", "float64"}),
@@ -186,6 +188,29 @@ def test_declarations_are_read_from_seeds_and_the_project(tmp_path: Path) -> Non
     )
 
 
+def test_vars_of_the_project_win_and_short_rows_declare_nothing(tmp_path: Path) -> None:
+    (tmp_path / "queues.csv").write_text("description,queue\nGas.,GAS\nshort\n")
+    (tmp_path / "media.csv").write_text("insights_medium,medium\nCHAT,EMAIL\n\nCHAT\n")
+    project = tmp_path / "dbt_project.yml"
+    project.write_text(
+        "name: ours\nvars:\n  conversation_custom_fields: []\n  ours:\n"
+        "    conversation_custom_fields: [{name: a, data_type: string, description: A.}]\n"
+    )
+
+    found = read_declarations(tmp_path, project)
+
+    assert found.words["queue"] == frozenset({"GAS"})
+    assert found.insights_media == {"EMAIL": Medium.CHAT}
+    assert found.custom_fields == {"a": CustomField("a", FieldType.STRING, "A.")}
+
+
+def test_custom_fields_are_a_list(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").write_text("vars: {conversation_custom_fields: 5}\n")
+
+    with pytest.raises(SettingsError, match="is no list"):
+        read_declarations(tmp_path, tmp_path / "dbt_project.yml")
+
+
 def test_nothing_is_declared_where_no_file_is(tmp_path: Path) -> None:
     empty: dict[str, frozenset[str]] = dict.fromkeys(
         ("business_line", "call_outcome", "queue"), frozenset()
@@ -200,6 +225,7 @@ def test_nothing_is_declared_where_no_file_is(tmp_path: Path) -> None:
         ("{name: A-b, data_type: string, description: x}", "no column's name"),
         ("{name: a, data_type: text, description: x}", "no type that is known"),
         ("{name: a, data_type: string, description: x, pii: true}", "unknown pii"),
+        ("{name: a, data_type: string, description: x, 1: true, z: 1}", "unknown 1, z"),
         (
             "{name: a, data_type: string, description: x, label: true, personal: true}",
             "a is personal",

@@ -107,3 +107,61 @@ def test_what_was_expected_of_a_call_goes_with_it(tmp_path: Path) -> None:
 
     assert again == ["expected.json", "metadata.json", "transcription.json"]
     assert sorted(path.name for path in folder.iterdir()) == again[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jsonl", "", "it holds no record"),
+        ("a.csv", "id,text\n", "it holds no record"),
+        ("", "", "the folder holds no file"),
+    ],
+)
+def test_what_holds_nothing_is_refused(tmp_path: Path, name: str, content: str, told: str) -> None:
+    source = put(tmp_path / "in")
+    source.mkdir()
+    if name:
+        (source / name).write_text(content)
+    mapping = OWN + (f"reads: {name[2:]}\n" if name else "")
+
+    done = run(source, mapping)
+
+    assert (counts(done), done.refused[0].message) == ((1, 0, 0, 1, 0), told)
+
+
+@pytest.mark.parametrize("reads", ["json", "folder"])
+def test_a_folder_that_cant_be_listed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    source = put(tmp_path / "in", a=said("one", id=CALL), shut__b=said("two"))
+    listed = os.scandir
+
+    def shut(path: Any) -> Any:
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", shut)
+    monkeypatch.setattr(os, "listdir", lambda path: [each.name for each in shut(path)])
+
+    done = run(source, OWN + f"reads: {reads}\n")
+
+    told = [each.message for each in done.refused if each.file.endswith("shut")]
+    assert told == ["the folder can't be listed: Permission denied"]
+
+
+def test_the_output_is_no_input_of_the_next_run(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", a=said("one", id=CALL))
+    run(source, OWN, out=source / "out")
+
+    assert counts(run(source, OWN, out=source / "out")) == (1, 1, 0, 0, 0)
+
+
+def test_equal_names_in_two_folders_are_told_by_their_paths(tmp_path: Path) -> None:
+    sources = [put(tmp_path / name, call=said(name)) for name in ("x", "y")]
+
+    done = run(sources, OWN)
+
+    assert done.refused[0].message == (
+        f"it has the conversation id of {(tmp_path / 'y' / 'call.json').as_posix()}"
+    )

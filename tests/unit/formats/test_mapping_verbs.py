@@ -29,7 +29,7 @@ from ingest.formats.mapping_files import (
     schema_file,
 )
 from ingest.formats.paths import MappingError, Tree, compile_path
-from ingest.formats.reading import How, Record, Unread, load_json, records_of
+from ingest.formats.reading import How, Record, Unread, load_json, read_context, records_of
 from ingest.formats.times import TimeError, moment, seconds_of
 from ingest.formats.values import Scope
 from tests.format_samples import sample
@@ -272,6 +272,17 @@ def test_custom_fields_have_types_and_a_wrong_one_stays_as_it_is() -> None:
             "mapping: 1\nredacted: {file: no}\nturns: {from: a, speaker: s, text: t}\n",
             "redacted: the `file` pattern has no group no",
         ),
+        (
+            "mapping: 1\nturns: {from: a, split: '(', speaker: s, text: t}\n",
+            "turns.split: no regular expression",
+        ),
+        ("mapping: 1\nabout: \x01\n", "m.yaml: no YAML: a control character"),
+        ("mapping: 1\ntables: &a {b: *a}\n", "m.yaml: it holds itself"),
+        (f'mapping: 1\ndelimiter: "\\n"\n{TURNS}', "delimiter: no character that parts cells"),
+        (f"mapping: 1\ndefaults: {{labels: foo}}\n{TURNS}", "labels are no names with values"),
+        (f"mapping: 1\ndefaults: {{5: x}}\n{TURNS}", "defaults.5: Input should be a valid string"),
+        (f"mapping: 1\ndefaults: {{custom: {{1: x}}}}\n{TURNS}", "none of JSON"),
+        (f"mapping: 1\ndefaults: {{custom: {{a: {2**70}}}}}\n{TURNS}", "none of JSON"),
     ],
 )
 def test_a_wrong_mapping_is_told_with_its_place(yaml_text: str, told: str) -> None:
@@ -462,6 +473,28 @@ def test_captions_are_read_by_voice_and_what_is_no_cue_is_named() -> None:
 def test_a_csv_that_is_none_is_refused(content: bytes, told: str) -> None:
     with pytest.raises(InputError, match=told):
         records_of(How("csv"), {"x": content})
+
+
+def test_a_key_that_may_be_a_name_stays_out_of_a_proposal() -> None:
+    calls = [{"who": "a", "text": "words said at length"}]
+
+    lines = "\n".join(proposal({"calls_of": {"+61 400 111 222 Jane Doe": calls}}))
+
+    assert ("Jane" in lines, "<key>" in lines) == (False, True)
+
+
+def test_a_folder_is_no_file_to_explain(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder, and the mapping reads json"):
+        explanation(tmp_path, Engine(load_bundled("twilio")), None)
+
+
+def test_the_first_column_of_a_context_is_the_key_though_its_first_cell_is_empty(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "c.csv").write_text("id,queue\n,q1\n")
+
+    with pytest.raises(InputError, match="line 2 has no id"):
+        read_context(tmp_path / "c.csv", None)
 
 
 def test_a_file_of_no_format_gets_lines_of_a_mapping_that_reads_it() -> None:
