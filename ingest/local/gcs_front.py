@@ -6,7 +6,9 @@ answers as Cloud Storage does:
 - A delete heeds `generation` and preconditions. Old generations aren't kept, so one that isn't the
   live one is gone: 404, and the live object stays.
 - So do a copy, a rewrite, a compose and the start of a resumable upload, of both ends.
-- `moveTo` copies and deletes; a batch runs its parts one after another, by these rules.
+- `moveTo` copies and deletes, but keeps what is moved onto itself; a batch runs its parts one
+  after another, by these rules.
+- A body that can't be read is a 400.
 - The storage layout and the list of managed folders say that there is nothing special.
 
 Of two requests on one object at the same moment the checks of one may come before the effect of
@@ -41,7 +43,7 @@ _START_SEC = 10.0
 _PAUSE_SEC = 0.05
 _JSON = b"application/json; charset=UTF-8"
 _OF_THE_CONNECTION = (b"host", b"content-length", b"transfer-encoding", b"connection")
-_OBJECT = r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)"
+_OBJECT = r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>.+?)"
 _IS_RESUMABLE = "uploadType=resumable"
 _RESUMABLE = rf"(/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o\?.*{_IS_RESUMABLE}.*"
 _BOUNDARY = "batch_of_answers"
@@ -201,7 +203,7 @@ class Corrections:
                 rf"{_OBJECT}/(rewriteTo|copyTo)/b/(?P<to_bucket>[^/]+)/o/(?P<to>.+)",
                 self._copy,
             ),
-            ("POST", rf"{_OBJECT}/compose", self._checked),
+            ("POST", rf"{_OBJECT}/compose", self._compose),
             ("POST", _RESUMABLE, self._begin_upload),
             ("GET", "/storage/v1/b/(?P<bucket>[^/]+)/storageLayout", self._layout),
             ("GET", "/storage/v1/b/[^/]+/managedFolders", self._managed_folders),
@@ -227,13 +229,21 @@ class Corrections:
         async with self._alone:
             return await self._refusal(names, call.query) or await self.store.ask(call)
 
+    async def _compose(self, call: Call, names: Mapping[str, str]) -> Reply:
+        async with self._alone:
+            for name, asked in _sources(call.body):
+                source = {"bucket": names["bucket"], "name": name}
+                if (refusal := await self._refusal(source, asked)) is not None:
+                    return refusal
+            return await self._refusal(names, call.query) or await self.store.ask(call)
+
     async def _begin_upload(self, call: Call, names: Mapping[str, str]) -> Reply:
-        name = call.query.get("name") or json.loads(call.body or b"{}").get("name", "")
-        wanted = {"bucket": names["bucket"], "name": quote(name, safe="")}
+        told = _name_in(_document(call.body or b"{}"))
+        wanted = {"bucket": names["bucket"], "name": quote(call.query.get("name") or told, safe="")}
         return await self._refusal(wanted, call.query) or await self.store.ask(call)
 
     async def _copy(self, call: Call, names: Mapping[str, str]) -> Reply:
-        to = {"bucket": names["to_bucket"], "name": _quoted(names["to"])}
+        to = {"bucket": names["to_bucket"], "name": names["to"]}
         async with self._alone:
             return (
                 await self._refusal(names, _of_source(call.query))
@@ -242,7 +252,7 @@ class Corrections:
             )
 
     async def _move(self, call: Call, names: Mapping[str, str]) -> Reply:
-        bucket, name, to = names["bucket"], names["name"], _quoted(names["to"])
+        bucket, name, to = names["bucket"], _quoted(names["name"]), _quoted(names["to"])
         source = f"/storage/v1/b/{bucket}/o/{name}"
         async with self._alone:
             refusal = await self._refusal(names, _of_source(call.query)) or await self._refusal(
@@ -254,8 +264,11 @@ class Corrections:
             copied = await self.store.ask(Call("POST", target, body=b"{}"))
             if not copied.is_done:
                 return copied
-            deleted = await self.store.ask(Call("DELETE", source))
-            return _json(json.loads(copied.body)["resource"]) if deleted.is_done else deleted
+            if name != to:
+                deleted = await self.store.ask(Call("DELETE", source))
+                if not deleted.is_done:
+                    return deleted
+            return _json(json.loads(copied.body)["resource"])
 
     async def _layout(self, call: Call, names: Mapping[str, str]) -> Reply:
         found = await self.store.ask(Call("GET", f"/storage/v1/b/{names['bucket']}"))
@@ -304,11 +317,11 @@ class Corrections:
         asked = {key: value for key, value in query.items() if key in _CONDITIONS}
         if not asked:
             return None
-        target = f"/storage/v1/b/{names['bucket']}/o/{names['name']}"
+        target = f"/storage/v1/b/{names['bucket']}/o/{_quoted(names['name'])}"
         found = await self.store.ask(Call("GET", target))
         live = json.loads(found.body) if found.is_done else {}
         if "generation" in asked and live.get("generation") != asked["generation"]:
-            message = f"No such object: {names['bucket']}/{names['name']}"
+            message = f"No such object: {names['bucket']}/{unquote(names['name'])}"
             return _error(HTTPStatus.NOT_FOUND, "notFound", message)
         for key, is_match in _CONDITIONS.items():
             if key == "generation" or key not in asked:
@@ -337,6 +350,38 @@ def _of_source(query: Mapping[str, str]) -> dict[str, str]:
         if key != "generation":
             named[f"ifSource{key.removeprefix('if')}"] = key
     return {named[key]: value for key, value in query.items() if key in named}
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """Return a body's JSON object; raise ValueError where it is none."""
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _name_in(document: Mapping[str, Any]) -> str:
+    """Return the name that an object has in a body, empty for none."""
+    name = document.get("name", "")
+    if not isinstance(name, str):
+        raise ValueError("a name that is no text")
+    return name
+
+
+def _sources(body: bytes) -> list[tuple[str, dict[str, str]]]:
+    """Return what a compose asks of each of its sources, by the source's quoted name."""
+    found = []
+    listed = _document(body).get("sourceObjects") or []
+    if not isinstance(listed, list):
+        raise ValueError("sources that are no list")
+    for source in listed:
+        conditions = source.get("objectPreconditions") or {} if isinstance(source, dict) else None
+        if not isinstance(conditions, dict):
+            raise ValueError("a source that is no object")
+        asked = {**conditions, "generation": source.get("generation")}
+        wanted = {key: str(value) for key, value in asked.items() if value is not None}
+        found.append((quote(_name_in(source), safe=""), wanted))
+    return found
 
 
 def _quoted(name: str) -> str:

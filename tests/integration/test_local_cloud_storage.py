@@ -181,6 +181,75 @@ def test_a_move_takes_an_object_to_another_name_with_its_metadata(bucket: storag
         bucket.move_blob(blob, "again.json", **CALL)
 
 
+@pytest.mark.parametrize("name", ["a.json", "in/a b.json"])
+def test_what_is_moved_onto_itself_stays(bucket: storage.Bucket, name: str) -> None:
+    moved = bucket.move_blob(put(bucket, name), name, **CALL)
+
+    assert (moved.name, contents(bucket)) == (name, {name: b"one"})
+
+
+def test_a_compose_heeds_generations_and_preconditions_of_its_sources(
+    bucket: storage.Bucket,
+) -> None:
+    first, second = put(bucket, "in/1"), put(bucket, "2", b"two")
+    gone, whole = bucket.blob("in/1", generation=7), bucket.blob("3")
+
+    with pytest.raises(exceptions.NotFound):
+        whole.compose([gone, second], **CALL)
+    with pytest.raises(exceptions.PreconditionFailed):
+        whole.compose([first, second], if_source_generation_match=[None, 7], **CALL)
+    kept = contents(bucket)
+    met = [first.generation, second.generation]
+    whole.compose([first, second], if_source_generation_match=met, **CALL)
+
+    assert kept == {"in/1": b"one", "2": b"two"}
+    assert contents(bucket) == {**kept, "3": b"onetwo"}
+
+
+@pytest.mark.parametrize("name", ["a/b c.json", "a%2Fb%20c.json"])
+def test_a_delete_heeds_its_generation_however_the_name_is_quoted(
+    bucket: storage.Bucket, address: str, name: str
+) -> None:
+    held = put(bucket, "a/b c.json")
+    url = f"{address}/storage/v1/b/{bucket.name}/o/{name}"
+
+    refused = requests.delete(url, params={"generation": "4"}, timeout=10)
+    kept = contents(bucket)
+    done = requests.delete(url, params={"generation": str(held.generation)}, timeout=10)
+
+    assert (refused.status_code, kept) == (404, {"a/b c.json": b"one"})
+    assert (done.status_code, contents(bucket)) == (204, {})
+
+
+UNREADABLE = {
+    "upload of a list": ("upload", b"[]"),
+    "upload of a number for a name": ("upload", b'{"name":5}'),
+    "upload of no JSON": ("upload", b"{"),
+    "compose of a list": ("compose", b"[]"),
+    "compose of a text for a source": ("compose", b'{"sourceObjects":["a"]}'),
+    "compose of a number for sources": ("compose", b'{"sourceObjects":5}'),
+    "compose of a list for preconditions": (
+        "compose",
+        b'{"sourceObjects":[{"name":"a","objectPreconditions":[1]}]}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_body_that_cannot_be_read_is_answered_with_400(
+    bucket: storage.Bucket, address: str, name: str
+) -> None:
+    kind, body = UNREADABLE[name]
+    upload = f"/upload/storage/v1/b/{bucket.name}/o?uploadType=resumable"
+    compose = f"/storage/v1/b/{bucket.name}/o/whole/compose"
+    url = address + (upload if kind == "upload" else compose)
+
+    answer = requests.post(url, data=body, timeout=10)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 400)
+    assert contents(bucket) == {}
+
+
 def test_a_compose_heeds_its_precondition(bucket: storage.Bucket) -> None:
     parts = [put(bucket, "1"), put(bucket, "2", b"two")]
     whole = put(bucket, "3", b"three")
