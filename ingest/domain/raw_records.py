@@ -30,12 +30,18 @@ CONVERSATION_TRUTHS = "conversation_truths"
 """What dev data says is true of itself; only `ingest data land-truth` fills it."""
 ORIGIN_MARK = "from "
 """Begins the reason of an upload whose file came from a bucket, before its URI."""
+NOT_FOR_INSIGHTS = "medium_not_for_insights"
+"""Reason of a skipped submit: the medium isn't sent to Insights, so the version is done here."""
 REFUSED_PREFIX = "refused-"
 """Begins the id of a refused folder whose name is no conversation id."""
 MAX_MESSAGE_CHARS = 500
 FIRST_DAY = "2000-01-01"
 """Before any row: raw tables demand a filter on their partitions, and this one admits them all."""
 ANY_PARTITION = f"_landed_at >= timestamp('{FIRST_DAY}')"
+KEPT_HERE_SQL = (
+    f"step = '{Step.SUBMIT}' and outcome = '{Outcome.SKIPPED}' and reason = '{NOT_FOR_INSIGHTS}'"
+)
+"""Of an event. A version is kept here while this is the latest that was said of its submission."""
 RAW_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, PIPELINE_EVENTS, PHRASE_MATCHERS)
 
 

@@ -25,8 +25,8 @@ from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.deliveries import Counting, FileVersion, counting
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
-from ingest.domain.raw_records import ORIGIN_MARK, RawRow, file_row
-from ingest.domain.validation import Fault, check_files, deliver_file, has_errors
+from ingest.domain.raw_records import NOT_FOR_INSIGHTS, ORIGIN_MARK, RawRow, file_row
+from ingest.domain.validation import Fault, Severity, check_files, deliver_file, has_errors
 from ingest.enums import Foreign
 from ingest.errors import IngestError, RemoteError, unexpected
 from ingest.flows.analysis import Analysed, Analyst, older_analysis_rows, state_row
@@ -180,7 +180,7 @@ class ConversationRun:
             if submission.medium:
                 await self._submit_and_analyse(submission)
             else:
-                self._keep_here()
+                await self._keep_here()
         return ItemState.DONE if self._has_done_something() else ItemState.UNCHANGED
 
     def _has_done_something(self) -> bool:
@@ -230,15 +230,28 @@ class ConversationRun:
                 reason=f"waiting_for_{missing.value}",
             )
 
-    def _keep_here(self) -> None:
-        """Say, with what was done, that a conversation of this medium isn't sent to Insights."""
-        if self._has_done_something():
-            self._steps.add_event(
-                Step.SUBMIT,
-                Outcome.SKIPPED,
-                self._context.clock.now(),
-                reason="medium_not_for_insights",
+    async def _keep_here(self) -> None:
+        """Say once of a version that its medium isn't sent to Insights, and if that holds one."""
+        hashes = tuple(self._steps.hashes.get(kind) for kind in FileKind)
+        if self._evidence.kept_here.get(self._id) == hashes and not self._has_done_something():
+            return
+        insights = self._context.insights
+        if self._landed_state is not None and await self._steps.plain(
+            Step.SUBMIT, partial(insights.get_conversation, self._id)
+        ):
+            self._faults.append(
+                Fault(
+                    place_of(self._source, FileKind.METADATA),
+                    "/medium",
+                    NOT_FOR_INSIGHTS,
+                    "this medium isn't sent to Insights, which still holds an earlier state",
+                    f"leave it, or erase the conversation everywhere: ingest forget {self._id}",
+                    Severity.WARNING,
+                )
             )
+        self._steps.add_event(
+            Step.SUBMIT, Outcome.SKIPPED, self._context.clock.now(), reason=NOT_FOR_INSIGHTS
+        )
 
     def _goes_back(self) -> list[FileKind]:
         """Return the kinds of which this push would bring back an earlier version.
@@ -383,7 +396,7 @@ class ConversationRun:
         the same content from before another version came and went.
         """
         landed = self._landed_state
-        if landed is None:
+        if landed is None or self._stays_here(counts):
             return False
         told_of = {
             FileKind.METADATA: landed.metadata_sha256,
@@ -397,6 +410,13 @@ class ConversationRun:
         )
         is_analysed = self._context.profile.is_met_by(landed.annotator_profile_sha256)
         return is_held and (is_analysed or self._context.until is Step.SUBMIT)
+
+    def _stays_here(self, counts: Counting) -> bool:
+        """Whether the delivered metadata counts, and its medium isn't sent to Insights."""
+        own, media = self._delivered.get(FileKind.METADATA), self._context.declared.insights_media
+        if own is None or counts.files[FileKind.METADATA].content_sha256 != own.sha256:
+            return False
+        return media.get(own.payload["medium"], own) is None
 
     async def _submission(self, counts: Counting) -> CiSubmission | None:
         """Return the version that counts; None when its files don't fit (see `_faults`)."""

@@ -20,6 +20,7 @@ from ingest.domain.raw_records import (
     ANY_PARTITION,
     CI_CONVERSATIONS,
     CONVERSATION_FILES,
+    KEPT_HERE_SQL,
     PIPELINE_EVENTS,
     REFUSED_PREFIX,
 )
@@ -159,7 +160,9 @@ class Evidence:
     """Everything known about the conversations of one chunk.
 
     `files_by_id` gives the landed versions of each conversation, over all date folders, by URI and
-    generation; `refused` holds the folders whose latest validation refused them.
+    generation; `refused` holds the folders whose latest validation refused them; `kept_here` gives
+    SHA-256 of metadata and transcript by id, where the latest event tells that this version's
+    medium isn't sent to Insights.
     """
 
     objects_by_name: dict[str, StoredObject] = field(default_factory=dict)
@@ -167,6 +170,7 @@ class Evidence:
     landed_state_by_id: dict[str, LandedState] = field(default_factory=dict)
     forgotten_ids: set[str] = field(default_factory=set)
     refused: set[tuple[dt.date, str]] = field(default_factory=set)
+    kept_here: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
     def add_landed_file(self, row: Mapping[str, Any]) -> None:
         """Take a row of conversation_files; what was landed twice belongs to the first run."""
@@ -220,6 +224,9 @@ class EvidenceReader:
                 )
             elif row["fact"] == "refused":
                 evidence.refused.add((row["batch_date"], row["conversation_id"]))
+            elif row["fact"] == "kept_here":
+                hashes = row["metadata_sha256"], row["transcript_sha256"]
+                evidence.kept_here[row["conversation_id"]] = hashes
             else:
                 evidence.forgotten_ids.add(row["conversation_id"])
         return evidence
@@ -299,4 +306,17 @@ class EvidenceReader:
             group by conversation_id, batch_date
             having max_by(concat(step, ' ', outcome), ended_at)
                 = '{Step.VALIDATE} {Outcome.FAILED}'
+            union all
+            select 'kept_here', conversation_id, cast(null as string), cast(null as string),
+                cast(null as int64), cast(null as date), cast(null as string),
+                metadata_sha256, transcript_sha256, cast(null as string), cast(null as string),
+                cast(null as string), _landed_at
+            from (
+                select *, row_number() over (
+                    partition by conversation_id order by ended_at desc
+                ) as recency
+                from {self._sink.table(PIPELINE_EVENTS)}
+                where {in_range} and step != '{Step.FORGET}'
+            ) as events
+            where recency = 1 and {KEPT_HERE_SQL}
         """

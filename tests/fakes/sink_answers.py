@@ -64,6 +64,30 @@ def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[R
             for row in _latest_events(in_range(PIPELINE_EVENTS)).values()
             if (row["step"], row["outcome"]) == ("validate", "failed")
         ),
+        *(
+            _fact("kept_here", row)
+            for row in _newest_events(in_range(PIPELINE_EVENTS)).values()
+            if row["reason"] == "medium_not_for_insights"
+        ),
+    ]
+
+
+def _newest_events(rows: list[Row]) -> dict[str, Row]:
+    steps = [row for row in rows if row["step"] != "forget"]
+    return {row["conversation_id"]: row for row in sorted(steps, key=lambda r: r["ended_at"])}
+
+
+def _kept_here(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    ids = {
+        row["conversation_id"]
+        for row in sink.rows[CONVERSATION_FILES]
+        if row["batch_date"] == parameters["date"]
+    }
+    submits = [row for row in sink.rows[PIPELINE_EVENTS] if row["step"] == "submit"]
+    return [
+        row
+        for id_, row in _newest_events(submits).items()
+        if id_ in ids and row["reason"] == "medium_not_for_insights"
     ]
 
 
@@ -244,6 +268,7 @@ def _open_refusals(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> l
 
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
+    "step = 'submit' and conversation_id in": _kept_here,
     "step = 'validate'": _open_refusals,
     "select distinct matcher_id": _revisions,
     "select distinct analysis_name": _landed_analyses,

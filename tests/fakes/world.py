@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.conversation import Shard
+from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.outcome import Step
 from ingest.enums import Foreign, Mode
 from ingest.flows.attempts import Attempts
@@ -135,6 +136,7 @@ class World:
         foreign: Foreign = Foreign.REFUSE,
         allow_return: bool = False,
         waits: bool = False,
+        declared: Declarations = NOTHING_DECLARED,
     ) -> Push:
         """Return a push of a new run, a second after the one before."""
         self.clock.advance(1)
@@ -148,6 +150,7 @@ class World:
             foreign,
             allow_return,
             waits,
+            declared,
         )
         return Push(outside or self.outside("push", run_id), self.settings, options)
 
