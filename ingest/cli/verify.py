@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli._console import counted
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
@@ -52,6 +53,8 @@ class CheckedDate:
     """None: conversations without a date, which others made and a pull found."""
     counts: Mapping[str, int]
     mismatches: tuple[Mismatch, ...]
+    still_in_insights: tuple[str, ...] = ()
+    """Conversations whose medium isn't sent to Insights, which holds an earlier state of them."""
 
 
 def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitCode:
@@ -109,8 +112,19 @@ def _print(checks: Sequence[DateCheck]) -> None:
             say(f"differs: {mismatch.conversation_id} {mismatch.place}: {mismatch.problem}")
         if len(check.mismatches) > _LINES:
             say(f"… and {len(check.mismatches) - _LINES} more; --json lists all")
+        if check.still_in_insights:
+            say(still_text(check.still_in_insights))
+
+
+def still_text(ids: Sequence[str]) -> str:
+    """Return the line on conversations that Insights holds though their medium isn't sent there."""
+    more = "" if len(ids) == 1 else "; --json lists all"
+    return (
+        f"note: Insights still holds {counted(len(ids), 'conversation')} whose medium isn't sent "
+        f"there; leave it, or erase it everywhere: ingest forget {ids[0]}{more}"
+    )
 
 
 def _checked(check: DateCheck) -> CheckedDate:
     counts = {place: check.counts[place] for place in PLACES if place in check.counts}
-    return CheckedDate(check.date, counts, tuple(check.mismatches))
+    return CheckedDate(check.date, counts, tuple(check.mismatches), tuple(check.still_in_insights))

@@ -21,7 +21,8 @@ from ingest.domain.conversation import (
     parse_batch_date,
 )
 from ingest.domain.matchers import is_ours
-from ingest.domain.raw_records import ANY_PARTITION
+from ingest.domain.outcome import Step
+from ingest.domain.raw_records import ANY_PARTITION, NOT_FOR_INSIGHTS
 from ingest.domain.validation import (
     Fault,
     Severity,
@@ -215,6 +216,15 @@ class Trace:
             and row.transcript_sha256 == transcript.content_sha256
         ]
         return max(own, key=lambda row: row.ci_updated_at, default=None)
+
+    def kept_here(self) -> EventRow | None:
+        """Return the event that tells that the newest files' medium isn't sent to Insights."""
+        submits = [event for event in self.events if event.step == Step.SUBMIT]
+        last = max(submits, key=lambda event: event.ended_at, default=None)
+        if last is None or last.reason != NOT_FOR_INSIGHTS:
+            return None
+        newest = [row and row.content_sha256 for row in map(self.newest_file, FileKind)]
+        return last if newest == [last.metadata_sha256, last.transcript_sha256] else None
 
 
 def source_faults(folder: Path) -> tuple[SourceFault, ...]:

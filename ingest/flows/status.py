@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.domain.raw_records import ANY_PARTITION
+from ingest.domain.raw_records import ANY_PARTITION, KEPT_HERE_SQL
 from ingest.errors import RemoteError
 from ingest.flows.lease import RunRecord
 from ingest.ports.inspect import Warehouse
@@ -23,8 +23,10 @@ STATUSES = (
     "submitted",
     "failed",
     "analysed",
+    "not_for_insights",
     "forgotten",
 )
+"""`not_for_insights` is done: its medium isn't sent there (in the registry an `open_reason`)."""
 WHERE_ONE = "and conversation_id = @conversation_id"
 
 
@@ -44,7 +46,7 @@ with
 events as (
     select
         conversation_id, batch_date, step, outcome, error_code, metadata_sha256,
-        transcript_sha256, started_at, ended_at, _run_id
+        transcript_sha256, started_at, ended_at, _run_id, {KEPT_HERE_SQL} as is_kept_here
     from {warehouse.raw("pipeline_events")} {where}
 ),
 facts as (
@@ -60,7 +62,7 @@ facts as (
     from {warehouse.raw("ci_conversations")} {where}
     union all
     select
-        conversation_id, batch_date, step, outcome, error_code,
+        conversation_id, batch_date, step, if(is_kept_here, 'kept_here', outcome), error_code,
         concat(metadata_sha256, transcript_sha256), null, ended_at, ended_at
     from events
 ),
@@ -72,8 +74,15 @@ conversations as (
         max_by(code, if(step = 'transcription', generation, null)) as transcript_sha256,
         string_agg(if(step = 'analysis', version, null)) as analysed_versions,
         string_agg(
-            if(step in ('state', 'submit') and outcome not in ('failed', 'waiting'), version, null)
+            if(
+                step in ('state', 'submit') and outcome not in ('failed', 'waiting', 'kept_here'),
+                version,
+                null
+            )
         ) as submitted_versions,
+        max_by(
+            if(outcome = 'kept_here', version, ''), if(step = 'submit', event_at, null)
+        ) as kept_version,
         max(if(step = 'forget', 1, 0)) as is_forgotten,
         countif(step = 'analysis') as analysis_count,
         countif(step in ('state', 'analysis')) as state_count,
@@ -87,8 +96,8 @@ conversations as (
 judged as (
     select
         * except (
-            analysed_versions, submitted_versions, is_forgotten, analysis_count, state_count,
-            outcome, step, code
+            analysed_versions, submitted_versions, kept_version, is_forgotten, analysis_count,
+            state_count, outcome, step, code
         ),
         case
             when is_forgotten = 1 then 'forgotten'
@@ -97,6 +106,8 @@ judged as (
             when metadata_sha256 is null and transcript_sha256 is null and analysis_count > 0
                 then 'analysed'
             when outcome = 'failed' then 'failed'
+            when kept_version = concat(metadata_sha256, transcript_sha256)
+                then 'not_for_insights'
             when strpos(submitted_versions, concat(metadata_sha256, transcript_sha256)) > 0
                 then 'submitted'
             when metadata_sha256 is null and transcript_sha256 is null and state_count > 0

@@ -15,8 +15,14 @@ from functools import partial
 from typing import Any
 
 from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
-from ingest.domain.deliveries import counting
-from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, CONVERSATION_FILES
+from ingest.domain.deliveries import Counting, counting
+from ingest.domain.raw_records import (
+    ANY_PARTITION,
+    CI_CONVERSATIONS,
+    CONVERSATION_FILES,
+    KEPT_HERE_SQL,
+    PIPELINE_EVENTS,
+)
 from ingest.domain.validation import Fault, decode_json
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
@@ -201,8 +207,32 @@ class Places:
         """Return the conversations that were erased, or whose erasing has begun."""
         return await forgotten_ids(self._services.sink, self._attempts)
 
-    async def moved_on(self, date: dt.date) -> set[str]:
-        """Return the conversations of the date that another folder has delivered since."""
+    async def kept_here(self, date: dt.date) -> dict[str, Hashes]:
+        """Return the conversations of the date that were last said to stay out of Insights, and
+        the version that this was said of."""
+        sink = self._services.sink
+        rows = await self._query(
+            f"""
+            select conversation_id, metadata_sha256, transcript_sha256
+            from (
+                select *, row_number() over (
+                    partition by conversation_id order by ended_at desc
+                ) as recency
+                from {sink.table(PIPELINE_EVENTS)}
+                where {ANY_PARTITION} and step = 'submit' and conversation_id in (
+                    select conversation_id
+                    from {sink.table(CONVERSATION_FILES)}
+                    where {ANY_PARTITION} and batch_date = @date
+                )
+            ) as events
+            where recency = 1 and {KEPT_HERE_SQL}
+            """,
+            {"date": date},
+        )
+        return {row["conversation_id"]: _both(row) for row in rows}
+
+    async def of_several(self, date: dt.date) -> dict[str, Counting]:
+        """Return what counts of the conversations of the date that other folders delivered too."""
         files = self._services.sink.table(CONVERSATION_FILES)
         rows = await self._query(
             f"""
@@ -225,7 +255,7 @@ class Places:
         for row in rows:
             evidence.add_landed_file(row)
         found = {id_: counting(files.values()) for id_, files in evidence.files_by_id.items()}
-        return {id_ for id_, last in found.items() if last and last.batch_date != date}
+        return {id_: last for id_, last in found.items() if last}
 
     async def _mart_rows(
         self, sql: str, parameters: Mapping[str, Any]
@@ -253,6 +283,12 @@ def _hashes_by_id(found: Mapping[str, Mapping[FileKind, str | None]]) -> dict[st
     }
 
 
+def _counting(last: Counting) -> Hashes:
+    files = last.files
+    metadata, transcript = files.get(FileKind.METADATA), files.get(FileKind.TRANSCRIPTION)
+    return metadata and metadata.content_sha256, transcript and transcript.content_sha256
+
+
 def _both(row: Mapping[str, Any]) -> Hashes:
     return row["metadata_sha256"], row["transcript_sha256"]
 
@@ -260,6 +296,8 @@ def _both(row: Mapping[str, Any]) -> Hashes:
 PLACES = ("files", "bucket", "ci", "raw_files", "raw_ci", "marts")
 _PLACES_OF_NEWEST = ("ci", "raw_ci", "marts")
 """Places that know a conversation by the date folder of its newest files only."""
+_PLACES_OF_INSIGHTS = ("ci", "raw_ci")
+"""Places of what was submitted."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +317,8 @@ class DateCheck:
     """None: conversations without a date, which others made and a pull found."""
     counts: Counter[str] = field(default_factory=Counter)
     mismatches: list[Mismatch] = field(default_factory=list)
+    still_in_insights: list[str] = field(default_factory=list)
+    """Conversations whose medium isn't sent to Insights, which holds an earlier state of them."""
 
     @property
     def is_empty(self) -> bool:
@@ -301,8 +341,12 @@ class Verify:
         check = DateCheck(date)
         asked = self._places
         forgotten = await asked.forgotten()
-        moved_on = await asked.moved_on(date)
+        of_several = await asked.of_several(date)
+        moved_on = {id_ for id_, last in of_several.items() if last.batch_date != date}
         bucket, raw_files = await asked.bucket(date), await asked.raw_files(date)
+        newest = {**raw_files.hashes, **{id_: _counting(of_several[id_]) for id_ in of_several}}
+        said = await asked.kept_here(date)
+        kept = {id_ for id_, hashes in said.items() if newest.get(id_) == hashes} - forgotten
         marts = await asked.marts(date)
         if marts is None:
             check.mismatches.append(
@@ -324,7 +368,11 @@ class Verify:
             wanted = expected
             if place in _PLACES_OF_NEWEST:
                 wanted = {id_: hashes for id_, hashes in expected.items() if id_ not in moved_on}
+            if place in _PLACES_OF_INSIGHTS:
+                wanted = {id_: hashes for id_, hashes in wanted.items() if id_ not in kept}
+                held = {id_: hashes for id_, hashes in held.items() if id_ not in kept}
             check.mismatches += _compare(first_place, wanted, place, held, forgotten)
+        check.still_in_insights = sorted(places["ci"].keys() & kept)
         check.mismatches += _other_bytes(bucket, raw_files, forgotten)
         return check
 
@@ -357,7 +405,7 @@ def _compare(
             if have is not None:
                 mismatches.append(Mismatch(conversation_id, place, "was forgotten, but is there"))
         elif have is None:
-            if place in ("ci", "raw_ci") and want is not None and None in want:
+            if place in _PLACES_OF_INSIGHTS and want is not None and None in want:
                 continue
             mismatches.append(Mismatch(conversation_id, place, "missing"))
         elif want is None:

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingest.domain.conversation import parse_batch_date
+from ingest.domain.declarations import MEDIA_SEED
 from ingest.flows.show import EventRow, Hop, Trace
 
 UNKNOWN = "unknown"
+KEPT_HERE = "not_for_insights"
 _NAMES = {
     Hop.GCS: "the bucket",
     Hop.INSIGHTS: "Insights",
@@ -248,6 +250,25 @@ def _settled_after(trace: Trace, event: EventRow) -> bool:
     return landed is not None and landed.landed_at > event.ended_at
 
 
+def kept_here(trace: Trace) -> Verdict | None:
+    """Return that its medium isn't sent to Insights, and whether that holds it all the same."""
+    event = trace.kept_here()
+    if event is None:
+        return None
+    text = (
+        f"Its medium isn't sent to Insights, as seeds/{MEDIA_SEED}.csv declares: it is done with "
+        f"its files landed, and run {event.run_id} found it so {at(event.ended_at)}."
+    )
+    if trace.ci is None:
+        return Verdict(KEPT_HERE, event.ended_at, (text,))
+    rest = (
+        "Yet Insights still holds an earlier state of it. Leave it, or erase the conversation "
+        "everywhere."
+    )
+    command = f"ingest forget {trace.conversation_id}"
+    return Verdict(KEPT_HERE, event.ended_at, (text, rest), None, command)
+
+
 def not_in_ci(trace: Trace) -> Verdict | None:
     """Return that Insights holds nothing of it."""
     if trace.ci is not None:
@@ -361,6 +382,7 @@ def explain(trace: Trace) -> Explanation:
         waiting,
         changed_locally,
         failed,
+        kept_here,
         unread(Hop.INSIGHTS),
         not_in_ci,
         not_analysed,
@@ -372,7 +394,7 @@ def explain(trace: Trace) -> Explanation:
     )
     verdict = next(found for rule in rules if (found := rule(trace)))
     sentences = list(verdict.sentences)
-    if verdict.status == "done":
+    if verdict.status in ("done", KEPT_HERE) and verdict.command is None:
         sentences.append("Nothing is to be run.")
     for hop in sorted(set(trace.problems) - {Hop.RAW.value}):
         if verdict.status != UNKNOWN:

@@ -47,14 +47,15 @@ def test_each_stage_of_the_funnel_counts_those_beyond_it() -> None:
         erased(7),
         count("submitted", 4, hour=4),
         count("analysed", 5, hour=9),
+        count("not_for_insights", 8, hour=0),
         count("forgotten", 6, hour=10),
     ]
 
     assert funnels(counts, {DATE: 12}) == (
         DateFunnel(
             batch_date=DATE,
-            received=18,
-            complete=17,
+            received=26,
+            complete=25,
             submitted=12,
             analysed=5,
             waiting=1,

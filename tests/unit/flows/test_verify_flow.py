@@ -230,7 +230,7 @@ FAULTS: list[tuple[str, str, int]] = [
     ("store", "list", 3),
     ("insights", "list_conversations", 1),
     ("insights", "list_conversations", 3),
-    *(("sink", "query", call) for call in (1, 2, 3, 4, 5)),
+    *(("sink", "query", call) for call in (1, 2, 3, 4, 5, 6)),
 ]
 
 

@@ -92,6 +92,14 @@ OBJECT = ObjectGeneration(
 )
 SOURCE = SourceFile("metadata", f"here/{DATE}/{ID}/metadata.json", 10, "metadata-b")
 FAILED = event("submit", "failed", 3, error_code="INVALID_ARGUMENT", error_message="bad", attempt=2)
+KEPT_HERE = event(
+    "submit",
+    "skipped",
+    3,
+    reason="medium_not_for_insights",
+    metadata_sha256="metadata-a",
+    transcript_sha256="transcription-a",
+)
 PUSH = f"ingest push gs://bucket/{DATE}"
 
 CASES = {
@@ -120,6 +128,31 @@ CASES = {
     "changed here": (replace(DONE, source=(SOURCE,)), "changed", f"ingest push here/{DATE}"),
     "failed": (replace(DONE, states=(), ci=None, events=(FAILED,)), "failed", PUSH),
     "failed before it landed": (Trace(ID, at(9), events=(FAILED,)), "failed", None),
+    "of a medium that isn't sent to Insights": (
+        replace(DONE, states=(), ci=None, events=(KEPT_HERE,)),
+        "not_for_insights",
+        None,
+    ),
+    "of a medium that is no longer sent to Insights": (
+        replace(DONE, events=(event("submit", "succeeded", 1), KEPT_HERE)),
+        "not_for_insights",
+        f"ingest forget {ID}",
+    ),
+    "of a medium that is sent to Insights again": (
+        replace(DONE, events=(KEPT_HERE, event("submit", "succeeded", 8))),
+        "done",
+        None,
+    ),
+    "another version was of a medium that isn't sent": (
+        replace(DONE, states=(), ci=None, events=(replace(KEPT_HERE, metadata_sha256="b"),)),
+        "registered",
+        PUSH,
+    ),
+    "not sent to Insights, which is unreadable": (
+        replace(DONE, states=(), ci=None, events=(KEPT_HERE,), problems={"ci": "no"}),
+        "not_for_insights",
+        None,
+    ),
     "not in Insights": (replace(DONE, states=(), ci=None), "registered", PUSH),
     "gone from Insights": (replace(DONE, ci=None), "gone_from_ci", PUSH),
     "not analysed": (
@@ -232,7 +265,28 @@ def test_the_status_and_the_command_follow_from_the_evidence(name: str) -> None:
     found = explain(trace)
 
     assert (found.status, found.command) == (status, command)
-    assert "Nothing is to be run" not in found.paragraph or status == "done"
+    assert "Nothing is to be run" not in found.paragraph or command is None
+
+
+def test_a_medium_that_is_not_sent_to_insights_is_told_as_right() -> None:
+    alone, still = (
+        explain(CASES[name][0])
+        for name in (
+            "of a medium that isn't sent to Insights",
+            "of a medium that is no longer sent to Insights",
+        )
+    )
+
+    first = (
+        "Its medium isn't sent to Insights, as seeds/media.csv declares: it is done with its files "
+        "landed, and run run-1 found it so on 2026-01-02 at 03:07:05Z."
+    )
+    assert (alone.waits_for, alone.paragraph) == (None, f"{first} Nothing is to be run.")
+    assert (still.waits_for, still.paragraph) == (
+        None,
+        f"{first} Yet Insights still holds an earlier state of it. Leave it, or erase the "
+        "conversation everywhere.",
+    )
 
 
 def test_a_failure_that_a_later_analysis_settled_is_no_failure() -> None:
