@@ -235,10 +235,11 @@ class ConversationRun:
         hashes = tuple(self._steps.hashes.get(kind) for kind in FileKind)
         if self._evidence.kept_here.get(self._id) == hashes and not self._has_done_something():
             return
-        insights = self._context.insights
-        if self._landed_state is not None and await self._steps.plain(
-            Step.SUBMIT, partial(insights.get_conversation, self._id)
-        ):
+        held: CiConversation | None = None
+        if self._landed_state is not None:
+            ask = partial(self._context.insights.get_conversation, self._id)
+            held = await self._steps.plain(Step.SUBMIT, ask)
+        if held is not None:
             self._faults.append(
                 Fault(
                     place_of(self._source, FileKind.METADATA),

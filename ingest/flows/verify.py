@@ -284,9 +284,8 @@ def _hashes_by_id(found: Mapping[str, Mapping[FileKind, str | None]]) -> dict[st
 
 
 def _counting(last: Counting) -> Hashes:
-    files = last.files
-    metadata, transcript = files.get(FileKind.METADATA), files.get(FileKind.TRANSCRIPTION)
-    return metadata and metadata.content_sha256, transcript and transcript.content_sha256
+    hashes = {kind: version.content_sha256 for kind, version in last.files.items()}
+    return hashes.get(FileKind.METADATA), hashes.get(FileKind.TRANSCRIPTION)
 
 
 def _both(row: Mapping[str, Any]) -> Hashes:
