@@ -138,8 +138,7 @@ def test_own_words_and_fields_come_as_far_as_agent_daily(
         tmp_path / "dbt", str(stack.settings.bigquery_endpoint), f"coach_{name}", own_root=root
     )
     wanted = ("--select", "+agent_daily", "+conversation_custom_fields")
-    tests = ("--indirect-selection", "cautious", "--exclude", "test_type:unit")
-    project.run("build", *wanted, *tests)
+    project.run("build", *wanted, "--exclude", "resource_type:test", "resource_type:unit_test")
     rows = _rows_of(stack)
 
     undeclared = {fault["rule"] for fault in found["faults"]}

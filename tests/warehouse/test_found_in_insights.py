@@ -9,7 +9,7 @@ import pytest
 
 from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
-from tests.warehouse.dbt_runs import DbtProject
+from tests.warehouse.dbt_runs import BUILD_WITH_LAWS, DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
 from tests.warehouse.raw_rows import (
     PARENT,
@@ -215,13 +215,13 @@ def test_what_nobody_delivered_is_registered_and_breaks_no_law(
     project.run("seed")
 
     land(warehouse.client, _first())
-    project.run("build", "--exclude", "test_type:unit", "resource_type:seed")
+    project.run(*BUILD_WITH_LAWS)
     at_first = _told(warehouse)
     hits = warehouse.rows(
         f"select conversation_id, phrase_matcher, phrase from {DATASET}.ci_phrase_matches"
     )
     land(warehouse.client, _second())
-    project.run("build", "--exclude", "test_type:unit", "resource_type:seed")
+    project.run(*BUILD_WITH_LAWS)
     at_last = _told(warehouse)
     project.run("run", "--full-refresh", "--select", "+conversation_registry")
 

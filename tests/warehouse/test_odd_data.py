@@ -10,7 +10,7 @@ import pytest
 
 from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
-from tests.warehouse.dbt_runs import DbtProject
+from tests.warehouse.dbt_runs import BUILD_WITH_LAWS, DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
 from tests.warehouse.raw_rows import (
     PARENT,
@@ -296,12 +296,12 @@ def test_odd_conversations_are_set_aside_or_right_and_all_else_is_built(
     project.run("seed")
 
     land(warehouse.client, _first())
-    project.run("build", "--exclude", "test_type:unit", "resource_type:seed")
+    project.run(*BUILD_WITH_LAWS)
     at_first = _told(warehouse)
     land(warehouse.client, _second())
     for statement in ERASED:
         warehouse.rows(statement)
-    project.run("build", "--exclude", "test_type:unit", "resource_type:seed")
+    project.run(*BUILD_WITH_LAWS)
     at_last = _told(warehouse)
 
     assert at_first == RIGHT_AT_FIRST
