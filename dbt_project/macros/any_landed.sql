@@ -4,5 +4,10 @@
     {%- if not execute or var('offline_compile', '') or not is_incremental() -%}
         {{ return(true) }}
     {%- endif -%}
-    {{ return(any_rows(relation, 'landed_at >= ' ~ landed_from)) }}
+    {%- set query -%}
+        select count(*) as row_count
+        from {{ relation }}
+        where landed_at >= {{ landed_from }}
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values()[0] > 0) }}
 {%- endmacro %}

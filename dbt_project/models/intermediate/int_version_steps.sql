@@ -4,14 +4,12 @@
         unique_key='conversation_version_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['own_days', 'whole_conversations'],
+        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
 {# The latest event of a version decides whether it stands as failed; ties are broken by event_id. #}
-{%- set landed_from = landed_from() %}
-{%- set within = in_days(landed_from, 'kept_date') %}
-{%- set changed = changed_conversations([ref('int_pipeline_events')], landed_from, within) %}
+{%- set changed = changed_conversations([ref('int_pipeline_events')], landed_from()) %}
 with
 
 changed as (
@@ -27,7 +25,9 @@ events as (
         on pipeline.conversation_id = changed.conversation_id
     where
         pipeline.step not in ('validate', 'forget')
-        and {{ within | replace('kept_date', 'pipeline.kept_date') }}
+        and {{ date_range(
+            'pipeline.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
+        ) }}
 ),
 
 steps as (

@@ -4,8 +4,7 @@
         unique_key='entity_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['own_days'],
-        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
+        post_hook="{{ delete_superseded() }}"
     )
 }}
 {%- set landed_from = landed_from() %}
@@ -14,7 +13,7 @@ with
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where landed_at >= {{ landed_from }} and {{ in_days(landed_from) }}
+    where landed_at >= {{ landed_from }}
 ),
 
 entities as (
