@@ -150,6 +150,8 @@ _BY_NAME: dict[str, dict[str, Any]] = {
 _BY_TYPE_AND_NAME: dict[tuple[str, str], dict[str, Any]] = {
     **{(name, "conversation_id"): {"pattern": "^([a-z0-9-]{4,64})?$"} for name in _NO_ID},
     ("FieldChange", "place"): {},
+    ("Refused", "place"): {},
+    ("Warned", "place"): {},
     ("StatusCount", "status"): {"enum": list(STATUSES)},
     ("ListedConversation", "status"): {"enum": list(STATUSES)},
     ("SettingChange", "field"): {"enum": list(FIELDS)},

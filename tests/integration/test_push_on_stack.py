@@ -136,7 +136,7 @@ def test_edited_metadata_is_an_update_and_no_new_analysis(
         id_=id_,
     )
     assert found == [
-        {"queue": "collections-late", "agent_name": "Robin Vale"},
+        {"queue": "collections-outbound-late", "agent_name": "Robin Vale"},
         {"queue": "hardship", "agent_name": "Noor Hale"},
     ]
 
