@@ -26,6 +26,7 @@ READS = {
     "int_version_steps",
 }
 IS_READ_BY = {
+    "conversation_custom_fields",
     "conversation_registry.v1",
     "conversation_registry_current",
     "pipeline_daily",
