@@ -156,6 +156,7 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     assert empty == {
         "ci_summaries",  # nothing was summarised,
         "analysis_changes",  # nothing re-analysed,
+        "conversation_custom_values",  # no field of one's own,
         "refused_conversations",  # and nothing is odd
         "quarantined_conversations",
     }
