@@ -14,9 +14,7 @@ told as (
         declared.data_type,
         fields.json_type,
         fields.value_text,
-        if(
-            declared.data_type in ('int64', 'float64'), safe_cast(fields.value_text as bignumeric), null
-        ) as value_number,
+        if(declared.data_type in ('int64', 'float64'), safe_cast(fields.value_text as float64), null) as value_number,
         declared.custom_field is not null as is_declared,
         coalesce(declared.is_personal, false) as is_personal,
         coalesce(
