@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,6 +193,74 @@ def _landing(version: FileVersion) -> tuple[dt.datetime, str]:
     return version.landed_at or dt.datetime.max.replace(tzinfo=dt.UTC), version.run_id
 
 
+def evidence_sql(table: Callable[[str], str]) -> str:
+    """Return the query; `table` gives a raw table's name as SQL.
+
+    Its parameters are `ids`, and `first_id` and `last_id` of them.
+    """
+    # The range prunes clusters, which a membership in an array doesn't.
+    in_range = (
+        f"{ANY_PARTITION} and conversation_id between @first_id and @last_id "
+        "and conversation_id in unnest(@ids)"
+    )
+    return f"""
+        select
+            'file' as fact, conversation_id, kind, uri, generation, batch_date,
+            content_sha256,
+            cast(null as string) as metadata_sha256,
+            cast(null as string) as transcript_sha256,
+            cast(null as string) as annotator_profile_sha256,
+            cast(null as string) as payload_sha256,
+            _run_id as run_id, _landed_at as landed_at
+        from {table(CONVERSATION_FILES)}
+        where {in_range}
+        union all
+        select 'state', conversation_id, cast(null as string), cast(null as string),
+            cast(null as int64), cast(null as date), cast(null as string),
+            metadata_sha256, transcript_sha256, annotator_profile_sha256, payload_sha256,
+            cast(null as string), _landed_at
+        from (
+            select *, row_number() over (
+                partition by conversation_id order by ci_updated_at desc, _landed_at desc
+            ) as recency
+            from {table(CI_CONVERSATIONS)}
+            where {in_range}
+        ) as states
+        where recency = 1
+        union all
+        select distinct 'forgotten', conversation_id, cast(null as string),
+            cast(null as string), cast(null as int64), cast(null as date),
+            cast(null as string), cast(null as string), cast(null as string),
+            cast(null as string), cast(null as string), cast(null as string),
+            cast(null as timestamp)
+        from {table(PIPELINE_EVENTS)}
+        where {in_range} and {IS_FORGOTTEN_SQL}
+        union all
+        select 'refused', conversation_id, cast(null as string), cast(null as string),
+            cast(null as int64), batch_date, cast(null as string), cast(null as string),
+            cast(null as string), cast(null as string), cast(null as string),
+            cast(null as string), max(_landed_at)
+        from {table(PIPELINE_EVENTS)}
+        where {in_range} and step != '{Step.FORGET}'
+        group by conversation_id, batch_date
+        having max_by(concat(step, ' ', outcome), ended_at)
+            = '{Step.VALIDATE} {Outcome.FAILED}'
+        union all
+        select 'kept_here', conversation_id, cast(null as string), cast(null as string),
+            cast(null as int64), cast(null as date), cast(null as string),
+            metadata_sha256, transcript_sha256, cast(null as string), cast(null as string),
+            cast(null as string), _landed_at
+        from (
+            select *, row_number() over (
+                partition by conversation_id order by ended_at desc
+            ) as recency
+            from {table(PIPELINE_EVENTS)}
+            where {in_range} and step != '{Step.FORGET}'
+        ) as events
+        where recency = 1 and {KEPT_HERE_SQL}
+    """
+
+
 class EvidenceReader:
     """Reads evidence from the bucket and the raw tables."""
 
@@ -254,69 +322,5 @@ class EvidenceReader:
 
     async def _rows(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return await self._sink.query(
-            self.sql(), {"ids": ids, "first_id": ids[0], "last_id": ids[-1]}
+            evidence_sql(self._sink.table), {"ids": ids, "first_id": ids[0], "last_id": ids[-1]}
         )
-
-    def sql(self) -> str:
-        """Return the query; its parameters are `ids`, and `first_id` and `last_id` of them."""
-        # The range prunes clusters, which a membership in an array doesn't.
-        in_range = (
-            f"{ANY_PARTITION} and conversation_id between @first_id and @last_id "
-            "and conversation_id in unnest(@ids)"
-        )
-        return f"""
-            select
-                'file' as fact, conversation_id, kind, uri, generation, batch_date,
-                content_sha256,
-                cast(null as string) as metadata_sha256,
-                cast(null as string) as transcript_sha256,
-                cast(null as string) as annotator_profile_sha256,
-                cast(null as string) as payload_sha256,
-                _run_id as run_id, _landed_at as landed_at
-            from {self._sink.table(CONVERSATION_FILES)}
-            where {in_range}
-            union all
-            select 'state', conversation_id, cast(null as string), cast(null as string),
-                cast(null as int64), cast(null as date), cast(null as string),
-                metadata_sha256, transcript_sha256, annotator_profile_sha256, payload_sha256,
-                cast(null as string), _landed_at
-            from (
-                select *, row_number() over (
-                    partition by conversation_id order by ci_updated_at desc, _landed_at desc
-                ) as recency
-                from {self._sink.table(CI_CONVERSATIONS)}
-                where {in_range}
-            ) as states
-            where recency = 1
-            union all
-            select distinct 'forgotten', conversation_id, cast(null as string),
-                cast(null as string), cast(null as int64), cast(null as date),
-                cast(null as string), cast(null as string), cast(null as string),
-                cast(null as string), cast(null as string), cast(null as string),
-                cast(null as timestamp)
-            from {self._sink.table(PIPELINE_EVENTS)}
-            where {in_range} and {IS_FORGOTTEN_SQL}
-            union all
-            select 'refused', conversation_id, cast(null as string), cast(null as string),
-                cast(null as int64), batch_date, cast(null as string), cast(null as string),
-                cast(null as string), cast(null as string), cast(null as string),
-                cast(null as string), max(_landed_at)
-            from {self._sink.table(PIPELINE_EVENTS)}
-            where {in_range} and step != '{Step.FORGET}'
-            group by conversation_id, batch_date
-            having max_by(concat(step, ' ', outcome), ended_at)
-                = '{Step.VALIDATE} {Outcome.FAILED}'
-            union all
-            select 'kept_here', conversation_id, cast(null as string), cast(null as string),
-                cast(null as int64), cast(null as date), cast(null as string),
-                metadata_sha256, transcript_sha256, cast(null as string), cast(null as string),
-                cast(null as string), _landed_at
-            from (
-                select *, row_number() over (
-                    partition by conversation_id order by ended_at desc
-                ) as recency
-                from {self._sink.table(PIPELINE_EVENTS)}
-                where {in_range} and step != '{Step.FORGET}'
-            ) as events
-            where recency = 1 and {KEPT_HERE_SQL}
-        """

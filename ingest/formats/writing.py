@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,12 +73,11 @@ def _held(folder: Path) -> dict[str, Any] | None:
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write the files, or raise InputError."""
     try:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - a path takes longer
-        if _EXPECTED not in contents and os.path.exists(f"{folder}/{_EXPECTED}"):  # noqa: PTH110
+        folder.mkdir(parents=True, exist_ok=True)
+        if _EXPECTED not in contents and (folder / _EXPECTED).exists():
             _forget_expected(folder, contents)
         for name, content in contents.items():
-            with open(f"{folder}/{name}", "wb", buffering=0) as file:  # noqa: PTH123
-                file.write(content)
+            (folder / name).write_bytes(content)
     except OSError as error:
         raise InputError(
             f"can't write {folder}: {error.strerror}", "choose another --out"

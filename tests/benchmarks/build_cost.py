@@ -26,7 +26,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from ingest.flows.evidence import EvidenceReader
+from ingest.flows.evidence import evidence_sql
 from ingest.settings import Settings
 from tests.benchmarks.harness import run_command
 from tests.benchmarks.scanned_bytes import MIB, Catalog, Name, Read, Table, billed, reads_of
@@ -142,7 +142,9 @@ def record(folder: Path, arguments: Sequence[str]) -> Recorded:
         with recording() as sent:
             project.run(*arguments)
         client = client_for(settings.bigquery_endpoint)
-        evidence = EvidenceReader.sql(_Named(settings))  # type: ignore[arg-type]
+        evidence = evidence_sql(
+            lambda name: f"`{settings.project_id}.{settings.raw_dataset}.{name}`"
+        )
         tables, views = _measured(client, settings)
         nodes = [(_node(sql), _COMMENT.sub("", sql)) for sql in sent]
         return Recorded(now, nodes, tables, views, 3 * A_DAY - 1, evidence)
@@ -161,17 +163,6 @@ def _push(
         (folder / "metadata.json").write_text(text, encoding="utf-8")
         (folder / "transcription.json").write_bytes((source / "transcription.json").read_bytes())
     run_command([INGEST, "push", str(folders / day.isoformat())], environment_of(settings))
-
-
-class _Named:
-    """As much of the sidecar's evidence as its query needs: the names of the raw tables."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._sink = self
-        self._dataset = f"{settings.project_id}.{settings.raw_dataset}"
-
-    def table(self, name: str) -> str:
-        return f"`{self._dataset}.{name}`"
 
 
 def _node(statement: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.domain.conversation import FileKind, json_sha256
+from ingest.domain.conversation import FileKind, json_sha256, sha256_hex
 from ingest.domain.deliveries import Counting, FileVersion, counting
 from ingest.domain.outcome import ItemState, Step
 from ingest.errors import ExitCode
@@ -333,14 +333,17 @@ def in_bucket(world: World, *dates: str) -> None:
     for date in dates:
         words = transcription(ID, "Hello.", f"Of {date}.")
         for kind, content in (("metadata", metadata(ID)), ("transcription", words)):
-            put = world.store.put(
-                f"{date}/{ID}/{kind}.json",
-                orjson.dumps(content),
-                content_type="application/json",
-                content_sha256=None,  # type: ignore[arg-type]
-                if_generation_match=0,
-            )
-            asyncio.run(put)  # type: ignore[arg-type]
+            asyncio.run(_put(world, f"{date}/{ID}/{kind}.json", orjson.dumps(content)))
+
+
+async def _put(world: World, name: str, content: bytes) -> None:
+    await world.store.put(
+        name,
+        content,
+        content_type="application/json",
+        content_sha256=sha256_hex(content),
+        if_generation_match=0,
+    )
 
 
 def push_bucket(world: World, prefix: str = "", **more: Any) -> PushReport:
