@@ -4,7 +4,6 @@
         unique_key='metadata_custom_field_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        merge_exclude_columns=['batch_date', 'landed_at', 'run_id'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
@@ -27,19 +26,29 @@ known as (
     where forgotten.conversation_id is null
 ),
 
+first_files as (
+    {{ first_files('metadata') }}
+),
+
 first_landed as (
     select
-        {{ surrogate_key(['conversation_id', 'metadata_sha256', 'custom_field']) }} as metadata_custom_field_id,
-        conversation_id,
-        metadata_sha256,
-        custom_field,
-        json_type,
-        value_text,
-        run_id,
-        batch_date,
-        landed_at
+        {{ surrogate_key([
+            'known.conversation_id', 'known.metadata_sha256', 'known.custom_field'
+        ]) }} as metadata_custom_field_id,
+        known.conversation_id,
+        known.metadata_sha256,
+        known.custom_field,
+        known.json_type,
+        known.value_text,
+        coalesce(first_files.run_id, known.run_id) as run_id,
+        coalesce(first_files.batch_date, known.batch_date) as batch_date,
+        coalesce(first_files.landed_at, known.landed_at) as landed_at
     from known
-    {{ latest_by('metadata_custom_field_id', 'landed_at, run_id, conversation_file_id') }}
+    left join first_files
+        on
+            known.conversation_id = first_files.conversation_id
+            and known.metadata_sha256 = first_files.content_sha256
+    {{ latest_by('metadata_custom_field_id', 'known.landed_at, known.run_id, known.conversation_file_id') }}
 )
 
 select * from first_landed

@@ -4,7 +4,6 @@
         unique_key='transcript_turn_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        merge_exclude_columns=['batch_date', 'landed_at', 'run_id'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
@@ -28,25 +27,35 @@ known as (
     where forgotten.conversation_id is null
 ),
 
+first_files as (
+    {{ first_files('transcription') }}
+),
+
 first_landed as (
     select
-        {{ surrogate_key(['conversation_id', 'transcript_sha256', 'turn_index']) }} as transcript_turn_id,
-        conversation_id,
-        transcript_sha256,
-        speaker,
-        participant_id,
-        text,
-        language_code,
-        run_id,
-        turn_index,
-        array_length(regexp_extract_all(text, r'\S+')) as word_count,
-        start_offset_sec,
-        end_offset_sec,
-        confidence,
-        batch_date,
-        landed_at
+        {{ surrogate_key([
+            'known.conversation_id', 'known.transcript_sha256', 'known.turn_index'
+        ]) }} as transcript_turn_id,
+        known.conversation_id,
+        known.transcript_sha256,
+        known.speaker,
+        known.participant_id,
+        known.text,
+        known.language_code,
+        coalesce(first_files.run_id, known.run_id) as run_id,
+        known.turn_index,
+        array_length(regexp_extract_all(known.text, r'\S+')) as word_count,
+        known.start_offset_sec,
+        known.end_offset_sec,
+        known.confidence,
+        coalesce(first_files.batch_date, known.batch_date) as batch_date,
+        coalesce(first_files.landed_at, known.landed_at) as landed_at
     from known
-    {{ latest_by('transcript_turn_id', 'landed_at, run_id, conversation_file_id') }}
+    left join first_files
+        on
+            known.conversation_id = first_files.conversation_id
+            and known.transcript_sha256 = first_files.content_sha256
+    {{ latest_by('transcript_turn_id', 'known.landed_at, known.run_id, known.conversation_file_id') }}
 )
 
 select * from first_landed

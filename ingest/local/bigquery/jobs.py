@@ -29,6 +29,9 @@ INTERRUPTED = {
 MOST_COMMITS = 10
 _COMMIT_AUTHOR = "load"
 _load_job: ContextVar[Any] = ContextVar("load_job", default=None)
+_CONFLICTS = (duckdb.TransactionException, UnicodeDecodeError)
+"""Of two commits that met. DuckDB's words of it may hold rows that aren't text, which Python's
+binding can't read: then this is what it raises instead."""
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _FAULTS_OF_QUERIES = (
     duckdb.ProgrammingError,
@@ -104,7 +107,7 @@ def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
                     cursor.execute(message)
                     materialise(cursor, query, name, *args, **kwargs)
                 return
-            except duckdb.TransactionException as error:
+            except _CONFLICTS as error:
                 conflict = str(error)
         raise errors.BigQueryError("backendError", conflict)
 

@@ -42,16 +42,20 @@ JOB = SimpleNamespace(
     ),
 )
 MARK = """CALL "p".set_commit_message('load', 'p:job-1')"""
-CONFLICT = "Failed to commit: another transaction has dropped it already"
+CONFLICT = duckdb.TransactionException(
+    "Failed to commit: another transaction has dropped it already"
+)
+UNREADABLE = UnicodeDecodeError("utf-8", b"\x9b", 0, 1, "invalid start byte")
 WRITE = ["BEGIN", MARK, "rows"]
 
 
 class Cursor:
     """As DuckDB does: a commit that fails ends its transaction, and then there is none to end."""
 
-    def __init__(self, conflicts: int) -> None:
+    def __init__(self, conflicts: int, error: Exception = CONFLICT) -> None:
         self.statements: list[str] = []
         self._conflicts = conflicts
+        self._error = error
         self._is_open = False
 
     def execute(self, statement: str) -> None:
@@ -62,7 +66,7 @@ class Cursor:
             self._is_open = statement == "BEGIN"
         if statement == "COMMIT" and self._conflicts:
             self._conflicts -= 1
-            raise duckdb.TransactionException(CONFLICT)
+            raise self._error
 
 
 def load(cursor: Cursor, rows: str = "rows") -> None:
@@ -71,8 +75,9 @@ def load(cursor: Cursor, rows: str = "rows") -> None:
     with_job_in_commits(lambda job, job_type: write(cursor, rows, "t"))(JOB, "load")
 
 
-def test_a_load_whose_commit_met_another_is_done_again() -> None:
-    cursor = Cursor(conflicts=2)
+@pytest.mark.parametrize("error", [CONFLICT, UNREADABLE], ids=["readable", "unreadable"])
+def test_a_load_whose_commit_met_another_is_done_again(error: Exception) -> None:
+    cursor = Cursor(conflicts=2, error=error)
 
     load(cursor)
 
@@ -86,7 +91,7 @@ def test_a_load_that_always_meets_another_may_be_tried_again_by_its_client() -> 
     with pytest.raises(BigQueryError) as caught:
         load(cursor)
 
-    assert (caught.value.reason, caught.value.message) == ("backendError", CONFLICT)
+    assert (caught.value.reason, caught.value.message) == ("backendError", str(CONFLICT))
     assert cursor.statements.count("COMMIT") == MOST_COMMITS
 
 
