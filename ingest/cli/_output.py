@@ -28,8 +28,8 @@ from ingest.cli._console import (
     width_of,
 )
 from ingest.cli._context import say
+from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import BatchReport, Failure, ItemState
-from ingest.domain.validation import Fault, Severity
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.lease import RunRecord, read_runs_in_bucket
 from ingest.ports.inspect import Warehouse

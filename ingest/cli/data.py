@@ -24,8 +24,9 @@ from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.declarations import Declarations
+from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
-from ingest.domain.validation import Fault, Severity, has_errors, parse_file
+from ingest.domain.validation import parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.declared import read_declarations
 from ingest.flows.selection import delivered_twice

@@ -28,6 +28,7 @@ from ingest.cli._context import (
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
 from ingest.cli._progress import progress_for_people
+from ingest.domain.faults import Severity
 from ingest.domain.matchers import (
     MATCHER_COLUMNS,
     RULE_COLUMNS,
@@ -39,7 +40,6 @@ from ingest.domain.matchers import (
     is_ours,
 )
 from ingest.domain.phrase_matching import Difference
-from ingest.domain.validation import Severity
 from ingest.errors import ExitCode, InputError
 from ingest.flows import matchers as flow
 from ingest.flows.matchers import impact, read_definitions, try_on_source

@@ -40,8 +40,8 @@ from ingest.cli._output import (
 )
 from ingest.cli._progress import progress_for_people
 from ingest.domain.conversation import Shard, parse_shard
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState, Step
-from ingest.domain.validation import Fault
 from ingest.enums import Foreign, LogFormat, Mode
 from ingest.errors import ExitCode, InputError
 from ingest.flows.attempts import Attempts

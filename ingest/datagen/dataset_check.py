@@ -15,14 +15,9 @@ from pydantic import BaseModel, ValidationError
 from ingest.datagen.truth import ExpectedPhraseMatch, ExpectedPiiSpan, ExpectedTruth
 from ingest.domain.conversation import FileKind, Metadata, Transcription, json_sha256
 from ingest.domain.declarations import NOTHING_DECLARED, Declarations
+from ingest.domain.faults import Fault, Severity, json_pointer
 from ingest.domain.raw_records import CONVERSATION_TRUTHS, RawRow
-from ingest.domain.validation import (
-    Fault,
-    Severity,
-    check_conversation,
-    json_pointer,
-    parse_file,
-)
+from ingest.domain.validation import check_conversation, parse_file
 from ingest.errors import InputError
 
 TRUTH_FILE = "expected.json"

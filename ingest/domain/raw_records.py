@@ -19,8 +19,8 @@ from ingest.domain.conversation import (
     canonical_json,
     sha256_hex,
 )
+from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import Outcome, Step
-from ingest.domain.validation import Fault, Severity
 
 CONVERSATION_FILES = "conversation_files"
 CI_CONVERSATIONS = "ci_conversations"

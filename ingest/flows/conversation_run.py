@@ -23,10 +23,11 @@ from ingest.domain.annotators import (
 from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
 from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.deliveries import Counting, FileVersion, counting
+from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.insights_format import CiSubmission, submission_of
 from ingest.domain.outcome import STAGES, BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import NOT_FOR_INSIGHTS, ORIGIN_MARK, RawRow, file_row
-from ingest.domain.validation import Fault, Severity, check_files, deliver_file, has_errors
+from ingest.domain.validation import check_files, deliver_file
 from ingest.enums import Foreign
 from ingest.errors import IngestError, RemoteError, unexpected
 from ingest.flows.analysis import Analysed, Analyst, older_analysis_rows, state_row

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.conversation import json_sha256, sha256_hex
-from ingest.domain.validation import Severity, json_pointer
+from ingest.domain.faults import Severity, json_pointer
 from ingest.errors import InputError, unexpected
 from ingest.formats.conversion import Built, build, identity
 from ingest.formats.detecting import cure_for

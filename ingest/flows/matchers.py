@@ -11,6 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from ingest.domain.conversation import FileKind, Transcription
+from ingest.domain.faults import Fault
 from ingest.domain.matchers import (
     ChangeKind,
     DuplicateMatcher,
@@ -38,7 +39,7 @@ from ingest.domain.raw_records import (
     PIPELINE_EVENTS,
     matcher_row,
 )
-from ingest.domain.validation import Fault, parse_file
+from ingest.domain.validation import parse_file
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.landing import Landing

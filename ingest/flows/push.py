@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 
 from ingest.domain.conversation import Shard
 from ingest.domain.declarations import NOTHING_DECLARED, Declarations
+from ingest.domain.faults import has_errors
 from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row, refusal
-from ingest.domain.validation import has_errors
 from ingest.enums import Foreign, Mode
 from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 from ingest.domain.conversation import Shard, parse_batch_date
 from ingest.domain.declarations import Declarations
+from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import ItemState, Step
 from ingest.domain.raw_records import StepEvent, no_longer_refused, refusal
-from ingest.domain.validation import Fault, Severity
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.services import Progress

@@ -20,16 +20,12 @@ from ingest.domain.conversation import (
     json_sha256,
     parse_batch_date,
 )
+from ingest.domain.faults import Fault, Severity
+from ingest.domain.json_decoding import decode_json
 from ingest.domain.matchers import is_ours
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import ANY_PARTITION, NOT_FOR_INSIGHTS
-from ingest.domain.validation import (
-    Fault,
-    Severity,
-    check_conversation,
-    decode_json,
-    parse_file,
-)
+from ingest.domain.validation import check_conversation, parse_file
 from ingest.errors import IngestError, InputError, RemoteError
 from ingest.ports.inspect import (
     Bucket,

@@ -24,13 +24,8 @@ from ingest.domain.conversation import (
     source_object,
 )
 from ingest.domain.declarations import Declarations
-from ingest.domain.validation import (
-    MAX_FILE_BYTES,
-    Delivery,
-    Fault,
-    Severity,
-    check_delivery,
-)
+from ingest.domain.faults import Fault, Severity
+from ingest.domain.validation import MAX_FILE_BYTES, Delivery, check_delivery
 from ingest.errors import InputError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.ports.move import ObjectStore, StoredObject

@@ -16,6 +16,8 @@ from typing import Any
 
 from ingest.domain.conversation import FileKind, json_sha256, parse_batch_date
 from ingest.domain.deliveries import Counting, counting
+from ingest.domain.faults import Fault
+from ingest.domain.json_decoding import decode_json
 from ingest.domain.raw_records import (
     ANY_PARTITION,
     CI_CONVERSATIONS,
@@ -23,7 +25,6 @@ from ingest.domain.raw_records import (
     KEPT_HERE_SQL,
     PIPELINE_EVENTS,
 )
-from ingest.domain.validation import Fault, decode_json
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import Evidence, forgotten_ids

@@ -17,7 +17,8 @@ from ingest.domain.conversation import (
     Metadata,
     Speaker,
 )
-from ingest.domain.validation import Fault, Severity, check_delivery
+from ingest.domain.faults import Fault, Severity
+from ingest.domain.validation import check_delivery
 from ingest.formats.engine import Draft
 from ingest.formats.mapping import FIELDS
 from ingest.formats.paths import MappingError

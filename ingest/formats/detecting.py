@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ingest.domain.validation import HIDDEN_KEY, json_pointer
+from ingest.domain.faults import HIDDEN_KEY, json_pointer
 from ingest.errors import InputError
 from ingest.formats.engine import Engine
 from ingest.formats.mapping_files import bundled_names, load_bundled

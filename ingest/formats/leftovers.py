@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.domain.validation import json_pointer
+from ingest.domain.faults import json_pointer
 from ingest.formats.engine import Draft
 from ingest.formats.times import type_name
 

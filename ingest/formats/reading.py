@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import orjson
 
-from ingest.domain.validation import has_long_number
+from ingest.domain.json_decoding import has_long_number
 from ingest.errors import InputError
 from ingest.formats.mapping import MappingFile
 from ingest.formats.paths import compile_path

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ingest.domain.validation import Fault
+from ingest.domain.faults import Fault
 from ingest.errors import InputError
 from ingest.formats.conversion import Built
 

@@ -25,7 +25,7 @@ from ingest.cli.data import walk_set
 from ingest.datagen.dataset_check import ConversationFiles, check_files
 from ingest.datagen.generate import DataSetRequest, generate
 from ingest.datagen.profile import load_profile
-from ingest.domain.validation import Fault
+from ingest.domain.faults import Fault
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 MAX_SECONDS_PER_10K = 15.0

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.domain.conversation import FileKind
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState
-from ingest.domain.validation import Fault
 from ingest.emulator.control_client import Control
 from ingest.emulator.testing import ObjectServer
 from ingest.flows.push import Mode, Push, PushOptions

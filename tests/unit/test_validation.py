@@ -18,17 +18,10 @@ from ingest.domain.conversation import (
     Transcription,
 )
 from ingest.domain.costs import USD_PER_UNIT
+from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.insights_format import ConversationVersion, ci_labels
-from ingest.domain.validation import (
-    PIPELINE_LABELS,
-    Fault,
-    Severity,
-    check_conversation,
-    decode_json,
-    has_errors,
-    has_long_number,
-    parse_file,
-)
+from ingest.domain.json_decoding import decode_json, has_long_number
+from ingest.domain.validation import PIPELINE_LABELS, check_conversation, parse_file
 
 ID = "77d34f94-795d-40fa-8d20-d5ce43b8a47b"
 DAY = dt.date(2025, 12, 28)

@@ -15,7 +15,8 @@ from ingest.datagen.dataset_check import check_files
 from ingest.datagen.dirty import DirtyMode, parse_dirty
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, generate
 from ingest.datagen.profile import Profile, load_profile
-from ingest.domain.validation import MAX_FILE_BYTES, Fault
+from ingest.domain.faults import Fault
+from ingest.domain.validation import MAX_FILE_BYTES
 from ingest.errors import InputError
 
 SEEDS = Path(__file__).parents[3] / "seeds"

@@ -19,8 +19,9 @@ from ingest.domain.declarations import (
     FieldType,
     is_of_type,
 )
+from ingest.domain.faults import has_errors
 from ingest.domain.insights_format import MAX_LABELS, PIPELINE_LABELS, submission_of
-from ingest.domain.validation import check_conversation, check_delivery, deliver_file, has_errors
+from ingest.domain.validation import check_conversation, check_delivery, deliver_file
 from ingest.errors import SettingsError
 from ingest.flows.declared import read_declarations
 from tests.fakes import folders

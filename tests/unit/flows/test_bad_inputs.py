@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from ingest.cli._output import show_faults
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState
-from ingest.domain.validation import Fault
 from ingest.errors import ExitCode
 from ingest.flows.conversation_run import PushReport
 from tests.fakes.folders import DATE, conversation_id, metadata, transcription, write, write_many

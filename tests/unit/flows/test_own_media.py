@@ -11,8 +11,8 @@ import pytest
 
 from ingest.domain.conversation import Medium
 from ingest.domain.declarations import Declarations
+from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import ItemState, Step
-from ingest.domain.validation import Fault, Severity
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.landing import raw_schema
 from ingest.flows.status import judged_sql

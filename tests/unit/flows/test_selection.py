@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState
-from ingest.domain.validation import Fault
 from ingest.flows.source import LocalSource, SourceConversation
 from tests.fakes.folders import conversation_id, metadata, transcription, write
 from tests.fakes.world import World

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ingest.domain.conversation import FileKind
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState
-from ingest.domain.validation import Fault
 from ingest.errors import InputError
 from ingest.flows.source import BucketSource, LocalConversation, LocalSource, parse_gs_uri
 from tests.fakes.folders import DATE, LATER_DATE, conversation_id, write, write_many
