@@ -19,7 +19,8 @@ from ingest.emulator.conversations import ConversationMethods, ConversationStore
 from ingest.emulator.database import Database
 from ingest.emulator.errors import ApiError, invalid, not_found
 from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, compile_filter
-from ingest.emulator.operations import Kind, OperationEngine, OperationStore, Outcome, Running
+from ingest.emulator.operation_store import OperationStore
+from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.phrase_matchers import MatcherStore
 from ingest.emulator.qa_results import ScorecardResults, ScoredConversation
 from ingest.emulator.qa_rubric import Call, Rubric

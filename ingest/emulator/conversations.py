@@ -23,7 +23,8 @@ from ingest.emulator.errors import (
     not_found,
 )
 from ingest.emulator.filters import CONVERSATION_FIELDS, compile_filter
-from ingest.emulator.operations import Kind, OperationEngine, OperationStore, Outcome, Running
+from ingest.emulator.operation_store import OperationStore
+from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import (
     checked_conversation_id,
     decode_token,

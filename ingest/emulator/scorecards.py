@@ -16,7 +16,8 @@ from ingest.emulator.context import Context
 from ingest.emulator.errors import failed_precondition, invalid
 from ingest.emulator.feedback_labels import FeedbackLabelStore
 from ingest.emulator.filters import LABEL_FIELDS, compile_filter
-from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running, StoredOperation
+from ingest.emulator.operation_store import StoredOperation
+from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import UpdateRule
 from ingest.emulator.resources import ResourceName, Resources
 from ingest.emulator.wire import rest_fields

@@ -27,7 +27,7 @@ def analysed(emulator: RunningEmulator, objects: ObjectServer, conversation_id: 
 def test_cycles_of_create_analyse_and_delete_leave_the_store_at_its_size(
     tmp_path: Path, ci_objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.emulator.operations.KEPT_ORPHANS", KEPT)
+    monkeypatch.setattr("ingest.emulator.operation_store.KEPT_ORPHANS", KEPT)
     sizes = []
     with own_emulator(tmp_path, ci_objects) as emulator:
         alive = analysed(emulator, ci_objects, "alive")
