@@ -73,7 +73,7 @@ dbt-rules: $(VENV)/.dev-installed profiles.yml ## What dbt's own linters say of 
 	$(BIN)/dbt --quiet compile --target local --no-introspect --no-populate-cache --target-path $(RULES_TARGET) \
 	  --vars '{offline_compile: full}'
 	$(BIN)/python -m tests.warehouse.catalog $(RULES_TARGET)
-	$(BIN)/dbt-bouncer run --config-file dbt-bouncer.yml
+	$(BIN)/dbt-bouncer run --config-file tests/warehouse/dbt-bouncer.yml
 	$(BIN)/dbt-score lint --manifest $(RULES_TARGET)/manifest.json --show failing-items
 	$(BIN)/dbt-coverage compute doc --run-artifacts-dir $(RULES_TARGET) --cov-report $(RULES_TARGET)/coverage.json \
 	  --cov-fail-under 1
