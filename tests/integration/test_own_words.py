@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ COMPANIES = {
         {"wait_days": [3, 14], "patient_id": ["P-1", "P-2"], "ward": ["A"]},
     ),
 }
+POLICY_TAG = "projects/acme-coach/locations/us-central1/taxonomies/1/policyTags/2"
 KEYS = {"business_lines": "business_line", "call_outcomes": "call_outcome", "queues": "queue"}
 
 
@@ -95,6 +96,7 @@ def _project(company: Company, root: Path) -> Path:
     (root / "seeds" / "media.csv").write_text("\n".join(lines) + "\n")
     settings = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
     settings["vars"]["conversation_custom_fields"] = list(company.fields)
+    settings["vars"]["personal_data_policy_tag"] = POLICY_TAG
     (root / "dbt_project.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (root / "profile.yaml").write_text(yaml.safe_dump({"custom": dict(company.custom)}))
     return root
@@ -141,6 +143,15 @@ def test_own_words_and_fields_come_as_far_as_agent_daily(
     project.run("build", *wanted, "--exclude", "resource_type:test", "resource_type:unit_test")
     rows = _rows_of(stack)
 
+    own = {f"conversation_custom_fields.{f['name']}" for f in company.fields if f.get("personal")}
+    assert _tagged(stack, f"coach_{name}") == own | {
+        "agent_daily.agent_name",
+        "ci_conversations.agent_name",
+        "ci_conversations.labels.value",
+        "ci_conversations.obfuscated_user_id",
+        "ci_turns.text",
+        "conversation_registry.agent_name",
+    }
     undeclared = {fault["rule"] for fault in found["faults"]}
     assert undeclared == (set() if name == "utility" else {"undeclared_custom_field"})
     assert pushed["states"]["done"] == COUNT + 2
@@ -194,12 +205,33 @@ def _write_more(
     folders.write(data, id_, company.date, metadata=metadata)
 
 
-def _rows_of(stack: Stack) -> Any:
-    client = bigquery.Client(
+def _tagged(stack: Stack, dataset: str) -> set[str]:
+    """Return table.column of all columns in the dataset that the policy tag is on."""
+    client = _client(stack)
+    return {
+        f"{listed.table_id}.{name}"
+        for listed in client.list_tables(dataset)
+        for name in _tagged_in(client.get_table(listed.reference).schema)
+    }
+
+
+def _tagged_in(fields: Iterable[bigquery.SchemaField], prefix: str = "") -> Iterator[str]:
+    for field in fields:
+        if field.policy_tags and field.policy_tags.names == (POLICY_TAG,):
+            yield prefix + field.name
+        yield from _tagged_in(field.fields, f"{prefix}{field.name}.")
+
+
+def _client(stack: Stack) -> bigquery.Client:
+    return bigquery.Client(
         project=stack.settings.project_id,
         credentials=AnonymousCredentials(),
         client_options=ClientOptions(api_endpoint=stack.settings.bigquery_endpoint),
     )
+
+
+def _rows_of(stack: Stack) -> Any:
+    client = _client(stack)
 
     def rows(sql: str) -> list[dict[str, Any]]:
         job = client.query(sql, retry=None, job_retry=None, timeout=60)

@@ -99,6 +99,7 @@ def test_a_quiet_development_project_has_only_what_data_needs(workspace: Workspa
     assert {resource["type"] for resource in plan_policy.resources(plan)} == {
         "google_bigquery_datapolicy_data_policy",
         "google_bigquery_dataset",
+        "google_bigquery_dataset_access",
         "google_bigquery_dataset_iam_member",
         "google_bigquery_table",
         "google_bigquery_table_iam_member",
@@ -106,6 +107,7 @@ def test_a_quiet_development_project_has_only_what_data_needs(workspace: Workspa
         "google_data_catalog_policy_tag",
         "google_data_catalog_policy_tag_iam_member",
         "google_data_catalog_taxonomy",
+        "google_project_iam_custom_role",
         "google_project_iam_member",
         "google_project_service",
         "google_project_service_identity",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.cloud.contact_center_insights_v1 import Entity
 
 from ingest.domain.conversation import Direction, Speaker
@@ -391,3 +392,29 @@ def _type(field: dict[str, Any]) -> str:
     else:
         kind = names.get(field["type"], field["type"].lower())
     return f"array<{kind}>" if field["mode"] == "REPEATED" else kind
+
+
+def _text_columns(manifest: dict[str, Any]) -> set[str]:
+    """Return the columns with text of all tables; a view shows what the tables below it do."""
+    return {
+        str(column["name"])
+        for model in _models(manifest)
+        if model["config"]["materialized"] != "view"
+        for column in model["columns"].values()
+        if (column["data_type"] or "").lower() in ("string", "json", "array<string>")
+    }
+
+
+def test_of_each_column_with_text_it_is_said_whether_it_is_personal(
+    manifest: dict[str, Any],
+) -> None:
+    personal = yaml.safe_load((ROOT / "dbt_project.yml").read_text("utf-8"))["vars"][
+        "personal_columns"
+    ]
+    with (Path(__file__).parent / "impersonal_columns.csv").open(encoding="utf-8") as file:
+        why = {row["column"]: row["why"] for row in csv.DictReader(file)}
+
+    assert _text_columns(manifest) == {*personal, *why}
+    assert not {*personal} & {*why}
+    assert [column for column, reason in why.items() if not reason] == []
+    assert personal == sorted(personal)

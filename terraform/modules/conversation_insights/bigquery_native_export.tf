@@ -11,6 +11,13 @@ resource "google_bigquery_dataset" "native_export" {
   delete_contents_on_destroy = false
   max_time_travel_hours      = tostring(var.retention.time_travel_days * 24)
 
+  # Readers, writers and owners of the project get nothing of their own here, as they would by default. Only said when
+  # the dataset is made: what is granted later stands in bigquery_access.tf.
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+
   dynamic "default_encryption_configuration" {
     for_each = google_kms_crypto_key.conversations
 
@@ -20,6 +27,10 @@ resource "google_bigquery_dataset" "native_export" {
   }
 
   depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
+
+  lifecycle {
+    ignore_changes = [access]
+  }
 }
 
 # Insights refuses to export to a missing table, and writes its own schema into the

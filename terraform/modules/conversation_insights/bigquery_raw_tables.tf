@@ -10,6 +10,13 @@ resource "google_bigquery_dataset" "raw" {
   delete_contents_on_destroy = false
   max_time_travel_hours      = tostring(var.retention.time_travel_days * 24)
 
+  # Readers, writers and owners of the project get nothing of their own here, as they would by default. Only said when
+  # the dataset is made: what is granted later stands in bigquery_access.tf.
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+
   dynamic "default_encryption_configuration" {
     for_each = google_kms_crypto_key.conversations
 
@@ -19,6 +26,10 @@ resource "google_bigquery_dataset" "raw" {
   }
 
   depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
+
+  lifecycle {
+    ignore_changes = [access]
+  }
 }
 
 locals {

@@ -100,12 +100,33 @@ run "datasets_are_granted_one_by_one" {
       "coach_raw roles/bigquery.dataViewer serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_staging roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
+      "coach_staging projects/acme-coach/roles/coach_policy_tag_setter_dev serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
+      "coach projects/acme-coach/roles/coach_policy_tag_setter_dev serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_raw roles/bigquery.metadataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach_native_export roles/bigquery.dataEditor serviceAccount:insights-agent",
       "coach roles/bigquery.dataViewer group:analysts@acme.example",
     ])
     error_message = "Nobody but dbt reads all of raw, and Insights writes into its export only."
+  }
+  assert {
+    condition = alltrue([
+      for dataset in concat([google_bigquery_dataset.raw, google_bigquery_dataset.native_export], values(google_bigquery_dataset.dbt)) :
+      [for entry in dataset.access : "${entry.role} ${entry.special_group}"] == ["OWNER projectOwners"]
+    ])
+    error_message = "Readers and writers of the project have nothing by default."
+  }
+  assert {
+    condition     = google_project_iam_custom_role.policy_tag_setter.permissions == toset(["bigquery.tables.setCategory"])
+    error_message = "The one right that tagging a column takes."
+  }
+  assert {
+    condition = (
+      google_bigquery_dataset_access.marts_read_staging.dataset_id == "coach_staging"
+      && one(google_bigquery_dataset_access.marts_read_staging.dataset).dataset[0].dataset_id == "coach"
+      && one(google_bigquery_dataset_access.marts_read_staging.dataset).target_types == tolist(["VIEWS"])
+    )
+    error_message = "Views of marts read staging for whoever may read marts."
   }
   assert {
     condition = alltrue([
