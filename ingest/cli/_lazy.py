@@ -5,6 +5,7 @@ The help page of every command ends in the `Example:` of its docstring.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class LazyGroup(ErrorGroup):
         if cmd_name not in self.commands and cmd_name in self.places:
             self.commands[cmd_name] = load_command(cmd_name, self.places[cmd_name])
         return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; name those that a misspelt one is close to."""
+        close = difflib.get_close_matches(args[0], self.places)
+        if args[0] not in self.places and close:
+            proposed = ", ".join(repr(name) for name in close)
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {proposed}?")
+        return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """End the page of all commands in an example, as every other page does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import dataclasses
 import datetime as dt
@@ -68,14 +69,32 @@ def runs_in_bucket(settings: Settings) -> tuple[RunRecord, ...]:
         store.close()
 
 
+_DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y%m%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d %Y",
+    "%B %d %Y",
+)
+"""What can be read in one way; 01/02/2026 can't."""
+
+
 def parsed_date(text: str | None) -> dt.date | None:
-    """Return a date given as YYYY-MM-DD, or raise InputError."""
+    """Return a date as people write it, or raise InputError; today is that of this machine."""
     if text is None:
         return None
-    try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
-    except ValueError as error:
-        raise InputError(f"{text!r} is not a date", "write it as 2025-12-28") from error
+    days_ago = {"today": 0, "yesterday": 1}.get(text.lower())
+    if days_ago is not None:
+        return now().astimezone().date() - dt.timedelta(days=days_ago)
+    for form in _DATE_FORMATS:
+        with contextlib.suppress(ValueError):
+            return dt.datetime.strptime(text.replace(",", " "), form).replace(tzinfo=dt.UTC).date()
+    raise InputError(
+        f"{text!r} is not a date", "write it as 2025-12-28, 28 Dec 2025, today or yesterday"
+    )
 
 
 def print_json(value: Any) -> None:
