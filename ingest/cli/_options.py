@@ -54,6 +54,8 @@ SourceFolder = Annotated[
 
 DEFAULT_FILE = "\0"
 """What `--html` without a value gives; no argument of a process can hold it."""
+SITE_DIR = Path(".local/site")
+"""Where pages without a name of their own go: beside the local stack's data, the user's alone."""
 HtmlFile = Annotated[
     str | None,
     typer.Option(
@@ -95,10 +97,14 @@ def refuse_what_a_page_ignores(html: str | None, *, with_pii: bool, others: dict
 
 
 def write_html(file: str, page: str, default: str) -> None:
-    """Write a page and say where."""
+    """Write a page and say where; without a name of its own it goes to SITE_DIR as `default`."""
     if file == "-":
         sys.stdout.write(page)
         return
-    path = Path(default if file == DEFAULT_FILE else file)
+    path = Path(file)
+    if file == DEFAULT_FILE:
+        path = SITE_DIR / default
+        SITE_DIR.parent.mkdir(mode=0o700, exist_ok=True)
+        SITE_DIR.mkdir(mode=0o700, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     typer.echo(str(path))

@@ -37,7 +37,7 @@ def report(
 ) -> None:
     """Report funnel, failures, latency, cost, phrase matchers and agents.
 
-    A page is written to report.html unless FILE says otherwise.
+    A page is written to .local/site/report.html unless FILE says otherwise.
 
     Example: ingest report --html
     """

@@ -72,7 +72,7 @@ def show(
     """Show one conversation at every hop: files, bucket, Insights, raw rows, registry, marts.
 
     Shows no word of the talk, but for `--hop ci --json` and the page of `--html`, which is written
-    to <ID>.html unless FILE says otherwise. Exits with 4 where a hop could not be read.
+    to .local/site/<ID>.html unless FILE says otherwise. Exits with 4 where a hop could not be read.
 
     Example: ingest show 317675af
     """

@@ -339,9 +339,11 @@ def test_a_page_is_written_to_its_own_name_or_to_stdout(
     written = people.run(*words)
     printed = people.run(*words, "-")
 
-    assert (written.exit_code, written.stdout) == (0, f"{file}\n")
-    assert [path.name for path in tmp_path.iterdir()] == [file]
-    assert (tmp_path / file).read_text("utf-8").startswith("<!doctype html>")
+    page = Path(".local/site") / file
+    assert (written.exit_code, written.stdout) == (0, f"{page}\n")
+    assert [path for path in Path().rglob("*") if path.is_file()] == [page]
+    assert {folder.stat().st_mode & 0o777 for folder in page.parents[:2]} == {0o700}
+    assert page.read_text("utf-8").startswith("<!doctype html>")
     assert printed.stdout.startswith("<!doctype html>")
     ids = re.findall(r'\bid="([^"]+)"', printed.stdout)
     assert len(ids) == len(set(ids))
