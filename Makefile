@@ -36,11 +36,14 @@ profiles.yml: | profiles.example.yml
 setup: $(VENV)/.dev-installed profiles.yml ## Make .venv with everything, the test tools too
 
 demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and what landed
+	@echo "About two minutes on two cores; most of it is dbt's."
 	$(BIN)/ingest local up
 	$(BIN)/ingest push seeds/conversations/$(DATE)
 	$(BIN)/ingest data land-truth seeds/conversations/$(DATE)
-	$(BIN)/dbt build --quiet --exclude resource_type:unit_test
+	$(BIN)/ingest local build --exclude resource_type:unit_test
 	$(BIN)/ingest status
+	@printf '\nopen %s, or try\n' "$$($(BIN)/ingest report --html)"
+	@printf '  $(BIN)/ingest %s\n' 'show 317675af' 'transcript 317675af' 'bq head agent_daily'
 
 # Tests of rules: no process of the stack, no port, no warehouse.
 RULES := tests/unit/domain tests/unit/flows tests/unit/test_validation.py tests/unit/test_extras.py \

@@ -62,6 +62,9 @@ class Lines:
         """Print the message."""
         say(message)
 
+    def now(self, sentences: tuple[str, ...]) -> None:
+        """Leave out what changes many times a second."""
+
     def tick(self, sentences: tuple[str, ...]) -> None:
         """Print what is done, and what the run waits for."""
         self._say()
@@ -152,10 +155,14 @@ class Bars:
         self._quota = quota_text(use)
         self._live.update(self._shown())
 
-    def tick(self, sentences: tuple[str, ...]) -> None:
-        """Show what the run waits for below the bars."""
+    def now(self, sentences: tuple[str, ...]) -> None:
+        """Show what goes on below the bars."""
         self._sentences = sentences
         self._live.update(self._shown())
+
+    def tick(self, sentences: tuple[str, ...]) -> None:
+        """Show what the run waits for below the bars."""
+        self.now(sentences)
 
     def note(self, message: str) -> None:
         """Print the message above the bars."""

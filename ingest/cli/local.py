@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.cli._console import counted
 from ingest.cli._options import AsJson
 from ingest.errors import ExitCode, InputError
+from ingest.flows.watch import duration
 
 if TYPE_CHECKING:
+    from ingest.cli._progress import Bars, Lines
     from ingest.local.layout import Layout, Service
     from ingest.local.processes import StackState
     from ingest.settings import Settings
@@ -127,6 +131,72 @@ def logs(
             typer.echo(f"{file.stem}: {line}")
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def build(context: typer.Context) -> None:
+    """Run `dbt build` and show how far it is: nodes done, running, failed.
+
+    What follows goes to dbt. Exits with 1 where a model or test failed.
+
+    Example: ingest local build --exclude resource_type:unit_test
+    """
+    from dbt.cli.main import dbtRunner
+
+    from ingest.cli._progress import progress_for_people
+
+    with progress_for_people() as progress:
+        shown = _Nodes(progress)
+        result = dbtRunner(callbacks=[shown]).invoke(["--quiet", "build", *context.args])
+    if result.exception is not None and not shown.counts:
+        raise InputError("dbt couldn't start", "its own words stand above") from result.exception
+    typer.echo(shown.summary())
+    raise typer.Exit(ExitCode.OK if result.success else ExitCode.SOME_FAILED)
+
+
+class _Nodes:
+    """Turns dbt's events into progress; one event comes at a time."""
+
+    def __init__(self, progress: Bars | Lines) -> None:
+        self.counts = Counter[tuple[str, str]]()
+        self._progress = progress
+        self._running: dict[str, str] = {}
+        self._began_at = time.monotonic()
+
+    def __call__(self, event: Any) -> None:
+        """Take up an event of dbt's: a count of nodes, a start or an end."""
+        name, data = event.info.name, event.data
+        if name == "ConcurrencyLine":
+            self._progress.stage("dbt", data.node_count)
+        elif name == "NodeStart":
+            node = data.node_info
+            self._running[node.unique_id] = f"{node.resource_type} {node.node_name}"
+            self._tell()
+        elif name == "NodeFinished" and self._running.pop(data.node_info.unique_id, None):
+            self.counts[data.node_info.resource_type, data.run_result.status] += 1
+            self._progress.advance("dbt")
+            self._tell()
+
+    def _tell(self) -> None:
+        failed = sum(n for (_, status), n in self.counts.items() if status in _FAILED)
+        sentences = [", ".join(self._running.values())]
+        if failed:
+            sentences.insert(0, f"{failed} failed")
+        self._progress.now(tuple(sentences))
+
+    def summary(self) -> str:
+        """Return what was built, for example `18 seeds, 77 models, 141 tests: 236 passed, 51 s`."""
+        kinds, outcomes = Counter[str](), Counter[str]()
+        for (kind, status), count in self.counts.items():
+            kinds[kind] += count
+            outcomes[_OUTCOMES.get(status, "passed")] += count
+        made = ", ".join(counted(count, kind.replace("_", " ")) for kind, count in kinds.items())
+        ended = ", ".join(f"{count} {word}" for word, count in outcomes.items())
+        return f"{made}: {ended}, {duration(time.monotonic() - self._began_at)}"
+
+
+_FAILED = ("error", "fail", "runtime error")
+_OUTCOMES = {**dict.fromkeys(_FAILED, "failed"), "skipped": "skipped", "warn": "warned"}
 
 
 def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,12 @@ pytestmark = pytest.mark.stack
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN_INGEST = "from ingest.cli import main; main()"
 DATE_FOLDER = REPOSITORY / "seeds/conversations/2025-12-28"
+QUESTIONS = re.findall(
+    r"^### ([^\n]+)\n+```sql\n(.*?)```",
+    (REPOSITORY / "dbt_project" / "QUESTIONS.md").read_text("utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+_TABLE = re.compile(r"coach\.(\w+)")
 RAW_TABLES = (
     "conversation_files",
     "ci_conversations",
@@ -78,12 +85,19 @@ class Demo:
         report: dict[str, Any] = json.loads(finished.stdout)
         return report
 
-    def snapshot(self) -> Snapshot:
-        client = bigquery.Client(
+    @property
+    def client(self) -> bigquery.Client:
+        return bigquery.Client(
             project=self.settings.project_id,
             credentials=AnonymousCredentials(),
             client_options=ClientOptions(api_endpoint=self.settings.bigquery_endpoint),
         )
+
+    def rows(self, sql: str) -> list[Any]:
+        return list(self.client.query_and_wait(sql))
+
+    def snapshot(self) -> Snapshot:
+        client = self.client
         buckets = storage.Client(
             project=self.settings.project_id,
             credentials=AnonymousCredentials(),
@@ -163,3 +177,17 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     quality = [json.loads(row) for row in first.marts["phrase_matcher_evaluation"]]
     assert [(row["f1_share"], row["judged_conversation_count"]) for row in quality] == [(1, 24)] * 5
     assert second == first
+    answers = {question: demo.rows(sql) for question, sql in QUESTIONS}
+    assert [question for question, rows in answers.items() if not rows] == []
+
+
+def test_the_readme_names_the_tables_that_answer_each_question() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    _, _, section = readme.partition("## Which table answers my question\n")
+    told = re.findall(r"^\| (.+\?) \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+
+    assert len(QUESTIONS) == 20
+    assert told == [
+        (question, ", ".join(f"`{name}`" for name in dict.fromkeys(_TABLE.findall(sql))))
+        for question, sql in QUESTIONS
+    ]
