@@ -14,6 +14,7 @@ module "conversation_insights" {
   analysts_group    = var.analysts_group
   budget            = var.budget
   cloud_jobs        = var.cloud_jobs
+  operators         = var.operators
   pii_readers_group = var.pii_readers_group
 
   deletion_protection = false

@@ -44,6 +44,12 @@ variable "location" {
   default     = "us-central1"
 }
 
+variable "operators" {
+  description = "Who may act as the sidecar and as dbt, for example [\"group:oncall@example.com\"]."
+  type        = list(string)
+  default     = []
+}
+
 variable "pii_readers_group" {
   description = "Google group that may read personal data; null for none."
   type        = string

@@ -15,6 +15,7 @@ module "conversation_insights" {
   audit_logs        = true
   budget            = var.budget
   cloud_jobs        = var.cloud_jobs
+  operators         = var.operators
   pii_readers_group = var.pii_readers_group
 
   customer_managed_key = true

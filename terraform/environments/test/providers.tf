@@ -23,10 +23,18 @@ provider "google" {
   project                                 = var.project_id
   region                                  = var.location
   contact_center_insights_custom_endpoint = local._insights_endpoint
+
+  # People's own credentials have no project that calls are counted for.
+  billing_project       = var.project_id
+  user_project_override = true
 }
 
 provider "google-beta" {
   project                                 = var.project_id
   region                                  = var.location
   contact_center_insights_custom_endpoint = local._insights_endpoint
+
+  # People's own credentials have no project that calls are counted for.
+  billing_project       = var.project_id
+  user_project_override = true
 }

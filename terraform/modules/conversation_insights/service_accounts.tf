@@ -48,3 +48,12 @@ resource "google_service_account_iam_member" "deployer_acts_as" {
   role               = "roles/iam.serviceAccountUser"
   member             = "serviceAccount:${var.deployer}"
 }
+
+# People who run commands with the rights of a job instead of their own. An owner may not by default.
+resource "google_service_account_iam_member" "operators_act_as" {
+  for_each = { for pair in setproduct(["sidecar", "dbt"], var.operators) : "${pair[1]} as ${pair[0]}" => pair }
+
+  service_account_id = each.value[0] == "sidecar" ? google_service_account.sidecar.name : google_service_account.dbt.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = each.value[1]
+}

@@ -173,6 +173,17 @@ variable "location" {
   }
 }
 
+variable "operators" {
+  description = "Who may act as the sidecar and as dbt, by tokens of an hour: members such as `user:ann@example.com` or `group:oncall@example.com`."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount|principal|principalSet):.+$", member))])
+    error_message = "operators are members with their kind, for example group:oncall@example.com."
+  }
+}
+
 variable "pii_readers_group" {
   description = "Google group that may read columns tagged as personal data, where it may read the table; null for none."
   type        = string

@@ -190,6 +190,21 @@ run "personal_data_is_read_by_jobs_and_one_group" {
   }
 }
 
+run "operators_act_as_sidecar_and_dbt" {
+  command = plan
+
+  variables {
+    operators = ["group:oncall@acme.example"]
+  }
+
+  assert {
+    condition = { for name, grant in google_service_account_iam_member.operators_act_as : name => "${grant.role} ${grant.member}" } == {
+      for job in ["sidecar", "dbt"] : "group:oncall@acme.example as ${job}" => "roles/iam.serviceAccountTokenCreator group:oncall@acme.example"
+    }
+    error_message = "Acting as a job is granted by name, and never as the scheduler."
+  }
+}
+
 run "the_deployer_acts_as_three_accounts_only" {
   command = plan
 
