@@ -82,7 +82,7 @@ dbt-rules: $(VENV)/.dev-installed profiles.yml ## What dbt's own linters say of 
 	  --cov-fail-under 1
 
 unit: $(VENV)/.dev-installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten
 	$(BIN)/python -m pytest tests/warehouse/test_properties.py
@@ -121,7 +121,7 @@ cost: $(VENV)/.dev-installed ## Bytes that BigQuery would bill for an hourly bui
 	$(BIN)/python -m tests.benchmarks.build_cost
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
-	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadgroup
 
 validate-terraform: ## fmt and validate with Google's own provider, which terraform downloads
 	terraform fmt -check -recursive terraform

@@ -31,7 +31,7 @@ class FoundInMarts:
 
 def built_on(stack: Stack, work_dir: Path, ids: Sequence[str]) -> FoundInMarts:
     """Build the marts that the promise is about, and read them."""
-    project = DbtProject(work_dir, stack.endpoints["bigquery_endpoint"])
+    project = DbtProject(work_dir, stack.endpoints["bigquery_endpoint"], is_lean=True)
     selected = [f"+{mart}" for mart in _MARTS]
     project.run("build", "--select", *selected, "--resource-type", "model", "seed")
     return asyncio.run(_read(stack, ids))

@@ -33,6 +33,8 @@ QUESTIONS = re.findall(
     (REPOSITORY / "dbt_project" / "QUESTIONS.md").read_text("utf-8"),
     re.MULTILINE | re.DOTALL,
 )
+BUILD = ("--warn-error", "build", "--exclude", "resource_type:unit_test")
+"""The demo's; test_sent_statements.py runs dbt's unit tests."""
 _TABLE = re.compile(r"coach\.(\w+)")
 RAW_TABLES = (
     "conversation_files",
@@ -148,11 +150,11 @@ def demo(
 def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     first_report = demo.push()
     truths = demo.land_truth()
-    demo.project.run("--warn-error", "build")
+    demo.project.run(*BUILD)
     first = demo.snapshot()
 
     second_report = demo.push()
-    demo.project.run("--warn-error", "build", "--exclude", "resource_type:unit_test")
+    demo.project.run(*BUILD)
     second = demo.snapshot()
 
     assert first_report["states"]["done"] == 24

@@ -38,7 +38,7 @@ class DbtProject:
 
     @property
     def root(self) -> Path:
-        return self.own_root or (self._lean_root() if self.is_lean else ROOT)
+        return self.own_root or (self.lean_root() if self.is_lean else ROOT)
 
     def run(self, *arguments: str) -> None:
         """Run one dbt command; fail the test with dbt's own messages where it fails."""
@@ -78,7 +78,8 @@ class DbtProject:
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
         return folder
 
-    def _lean_root(self) -> Path:
+    def lean_root(self) -> Path:
+        """Return the project without contracts and comments."""
         folder = self.work_dir / "lean"
         if not folder.exists():
             folder.mkdir()

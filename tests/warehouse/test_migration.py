@@ -151,7 +151,7 @@ def test_upgrading_from_version_1_keeps_every_conversation(
     warehouse.rows(VERSION_1)
     before = warehouse.rows(QUESTION)
 
-    project = DbtProject(tmp_path_factory.mktemp("upgrade"), warehouse.endpoint)
+    project = DbtProject(tmp_path_factory.mktemp("upgrade"), warehouse.endpoint, is_lean=True)
     without_tests = ("--exclude", "resource_type:test", "resource_type:unit_test")
     project.run("build", "--full-refresh", "--select", "+conversation_registry", *without_tests)
 

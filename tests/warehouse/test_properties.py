@@ -115,7 +115,6 @@ def told(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told
     again = _tables(warehouse)
     narrow.run("run", "--full-refresh", *TABLES_ONLY)
     refreshed = _tables(warehouse)
-    narrow.run("test", "--select", "test_type:data")
 
     create_raw_tables(warehouse.client)
     wide = DbtProject(tmp_path_factory.mktemp("wide"), warehouse.endpoint, is_lean=True)

@@ -40,7 +40,7 @@ class EditedProject(DbtProject):
         if not folder.exists():
             shutil.copytree(ROOT / "dbt_project", folder / "dbt_project")
             shutil.copytree(ROOT / "seeds", folder / "seeds", ignore=lambda *_: {"conversations"})
-            shutil.copy(ROOT / "dbt_project.yml", folder)
+            shutil.copy(self.lean_root() / "dbt_project.yml", folder)
             (folder / "tests").symlink_to(ROOT / "tests")
         return folder
 
