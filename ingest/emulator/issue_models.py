@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from google.protobuf import json_format
 
 from ingest.emulator import protos
 from ingest.emulator.analysis.topics import Topic, Trainer, phrases_of, topic_finder
@@ -27,6 +28,7 @@ from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.quotas import DEPLOYED_MODELS, MODELS
 from ingest.emulator.request_fields import UpdateRule
 from ingest.emulator.resources import ResourceName, Resources
+from ingest.emulator.wire import add_rest_fields
 
 FEWEST_CONVERSATIONS, FEWEST_TURNS, MOST_CONVERSATIONS = 100, 5, 10_000
 """What training takes (documentation: at least 100 conversations with 5 turns, up to 10,000)."""
@@ -441,7 +443,9 @@ class IssueModelMethods:
             with self._context.database.transaction():
                 self._store.models.replace(name, model)
                 self._store.put_issues(name, issues)
-        return Outcome(protos.message_class("ImportIssueModelResponse")())
+        response = protos.message_class("ImportIssueModelResponse")()
+        add_rest_fields(response, {"issueModel": json_format.MessageToDict(model)})
+        return Outcome(response)
 
     def _new_model(self, given: protos.Pb, issue_count: int) -> protos.Pb:
         now = self._now()

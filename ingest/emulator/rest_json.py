@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import json_format, message_factory, symbol_database
 
 from ingest.emulator import protos, wire
 from ingest.emulator.errors import ApiError, invalid
@@ -22,6 +22,7 @@ Place = tuple[str | int, ...]
 """Where a message lies in the request: Python names of fields, indexes, and keys of maps."""
 _MASK = protos.FieldMask.DESCRIPTOR.full_name
 _WELL_KNOWN = "google.protobuf."
+_ANY = protos.Any_.DESCRIPTOR.full_name
 _JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str, "boolean": bool, "integer": (int, str), "object": dict, "array": list
 }  # fmt: skip
@@ -211,6 +212,10 @@ def _at(message: protos.Pb, place: Place) -> protos.Pb:
 def _add_rest_fields(content: dict[str, Json], message: protos.Pb) -> None:
     content.update(wire.rest_fields(message))
     for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.full_name == _ANY:
+            if not field.is_repeated:
+                _add_rest_fields(content[field.json_name], unpacked(value))
+            continue
         if field.message_type is None or field.message_type.full_name.startswith(_WELL_KNOWN):
             continue
         inner = content[field.json_name]
@@ -223,6 +228,12 @@ def _add_rest_fields(content: dict[str, Json], message: protos.Pb) -> None:
                 _add_rest_fields(each, item)
         else:
             _add_rest_fields(inner, value)
+
+
+def unpacked(wrapped: protos.Pb) -> protos.Pb:
+    """Return the message in an Any."""
+    known = symbol_database.Default().pool.FindMessageTypeByName(wrapped.TypeName())
+    return message_factory.GetMessageClass(known).FromString(wrapped.value)
 
 
 def _selection(text: str, depth: int = 0) -> tuple[dict[str, Json], str]:
