@@ -109,6 +109,90 @@ def test_a_dimension_makes_slices_and_an_average_over_them(service: Service) -> 
     assert whole.total.conversation_measure.conversation_count == 3
 
 
+@pytest.mark.fact("documented", "Dimension: topics and answers; that labels edit answers assumed")
+def test_topics_and_answers_make_slices(service: Service) -> None:
+    agent = new_id()
+    name = service.talk(*TALK, agent_id=agent).name
+    created = service.client.get_conversation(name=name).create_time
+    day = dt.datetime(created.year, created.month, created.day, tzinfo=dt.UTC)
+    issue, question = topic(service, "I hate this"), asked(service)
+    label = {"labeled_resource": question, "qa_answer_label": {"key": "yes", "str_value": "Yes"}}
+    service.client.create_feedback_label(parent=name, feedback_label=label)
+    revision = question.partition("/qaQuestions/")[0]
+    selector = insights.AnnotatorSelector(
+        run_sentiment_annotator=True, run_issue_model_annotator=True, run_qa_annotator=True,
+        issue_models=[issue.partition("/issues/")[0]],
+        qa_config={"scorecard_list": {"qa_scorecard_revisions": [revision]}},
+    )  # fmt: skip
+    service.analyse(name, selector)
+    wanted = window("", day).replace('agent_team=""', f'agent_id="{agent}"')
+
+    def slices(key: str) -> list[Any]:
+        return list(query(service, filter=wanted, dimensions=[{"dimension_key": key}]).slices)
+
+    (by_issue,) = slices("ISSUE")
+    parts = issue.split("/")
+    assert by_issue.dimensions[0].issue_dimension_metadata == (
+        insights.Dimension.IssueDimensionMetadata(
+            issue_id=parts[-1], issue_display_name="I hate this", issue_model_id=parts[-3]
+        )
+    )
+    measure = by_issue.total.conversation_measure
+    assert (measure.conversation_count, measure.average_qa_normalized_score) == (1, 0.5)
+    assert measure.average_client_sentiment_score < 0
+    (tag,) = measure.qa_tag_scores
+    assert (tag.tag, tag.average_tag_normalized_score) == ("BUSINESS", 0.5)
+    assert "average_qa_question_normalized_score" not in measure
+    parts = question.split("/")
+    kind = insights.Dimension.QaQuestionDimensionMetadata
+    ids = {"qa_scorecard_id": parts[5], "qa_question_id": parts[-1], "question_body": "Well?"}
+    (by_question,) = slices("QA_QUESTION_ID")
+    assert by_question.dimensions[0].qa_question_dimension_metadata == kind(**ids)
+    assert by_question.total.conversation_measure.average_qa_question_normalized_score == 0.5
+    (by_answer,) = slices("QA_QUESTION_ANSWER_VALUE")
+    assert by_answer.dimensions[0].qa_question_answer_dimension_metadata == (
+        insights.Dimension.QaQuestionAnswerDimensionMetadata(**ids, answer_value="Yes")
+    )
+    (by_agent,) = slices("AGENT")
+    assert by_agent.dimensions[0].agent_dimension_metadata == (
+        insights.Dimension.AgentDimensionMetadata(agent_id=agent)
+    )
+    assert slices("CONVERSATION_PROFILE_ID") == []
+
+
+def topic(service: Service, phrase: str) -> str:
+    """Return the issue of a deployed model that finds a phrase."""
+    name = new_id()
+    file = {"displayName": name, "issues": [{"displayName": phrase}]}
+    source = {"object_uri": service.transcript_file(file)}
+    service.client.import_issue_model(
+        {"parent": service.parent, "gcs_source": source, "create_new_model": True}
+    ).result(timeout=TIMEOUT_SEC)
+    models = service.client.list_issue_models(parent=service.parent).issue_models
+    (model,) = [each.name for each in models if each.display_name == name]
+    service.made.append(model)
+    service.client.deploy_issue_model(name=model).result(timeout=TIMEOUT_SEC)
+    return str(service.client.list_issues(parent=model).issues[0].name)
+
+
+def asked(service: Service) -> str:
+    """Return the question of a scorecard's revision that is ready."""
+    client = service.client
+    card = client.create_qa_scorecard(parent=service.parent, qa_scorecard={})
+    service.made.append(card.name)
+    revision = client.get_qa_scorecard_revision(name=f"{card.name}/revisions/latest").name
+    choices = [
+        {"key": "yes", "str_value": "Yes", "score": 1},
+        {"key": "more", "str_value": "More", "score": 2},
+    ]
+    made = client.create_qa_question(
+        parent=revision,
+        qa_question={"question_body": "Well?", "answer_choices": choices, "tags": ["BUSINESS"]},
+    )
+    client.tune_qa_scorecard_revision({"parent": revision}).result(timeout=TIMEOUT_SEC)
+    return str(made.name)
+
+
 @pytest.mark.fact("documented", "measure_mask, with the documented example of a path")
 def test_a_mask_leaves_only_its_measures(service: Service) -> None:
     team, day = talks(service)
