@@ -54,7 +54,8 @@ def evidence(request: pytest.FixtureRequest) -> Iterator[fidelity.Evidence]:
 def _is_part(config: pytest.Config) -> bool:
     """Return whether some of a file's cases were left out."""
     chosen = any("::" in argument for argument in config.args)
-    return chosen or bool(config.option.keyword or config.option.lf)
+    options = ("keyword", "markexpr", "lf", "deselect")
+    return chosen or any(config.getoption(option, None) for option in options)
 
 
 @pytest.fixture(params=["grpc", "rest"])
