@@ -183,6 +183,10 @@ def test_statistics_of_a_model_follow_the_latest_analyses(service: Service) -> N
         return stats.analyzed_conversations_count, stats.unclassified_conversations_count, labeled
 
     assert counts() == (2, 1, {billing: 1, login: 1})
+    again = service.analyse(both, insights.AnnotatorSelector(run_sentiment_annotator=True))
+    assert counts() == (1, 1, {billing: 0, login: 0})
+    service.client.delete_analysis(name=again.name)
+    assert counts() == (2, 1, {billing: 1, login: 1})
     service.client.delete_issue(name=login)
     assert counts() == (2, 1, {billing: 1})
     service.client.delete_issue(name=billing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,10 @@ def test_a_training_goes_on_after_a_restart_and_makes_one_model(
         emulator.client.delete_conversation(name=calls[0])
         stats = emulator.client.calculate_issue_model_stats(issue_model=made.name).current_stats
         assert stats.analyzed_conversations_count == 99
+        with sqlite3.connect(tmp_path / "insights.sqlite3") as connection:
+            kept = connection.execute("select count(*) from training_labels").fetchone()
+        connection.close()
+        assert kept == (99,)
         phone = {"issue_model": {"input_data_config": {"medium": "PHONE_CALL"}}}
         with pytest.raises(exceptions.FailedPrecondition, match="selects 0"):
             emulator.client.create_issue_model({"parent": emulator.parent, **phone})
