@@ -72,7 +72,10 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "GetSettings": (_FULL, ""),
     "UpdateSettings": (_PARTIAL, "kept and returned; notifications are never sent"),
     "CalculateStats": (_FULL, ""),
-    "QueryMetrics": (_PARTIAL, "measures and dimensions of the official client only"),
+    "QueryMetrics": (
+        _PARTIAL,
+        "not those of Dialogflow, Agent Assist, agents' versions, kinds of sentiment",
+    ),
     **{
         f"{verb}{noun}": (_FULL, "")
         for noun, plural in (

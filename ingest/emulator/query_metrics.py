@@ -10,10 +10,12 @@ import asyncio
 import calendar
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
+
+import orjson
 
 from ingest.emulator import protos
 from ingest.emulator.context import Context
@@ -22,6 +24,7 @@ from ingest.emulator.errors import invalid
 from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, Vocabulary, compile_filter
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import FIRST_MICROS, LAST_MICROS
+from ingest.emulator.wire import add_rest_fields, rest_fields
 
 _KIND = "QueryMetrics"
 _CHUNK = 50
@@ -36,14 +39,8 @@ _Point = _Slice.DataPoint
 _MEASURES = tuple(_Point.ConversationMeasure.DESCRIPTOR.fields_by_name)
 _ALIASES = {"count": "conversation_count"}
 """The documented example of a mask names a field that isn't there."""
-_KEYS = _Dimension.DESCRIPTOR.fields_by_name["dimension_key"].enum_type.values_by_name
-_ISSUE, _AGENT, _TEAM, _QUESTION, _ANSWER, _PROFILE = (
-    _KEYS[name].number
-    for name in (
-        "ISSUE", "AGENT", "AGENT_TEAM", "QA_QUESTION_ID", "QA_QUESTION_ANSWER_VALUE",
-        "CONVERSATION_PROFILE_ID",
-    )
-)  # fmt: skip
+_KEYS = _Dimension.DESCRIPTOR.fields_by_name["dimension_key"].enum_type
+_DESCRIPTIONS = {"issue_display_name", "agent_display_name", "agent_team", "question_body"}
 _DAILY, _HOURLY, _MINUTE, _FIVE_MINUTES, _MONTHLY = 2, 3, 4, 5, 6
 _STEPS = {_DAILY: 86_400, _HOURLY: 3_600, _MINUTE: 60, _FIVE_MINUTES: 300}
 _CUSTOMER_CHANNEL, _AGENT_CHANNEL = 1, 2
@@ -90,8 +87,11 @@ class QueryMetricsMethods:
             raise invalid(f"Invalid time_granularity {request.time_granularity}.")
         if len(request.dimensions) > 1:
             raise invalid("Invalid dimensions: one is supported at most.")
-        if request.dimensions and request.dimensions[0].dimension_key not in _KEYS_KNOWN:
-            raise invalid("Invalid dimensions[0].dimension_key.")
+        for dimension in request.dimensions:
+            if _key(dimension) not in DIMENSIONS:
+                raise invalid(
+                    f"Invalid dimensions[0].dimension_key: use one of {', '.join(DIMENSIONS)}."
+                )
         measures(request.measure_mask.paths)
         return await self._operations.start(_KIND, location, request, _Metadata())
 
@@ -99,7 +99,7 @@ class QueryMetricsMethods:
         request = running.request
         window, condition = window_of(request.filter)
         first, end = (moment // _DAY_US * _DAY_US for moment in window)
-        key = request.dimensions[0].dimension_key if request.dimensions else 0
+        key = _key(request.dimensions[0]) if request.dimensions else ""
         groups: dict[tuple[str, ...], _Group] = {} if key else {(): _Group(None)}
         seqs = self._store.matching(
             self._context.database.parent_id(running.parent),
@@ -122,9 +122,6 @@ class QueryMetricsMethods:
         if key:
             _average(reply.macro_average_slice, list(reply.slices), window)
         return Outcome(reply)
-
-
-_KEYS_KNOWN = (_ISSUE, _AGENT, _TEAM, _QUESTION, _ANSWER, _PROFILE)
 
 
 def window_of(text: str) -> tuple[tuple[int, int], Condition]:
@@ -192,49 +189,82 @@ def _facts(conversation: protos.Pb) -> Facts:
 
 
 def _slices(
-    conversation: protos.Pb, key: int
+    conversation: protos.Pb, key: str
 ) -> Iterator[tuple[tuple[str, ...], protos.Pb | None, Facts]]:
     """Yield (name, dimension, facts) for each slice that counts the conversation."""
     facts = _facts(conversation)
     if not key:
         yield (), None, facts
         return
-    dimensions = {
-        _ISSUE: _issues, _AGENT: _agents, _TEAM: _teams, _QUESTION: _questions, _ANSWER: _questions
-    }.get(key)  # fmt: skip
     seen: set[tuple[str, ...]] = set()
-    for own, scores in dimensions(conversation, key) if dimensions else ():
-        own.dimension_key = key
-        name = _name(own)
+    for dimension, further in DIMENSIONS[key](conversation):
+        name = _name(dimension)
         if name and name not in seen:
             seen.add(name)
-            yield name, own, replace(facts, question_scores=scores)
+            _set_key(dimension, key)
+            yield name, dimension, replace(facts, **further)
+
+
+def _key(dimension: protos.Pb) -> str:
+    """Return the key of a dimension by name; REST knows more of them than gRPC."""
+    known = _KEYS.values_by_number.get(dimension.dimension_key)
+    return str(rest_fields(dimension).get("dimensionKey", known.name if known else ""))
+
+
+def _set_key(dimension: protos.Pb, key: str) -> None:
+    if key in _KEYS.values_by_name:
+        dimension.dimension_key = _KEYS.values_by_name[key].number
+    else:
+        add_rest_fields(dimension, {**rest_fields(dimension), "dimensionKey": key})
 
 
 def _name(dimension: protos.Pb) -> tuple[str, ...]:
-    """Return what tells dimensions apart, nothing for an agent without an id."""
+    """Return what tells dimensions apart: ids, or names where there are none."""
     kind = dimension.WhichOneof("dimension_metadata")
     fields = getattr(dimension, kind).ListFields() if kind else ()
-    return tuple(f"{field.name}={value}" for field, value in fields)
+    values = {field.name: value for field, value in fields}
+    ids = {name: value for name, value in values.items() if name not in _DESCRIPTIONS}
+    further = rest_fields(dimension)
+    return (
+        *(f"{name}={value}" for name, value in (ids or values).items()),
+        *(orjson.dumps(further[each]).decode() for each in sorted(further)),
+    )
 
 
-Dimensions = Iterator[tuple[protos.Pb, tuple[float, ...]]]
-"""Dimensions with the scores of their question."""
+Dimensions = Iterator[tuple[protos.Pb, dict[str, Any]]]
+"""Dimensions of a conversation, each with the facts that are its own."""
 
 
-def _issues(conversation: protos.Pb, key: int) -> Dimensions:
-    result = conversation.latest_analysis.analysis_result.call_analysis_metadata
-    model_id = result.issue_model_result.issue_model.rpartition("/")[2]
-    for issue in result.issue_model_result.issues:
+def _result(conversation: protos.Pb) -> protos.Pb:
+    return conversation.latest_analysis.analysis_result.call_analysis_metadata
+
+
+def _further(metadata: str, **values: str) -> protos.Pb:
+    """Return a dimension that only REST knows."""
+    dimension = _Dimension()
+    add_rest_fields(dimension, {metadata: values})
+    return dimension
+
+
+def _issues(conversation: protos.Pb) -> Dimensions:
+    result = _result(conversation).issue_model_result
+    for issue in result.issues:
         dimension = _Dimension()
         metadata = dimension.issue_dimension_metadata
         metadata.issue_id = issue.issue.rpartition("/")[2]
         metadata.issue_display_name = issue.display_name
-        metadata.issue_model_id = model_id
-        yield dimension, ()
+        metadata.issue_model_id = result.issue_model.rpartition("/")[2]
+        yield dimension, {}
 
 
-def _agents(conversation: protos.Pb, key: int) -> Dimensions:
+def _issue_names(conversation: protos.Pb) -> Dimensions:
+    for issue in _result(conversation).issue_model_result.issues:
+        dimension = _Dimension()
+        dimension.issue_dimension_metadata.issue_display_name = issue.display_name
+        yield dimension, {}
+
+
+def _agents(conversation: protos.Pb) -> Dimensions:
     """Each agent of the quality metadata, or else the conversation's own."""
     agents = conversation.quality_metadata.agent_info
     for agent in agents:
@@ -242,40 +272,104 @@ def _agents(conversation: protos.Pb, key: int) -> Dimensions:
         metadata = dimension.agent_dimension_metadata
         metadata.agent_id, metadata.agent_display_name = agent.agent_id, agent.display_name
         metadata.agent_team = next(iter(agent.teams), agent.team)
-        yield dimension, ()
+        yield dimension, {}
     if not agents and conversation.agent_id:
         dimension = _Dimension()
         dimension.agent_dimension_metadata.agent_id = conversation.agent_id
-        yield dimension, ()
+        yield dimension, {}
 
 
-def _teams(conversation: protos.Pb, key: int) -> Dimensions:
+def _teams(conversation: protos.Pb) -> Dimensions:
     for agent in conversation.quality_metadata.agent_info:
         for team in agent.teams or filter(None, [agent.team]):
             dimension = _Dimension()
             dimension.agent_dimension_metadata.agent_team = team
-            yield dimension, ()
+            yield dimension, {}
 
 
-def _questions(conversation: protos.Pb, key: int) -> Dimensions:
-    """Questions, or questions with their answers, whatever the scorecard's revision
-    (documented)."""
-    result = conversation.latest_analysis.analysis_result.call_analysis_metadata
-    for answer in (each for card in result.qa_scorecard_results for each in card.qa_answers):
+def _scorecards(conversation: protos.Pb) -> Dimensions:
+    """Scorecards whatever their revision (documented), the last result of each (assumed)."""
+    scores = {
+        result.qa_scorecard_revision.split("/")[5]: result.normalized_score
+        for result in _result(conversation).qa_scorecard_results
+    }
+    for scorecard_id, score in scores.items():
+        dimension = _further("qaScorecardDimensionMetadata", qaScorecardId=scorecard_id)
+        yield dimension, {"qa_scores": (score,) if score else ()}
+
+
+def _questions(conversation: protos.Pb) -> Dimensions:
+    """Questions whatever the scorecard's revision (documented)."""
+    for answer in _answers(conversation):
+        dimension, value = _Dimension(), answer.answer_value
+        _set_question(dimension.qa_question_dimension_metadata, answer)
+        is_scored = value.HasField("normalized_score")
+        yield dimension, {"question_scores": (value.normalized_score,) if is_scored else ()}
+
+
+def _question_answers(conversation: protos.Pb) -> Dimensions:
+    for answer in _answers(conversation):
         dimension = _Dimension()
-        metadata = (
-            dimension.qa_question_dimension_metadata
-            if key == _QUESTION
-            else dimension.qa_question_answer_dimension_metadata
-        )
-        parts = answer.qa_question.split("/")
-        metadata.qa_scorecard_id, metadata.qa_question_id = parts[5], parts[-1]
-        metadata.question_body = answer.question_body
-        if key == _ANSWER:
-            metadata.answer_value = _answer_text(answer.answer_value)
-        value = answer.answer_value
-        is_scored = key == _QUESTION and value.HasField("normalized_score")
-        yield dimension, (value.normalized_score,) if is_scored else ()
+        metadata = dimension.qa_question_answer_dimension_metadata
+        _set_question(metadata, answer)
+        metadata.answer_value = _answer_text(answer.answer_value)
+        yield dimension, {}
+
+
+def _answers(conversation: protos.Pb) -> Iterator[protos.Pb]:
+    for result in _result(conversation).qa_scorecard_results:
+        yield from result.qa_answers
+
+
+def _set_question(metadata: protos.Pb, answer: protos.Pb) -> None:
+    parts = answer.qa_question.split("/")
+    metadata.qa_scorecard_id, metadata.qa_question_id = parts[5], parts[-1]
+    metadata.question_body = answer.question_body
+
+
+def _medium(conversation: protos.Pb) -> Dimensions:
+    names = protos.Conversation.DESCRIPTOR.fields_by_name["medium"].enum_type.values_by_number
+    yield _further("mediumDimensionMetadata", medium=names[conversation.medium].name), {}
+
+
+def _labels(*parts: str) -> Callable[[protos.Pb], Dimensions]:
+    """Return the dimensions of a label's key, its value, or both."""
+
+    def dimensions(conversation: protos.Pb) -> Dimensions:
+        for key, value in sorted(conversation.labels.items()):
+            label = {"labelKey": key, "labelValue": value}
+            chosen = {part: label[part] for part in parts}
+            yield _further("labelDimensionMetadata", **chosen), {}
+
+    return dimensions
+
+
+def _none(conversation: protos.Pb) -> Dimensions:
+    """No conversation here comes from Dialogflow or has a supervisor."""
+    yield from ()
+
+
+DIMENSIONS: Mapping[str, Callable[[protos.Pb], Dimensions]] = {
+    "ISSUE": _issues,
+    "ISSUE_NAME": _issue_names,
+    "AGENT": _agents,
+    "AGENT_TEAM": _teams,
+    "QA_SCORECARD_ID": _scorecards,
+    "QA_QUESTION_ID": _questions,
+    "QA_QUESTION_ANSWER_VALUE": _question_answers,
+    "MEDIUM": _medium,
+    "LABEL_KEY": _labels("labelKey"),
+    "LABEL_VALUE": _labels("labelValue"),
+    "LABEL_KEY_AND_VALUE": _labels("labelKey", "labelValue"),
+    "CONVERSATION_PROFILE_ID": _none,
+    "CONVERSATIONAL_AGENTS_PLAYBOOK_ID": _none,
+    "CONVERSATIONAL_AGENTS_PLAYBOOK_NAME": _none,
+    "CONVERSATIONAL_AGENTS_TOOL_ID": _none,
+    "CONVERSATIONAL_AGENTS_TOOL_NAME": _none,
+    "AGENT_ASSIST_SUPERVISOR_ID": _none,
+    "LAST_TRANSFER_SUB_AGENT_NAME": _none,
+}
+"""How a conversation is counted, by key; those that aren't here need what nobody documents."""
 
 
 def _answer_text(value: protos.Pb) -> str:

@@ -15,7 +15,7 @@ from google.protobuf import json_format, message_factory, symbol_database
 
 from ingest.emulator import protos, wire
 from ingest.emulator.errors import ApiError, invalid
-from ingest.emulator.rest_digest import rest_only_fields
+from ingest.emulator.rest_digest import rest_only_fields, rest_only_values
 
 Json = Any
 Place = tuple[str | int, ...]
@@ -134,6 +134,7 @@ def _checked(
     plain: dict[str, Json] = {}
     rest_only: dict[str, Json] = {}
     known = rest_only_fields(descriptor.full_name)
+    values = rest_only_values(descriptor.full_name)
     for key, value in content.items():
         field = _field(descriptor, key)
         if field is None and key in known:
@@ -144,6 +145,8 @@ def _checked(
             raise _unknown(key, _dotted(place))
         elif value is None:
             continue
+        elif isinstance(value, str) and value in values.get(field.json_name, ()):
+            rest_only[field.json_name] = value
         else:
             plain[field.json_name] = _checked_value(value, field, (*place, field.name), further)
     if rest_only:
