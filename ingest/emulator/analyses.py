@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
 from ingest.emulator import protos, wire
 from ingest.emulator.analysis.annotate import Findings, effective_selector
 from ingest.emulator.analysis.annotators import as_text, summarize
-from ingest.emulator.analysis.turns import read_turns
+from ingest.emulator.analysis.turns import Turn, read_turns
 from ingest.emulator.annotator_process import Annotators, Job, LocalAnnotators
 from ingest.emulator.context import Context
 from ingest.emulator.conversations import ConversationMethods, ConversationStore, StoredConversation
 from ingest.emulator.database import Database
 from ingest.emulator.errors import ApiError, invalid, not_found
 from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, compile_filter
+from ingest.emulator.issue_models import labels_of
+from ingest.emulator.issue_results import IssueResults
 from ingest.emulator.operation_store import OperationStore
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.phrase_matchers import MatcherStore
@@ -45,6 +48,8 @@ class Matches:
     """By display name of the smart highlight."""
     phrase_matchers: Mapping[str, int]
     """By id of the phrase matcher."""
+    issues: Sequence[str] = ()
+    """The topic model and the issues found; see `issue_models.labels_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,14 @@ class NewAnalysis:
     operation_id: str
     body: bytes
     matches: Matches
+
+
+class _Target(NamedTuple):
+    """The conversation that an analysis is of."""
+
+    location: str
+    seq: int
+    name: str
 
 
 class AnalysisStore:
@@ -81,13 +94,14 @@ class AnalysisStore:
         )
         self._db.execute(
             "update conversations set latest_analysis_seq = ?, latest_us = ?, update_us = ?,"
-            " intents = ?, phrase_matchers = ? where seq = ?",
+            " intents = ?, phrase_matchers = ?, issues = ? where seq = ?",
             (
                 cursor.lastrowid,
                 analysis.create_us,
                 analysis.create_us,
                 _json(analysis.matches.intents),
                 _json(analysis.matches.phrase_matchers),
+                orjson.dumps(list(analysis.matches.issues)).decode(),
                 analysis.conversation_seq,
             ),
         )
@@ -134,12 +148,13 @@ class AnalysisStore:
         seq, moment = (newest[0].seq, newest[0].create_us) if newest else (None, 0)
         self._db.execute(
             "update conversations set latest_analysis_seq = ?, latest_us = ?, intents = ?,"
-            " phrase_matchers = ? where seq = ?",
+            " phrase_matchers = ?, issues = ? where seq = ?",
             (
                 seq,
                 moment,
                 _json(matches.intents),
                 _json(matches.phrase_matchers),
+                orjson.dumps(list(matches.issues)).decode(),
                 conversation_seq,
             ),
         )
@@ -179,6 +194,7 @@ class AnalysisMethods:
         self._conversation_store = ConversationStore(context.database)
         self._phrase_matchers = matchers
         self._scorecards = ScorecardResults(context, rubric)
+        self._issues = IssueResults(context)
         self._conversations = conversations
         self._operations = operations
         self._annotators = annotators
@@ -269,8 +285,9 @@ class AnalysisMethods:
             create_time=protos.timestamp(now),
             annotator_selector=selector,
         )
-        scored = self._scored(conversation_seq, name, selector, found.result, operation.parent)
-        result = wire.field(protos.Analysis, "analysis_result", found.result + scored)
+        target = _Target(operation.parent, conversation_seq, name)
+        further, issues = self._by_models(target, selector, found.result)
+        result = wire.field(protos.Analysis, "analysis_result", found.result + further)
         seq = self._store.insert(
             NewAnalysis(
                 conversation_seq,
@@ -278,7 +295,7 @@ class AnalysisMethods:
                 now,
                 operation.operation_id,
                 bytes(analysis.SerializeToString()) + result,
-                Matches(found.intents, found.phrase_matchers),
+                Matches(found.intents, found.phrase_matchers, issues),
             )
         )
         if selector.run_summarization_annotator:
@@ -289,26 +306,36 @@ class AnalysisMethods:
             )
         return seq
 
+    def _by_models(
+        self, target: _Target, selector: protos.Pb, found: bytes
+    ) -> tuple[bytes, Sequence[str]]:
+        """Return what topic model and scorecards add to a serialized AnalysisResult, and the topics
+        to keep."""
+        model = self._issues.model(target.location, selector)
+        revisions = self._scorecards.revisions(target.location, selector)
+        if model is None and not revisions:
+            return b"", ()
+        turns = read_turns(self._conversation_store.transcript(target.seq))
+        part, labels = (b"", ()) if model is None else self._issues.found(model, turns)
+        if revisions:
+            part += self._scored(target, revisions, found, turns)
+        return wire.field(protos.AnalysisResult, "call_analysis_metadata", part), labels
+
     def _scored(
-        self, conversation_seq: int, name: str, selector: protos.Pb, found: bytes, parent: str
+        self, target: _Target, revisions: list[protos.Pb], found: bytes, turns: list[Turn]
     ) -> bytes:
-        """Return the scorecards' results as a further part of a serialized AnalysisResult."""
-        revisions = self._scorecards.revisions(parent, selector)
-        if not revisions:
-            return b""
-        (stored,) = self._conversation_store.read([conversation_seq])
+        """Return the scorecards' results as a part of a serialized CallAnalysisMetadata."""
+        (stored,) = self._conversation_store.read([target.seq])
         agent_id = protos.Conversation.FromString(stored.body).agent_id
         result = protos.AnalysisResult.FromString(found).call_analysis_metadata
         matchers = {each.display_name for each in result.phrase_matchers.values()}
         sentiment = next((each.sentiment_data.score for each in result.sentiments), None)
-        turns = read_turns(self._conversation_store.transcript(conversation_seq))
         results = self._scorecards.results(
-            ScoredConversation(parent, conversation_seq, name, agent_id),
+            ScoredConversation(target.location, target.seq, target.name, agent_id),
             revisions,
             Call(turns, frozenset(matchers), sentiment),
         )
-        part = protos.CallMetadata(qa_scorecard_results=results).SerializeToString()
-        return wire.field(protos.AnalysisResult, "call_analysis_metadata", part)
+        return bytes(protos.CallMetadata(qa_scorecard_results=results).SerializeToString())
 
     async def _annotate(self, running: Running) -> Findings:
         """Let the annotators work while other calls go on."""
@@ -422,7 +449,11 @@ def _matches(analysis: protos.Pb) -> Matches:
         elif annotation.HasField("phrase_match_data"):
             name = annotation.phrase_match_data.phrase_matcher.rpartition("/")[2]
             matchers[name.partition("@")[0]] += 1
-    return Matches(intents, matchers)
+    if not result.HasField("issue_model_result"):
+        return Matches(intents, matchers)
+    model_id = result.issue_model_result.issue_model.rpartition("/")[2]
+    issues = labels_of(model_id, [each.issue for each in result.issue_model_result.issues])
+    return Matches(intents, matchers, issues)
 
 
 def _summary(sections: dict[str, str], selector: protos.Pb, now: int) -> protos.Pb:

@@ -214,7 +214,8 @@ class ConversationStore:
         """Forget the conversation and its analyses."""
         self._operations.leave(seq)
         self._db.execute("delete from analyses where conversation_seq = ?", (seq,))
-        self._db.execute("delete from feedback_labels where conversation_seq = ?", (seq,))
+        for table in ("feedback_labels", "training_labels"):
+            self._db.execute(f"delete from {table} where conversation_seq = ?", (seq,))
         for table in ("conversations", "bodies", "labels"):
             self._db.execute(f"delete from {table} where seq = ?", (seq,))
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from ingest.errors import SettingsError
 
-FORMAT = 4
+FORMAT = 5
 _CACHE_KIB = 32 * 1024
 _CHECKPOINT_PAGES = 4000
 _SCHEMA = """
@@ -37,6 +37,7 @@ create table conversations (
     transcript_uri text not null, audio_uri text not null, agents text not null,
     operation_id text not null default '',
     intents text not null default '{}', phrase_matchers text not null default '{}',
+    issues text not null default '[]',
     unique (parent_id, conversation_id)
 ) strict;
 create index conversations_by_creation on conversations (parent_id, create_us, seq);
@@ -98,6 +99,12 @@ create table feedback_labels (
     body blob not null, unique (conversation_seq, label_id)
 ) strict;
 """
+_TOPICS = """
+create table training_labels (
+    parent_id integer not null, model_id text not null, conversation_seq integer not null,
+    issues text not null, primary key (conversation_seq, parent_id, model_id)
+) strict, without rowid;
+"""
 _UPGRADES = {
     1: """
 alter table conversations add column operation_id text not null default '';
@@ -114,6 +121,10 @@ update operations set is_orphan = 1 where not exists (
 {_ORPHANS}
 """,
     3: _RESOURCES,
+    4: f"""
+alter table conversations add column issues text not null default '[]';
+{_TOPICS}
+""",
 }
 """What makes a store of an earlier format one of the next.
 
@@ -232,7 +243,7 @@ class Database:
             self.execute(f"pragma {pragma}")
         found = self.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self._change(_SCHEMA + _ORPHANS + _RESOURCES, FORMAT)
+            self._change(_SCHEMA + _ORPHANS + _RESOURCES + _TOPICS, FORMAT)
         while found in _UPGRADES:
             self._change(_UPGRADES[found], found + 1)
             found += 1

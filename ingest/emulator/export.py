@@ -184,7 +184,9 @@ def export_row(
         "turnCount": conversation.turn_count,
         "languageCode": conversation.language_code or None,
         "medium": _enum(conversation, "medium"),
-        "issues": [],
+        "issues": [
+            _issue(result.issue_model_result, each) for each in result.issue_model_result.issues
+        ],
         "entities": _entities(result),
         "labels": [{"key": k, "value": v} for k, v in sorted(conversation.labels.items())],
         "words": _words(conversation),
@@ -204,6 +206,15 @@ def export_row(
         "conversationUpdateTime": _time(conversation, "update_time"),
         "conversationExportTime": protos.timestamp(exported_us).ToJsonString(),
         "obfuscatedUserId": conversation.obfuscated_user_id or None,
+    }
+
+
+def _issue(found: protos.Pb, assigned: protos.Pb) -> dict[str, Any]:
+    return {
+        "name": assigned.display_name,
+        "score": assigned.score,
+        "issueModelId": found.issue_model.rpartition("/")[2],
+        "issueId": assigned.issue.rpartition("/")[2],
     }
 
 

@@ -29,6 +29,7 @@ from ingest.emulator.request_fields import (
 )
 from ingest.emulator.resources import ResourceName, Resources
 from ingest.emulator.rest_json import read_message
+from ingest.emulator.wire import rest_fields
 
 _UPLOAD, _DOWNLOAD = "BulkUploadFeedbackLabels", "BulkDownloadFeedbackLabels"
 _DEFAULT_PAGE, _LARGEST_REPLY = 100, 1000
@@ -191,6 +192,7 @@ class FeedbackLabelMethods:
             raise unimplemented("A template for labelling")
         if request.max_download_count < 0 or request.gcs_destination.records_per_file_count < 0:
             raise invalid("Counts must not be negative.")
+        _wanted_type(request)
         compile_filter(request.filter, LABEL_FIELDS)
         compile_filter(request.conversation_filter, CONVERSATION_FIELDS)
         metadata = protos.message_class(f"{_DOWNLOAD}Metadata")(request=request)
@@ -244,10 +246,10 @@ class FeedbackLabelMethods:
             *(self._context.database.parent_id(running.parent),),
             *(*wanted.parameters, *within.parameters),
         )
-        if request.feedback_label_type:
+        label_type = _wanted_type(request)
+        if label_type:
             where += " and f.type = ?"
-            types = request.DESCRIPTOR.fields_by_name["feedback_label_type"].enum_type
-            parameters += (types.values_by_number[request.feedback_label_type].name,)
+            parameters += (label_type,)
         limit = request.max_download_count or -1
         labels = [label for _, label in self._labels.select(where, parameters, limit=limit)]
         size = destination.records_per_file_count or max(len(labels), 1)
@@ -321,6 +323,15 @@ def _check(label: protos.Pb) -> None:
         )
     if (kind == "qa_answer_label") != bool(found["question"]):
         raise invalid("Invalid feedback_label: a question takes qa_answer_label, the rest label.")
+
+
+def _wanted_type(request: protos.Pb) -> str:
+    """Return the type of labels to download, "" for all; REST knows one that no label here has."""
+    number = request.feedback_label_type
+    types = request.DESCRIPTOR.fields_by_name["feedback_label_type"].enum_type.values_by_number
+    if number not in types:
+        raise invalid(f"Invalid feedback_label_type {number}.")
+    return str(rest_fields(request).get("feedbackLabelType", types[number].name if number else ""))
 
 
 def _check_file(file: protos.Pb) -> None:

@@ -57,7 +57,10 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "ListConversations": (_FULL, "at most 1,000 a page"),
     "UpdateConversation": (_FULL, ""),
     "DeleteConversation": (_FULL, ""),
-    "CreateAnalysis": (_PARTIAL, "scorecards are answered by a rubric; topic models find nothing"),
+    "CreateAnalysis": (
+        _PARTIAL,
+        "rubrics and phrase lists stand in for the models of scorecards and topics",
+    ),
     "GetAnalysis": (_FULL, ""),
     "ListAnalyses": (_FULL, ""),
     "DeleteAnalysis": (_FULL, ""),
@@ -65,10 +68,14 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "UploadConversation": (_PARTIAL, "transcripts only: no audio, no redaction"),
     "BulkDeleteConversations": (_FULL, ""),
     "IngestConversations": (_PARTIAL, "transcripts only: no audio, no redaction"),
-    "ExportInsightsData": (_PARTIAL, "versions 3 to 18; no topics yet"),
+    "ExportInsightsData": (_PARTIAL, "versions 3 to 18"),
     "GetSettings": (_FULL, ""),
     "UpdateSettings": (_PARTIAL, "kept and returned; notifications are never sent"),
-    "CalculateStats": (_PARTIAL, "no topics"),
+    "CalculateStats": (_FULL, ""),
+    "QueryMetrics": (
+        _PARTIAL,
+        "not those of Dialogflow, Agent Assist, agents' versions, kinds of sentiment",
+    ),
     **{
         f"{verb}{noun}": (_FULL, "")
         for noun, plural in (
@@ -78,6 +85,8 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
             ("QaScorecard", "QaScorecards"),
             ("QaScorecardRevision", "QaScorecardRevisions"),
             ("QaQuestion", "QaQuestions"),
+            ("IssueModel", "IssueModels"),
+            ("Issue", "Issues"),
         )
         for verb, noun in (
             ("Create", noun),
@@ -95,6 +104,12 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "BulkDownloadFeedbackLabels": (_PARTIAL, "JSON of an assumed form; no CSV, no template"),
     "GetEncryptionSpec": (_FULL, ""),
     "InitializeEncryptionSpec": (_PARTIAL, "the key is kept and encrypts nothing"),
+    "CreateIssueModel": (_PARTIAL, "phrase lists stand in for Google's model"),
+    "DeployIssueModel": (_FULL, ""),
+    "UndeployIssueModel": (_FULL, ""),
+    "ExportIssueModel": (_PARTIAL, "JSON of which only the issues are documented"),
+    "ImportIssueModel": (_PARTIAL, "JSON of which only the issues are documented"),
+    "CalculateIssueModelStats": (_FULL, ""),
     "CreatePhraseMatcher": (_FULL, ""),
     "GetPhraseMatcher": (_FULL, ""),
     "ListPhraseMatchers": (_FULL, ""),

@@ -179,9 +179,15 @@ class OperationWork:
         )
 
     def _end(self, metadata: protos.Pb) -> bytes:
-        metadata.end_time.CopyFrom(protos.timestamp(self._context.clock.now()))
+        _stamp(metadata, "end_time", self._context.clock.now())
         serialized: bytes = protos.packed(metadata).SerializeToString()
         return serialized
+
+
+def _stamp(metadata: protos.Pb, field: str, now: int) -> None:
+    """Set a time of an operation's metadata; those of QueryMetrics have none."""
+    if field in metadata.DESCRIPTOR.fields_by_name:
+        getattr(metadata, field).CopyFrom(protos.timestamp(now))
 
 
 _PATIENCE_SEC = 0.5
@@ -241,7 +247,7 @@ class OperationEngine:
     ) -> protos.Pb:
         """Store a new operation, do its work if it has no latency, and return it."""
         now = self._context.clock.now()
-        metadata.create_time.CopyFrom(protos.timestamp(now))
+        _stamp(metadata, "create_time", now)
         operation = StoredOperation(
             seq=0,
             parent_id=self._context.database.parent_id(parent),

@@ -8,18 +8,20 @@ from ingest.emulator.errors import exhausted
 from ingest.emulator.methods import EVERY, METHOD_NAMES, check_name
 from ingest.errors import InputError
 
-BULK = "bulk_operations"
+BULK, MODELS, DEPLOYED_MODELS = "bulk_operations", "issue_models", "deployed_issue_models"
+_NUMBERS = {BULK: 1, MODELS: 10, DEPLOYED_MODELS: 5}
+"""How many there may be in a region at a time."""
 REAL: Mapping[str, int] = {
     EVERY: 3000,
     "CreateConversation": 300,
     "UploadConversation": 300,
     "CreateAnalysis": 300,
     "ExportInsightsData": 60,
-    BULK: 1,
+    **_NUMBERS,
 }
 """Calls a minute and project; polls of operations count among all calls (assumed)."""
-NONE: Mapping[str, int] = {BULK: 1}
-"""No limit of calls; one bulk operation of a kind a region stays the rule."""
+NONE: Mapping[str, int] = _NUMBERS
+"""No limit of calls; what there may be at a time in a region stays the rule."""
 _MINUTE = 60_000_000
 _SECOND = 1_000_000
 
@@ -45,7 +47,7 @@ class Quotas:
         """Return quotas of these limits; raise InputError for a name or number that is none."""
         checked: dict[str, int] = {}
         for name, limit in limits.items():
-            if name != BULK:
+            if name not in _NUMBERS:
                 check_name(name, METHOD_NAMES, "method")
             if isinstance(limit, bool) or not isinstance(limit, int | float):
                 raise InputError(f"the limit of {name!r} is no number", "give calls a minute")
@@ -57,7 +59,7 @@ class Quotas:
     @property
     def counts_calls(self) -> bool:
         """False when no call can be refused, so that none needs to be counted."""
-        return any(name != BULK for name in self.limits)
+        return any(name not in _NUMBERS for name in self.limits)
 
     def take(self, method: str, project: str, now: int) -> None:
         """Count one call of a project, or raise RESOURCE_EXHAUSTED with the time to the next
@@ -86,3 +88,9 @@ class Quotas:
             raise exhausted(
                 f"Another {kind} operation is running in this region.", max(left_us, _SECOND)
             )
+
+    def check_number(self, what: str, number: int) -> None:
+        """Raise RESOURCE_EXHAUSTED when a region would have more than it may; 0 lifts the limit."""
+        limit = self.limits.get(what, 0)
+        if limit and number > limit:
+            raise exhausted(f"Quota exceeded: {limit} {what.replace('_', ' ')} per region.")

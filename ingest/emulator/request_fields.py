@@ -93,8 +93,8 @@ def checked_conversation_id(conversation_id: str) -> str:
     return conversation_id
 
 
-LAST_MICROS = 253_402_300_799_999_999
-"""The last microsecond of the year 9999, the end of a Timestamp."""
+FIRST_MICROS, LAST_MICROS = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The first microsecond of the year 1 and the last of the year 9999: the ends of a Timestamp."""
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _MOST_SECONDS = 315_576_000_000
 _NANOS = 1_000_000_000

@@ -69,6 +69,12 @@ def rest_only_fields(message: str) -> dict[str, str]:
     return fields
 
 
+def rest_only_values(message: str) -> dict[str, list[str]]:
+    """Return the values that a message's enums have in REST and not in gRPC, by JSON field."""
+    values: dict[str, list[str]] = _digest()["values"].get(message, {})
+    return values
+
+
 @lru_cache(maxsize=1)
 def _digest() -> Any:
     return orjson.loads(_FILE.read_bytes())
@@ -82,7 +88,7 @@ def digest(document: dict[str, Any]) -> dict[str, Any]:
         own = method["id"].removeprefix(_ROOT)
         rpc = _rpc(own)
         found.append([own, method["httpMethod"], _path(method), rpc if rpc in names else ""])
-    fields = {}
+    fields, values = {}, {}
     for message in _messages():
         schema = document["schemas"].get(
             _PREFIX + message.full_name.removeprefix(f"{protos.PACKAGE}.").replace(".", "")
@@ -95,7 +101,25 @@ def digest(document: dict[str, Any]) -> dict[str, Any]:
         }
         if further:
             fields[message.full_name] = further
-    return {"revision": document["revision"], "routes": found, "fields": fields}
+        unknown = _unknown_values(message, (schema or {}).get("properties", {}))
+        if unknown:
+            values[message.full_name] = unknown
+    return {
+        "revision": document["revision"], "routes": found, "fields": fields, "values": values
+    }  # fmt: skip
+
+
+def _unknown_values(message: Any, properties: dict[str, Any]) -> dict[str, list[str]]:
+    found = {
+        field.json_name: [
+            value
+            for value in properties.get(field.json_name, {}).get("enum", ())
+            if value not in field.enum_type.values_by_name
+        ]
+        for field in message.fields
+        if field.enum_type is not None
+    }
+    return {name: values for name, values in found.items() if values}
 
 
 def _methods(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -154,10 +178,13 @@ def main(path: str) -> None:
     made = digest(orjson.loads(Path(path).read_bytes()))
     lines = {key: [json.dumps(each) for each in made[key]] for key in ("routes",)}
     inner = ",\n".join(lines["routes"])
-    fields = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in made["fields"].items())
+    fields, values = (
+        ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in made[key].items())
+        for key in ("fields", "values")
+    )
     _FILE.write_text(
         f'{{"revision": "{made["revision"]}",\n"routes": [\n{inner}\n],\n'
-        f'"fields": {{\n{fields}\n}}}}\n',
+        f'"fields": {{\n{fields}\n}},\n"values": {{\n{values}\n}}}}\n',
         encoding="utf-8",
     )
 

@@ -11,17 +11,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import json_format, message_factory, symbol_database
 
 from ingest.emulator import protos, wire
 from ingest.emulator.errors import ApiError, invalid
-from ingest.emulator.rest_digest import rest_only_fields
+from ingest.emulator.rest_digest import rest_only_fields, rest_only_values
 
 Json = Any
 Place = tuple[str | int, ...]
 """Where a message lies in the request: Python names of fields, indexes, and keys of maps."""
 _MASK = protos.FieldMask.DESCRIPTOR.full_name
 _WELL_KNOWN = "google.protobuf."
+_ANY = protos.Any_.DESCRIPTOR.full_name
 _JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str, "boolean": bool, "integer": (int, str), "object": dict, "array": list
 }  # fmt: skip
@@ -133,6 +134,7 @@ def _checked(
     plain: dict[str, Json] = {}
     rest_only: dict[str, Json] = {}
     known = rest_only_fields(descriptor.full_name)
+    values = rest_only_values(descriptor.full_name)
     for key, value in content.items():
         field = _field(descriptor, key)
         if field is None and key in known:
@@ -143,6 +145,8 @@ def _checked(
             raise _unknown(key, _dotted(place))
         elif value is None:
             continue
+        elif isinstance(value, str) and value in values.get(field.json_name, ()):
+            rest_only[field.json_name] = value
         else:
             plain[field.json_name] = _checked_value(value, field, (*place, field.name), further)
     if rest_only:
@@ -211,6 +215,10 @@ def _at(message: protos.Pb, place: Place) -> protos.Pb:
 def _add_rest_fields(content: dict[str, Json], message: protos.Pb) -> None:
     content.update(wire.rest_fields(message))
     for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.full_name == _ANY:
+            if not field.is_repeated:
+                _add_rest_fields(content[field.json_name], unpacked(value))
+            continue
         if field.message_type is None or field.message_type.full_name.startswith(_WELL_KNOWN):
             continue
         inner = content[field.json_name]
@@ -223,6 +231,12 @@ def _add_rest_fields(content: dict[str, Json], message: protos.Pb) -> None:
                 _add_rest_fields(each, item)
         else:
             _add_rest_fields(inner, value)
+
+
+def unpacked(wrapped: protos.Pb) -> protos.Pb:
+    """Return the message in an Any."""
+    known = symbol_database.Default().pool.FindMessageTypeByName(wrapped.TypeName())
+    return message_factory.GetMessageClass(known).FromString(wrapped.value)
 
 
 def _selection(text: str, depth: int = 0) -> tuple[dict[str, Json], str]:

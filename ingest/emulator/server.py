@@ -24,12 +24,14 @@ from ingest.emulator.export import ExportMethods
 from ingest.emulator.faults import FaultPlan
 from ingest.emulator.feedback_labels import FeedbackLabelMethods
 from ingest.emulator.ingestion import IngestionMethods
+from ingest.emulator.issue_models import IssueModelMethods
 from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage, Method
 from ingest.emulator.metrics import StatisticsMethods
 from ingest.emulator.operations import OperationEngine, OperationMethods
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.phrase_matchers import MatcherMethods, MatcherStore
 from ingest.emulator.qa_rubric import Rubric, read_rubric
+from ingest.emulator.query_metrics import QueryMetricsMethods
 from ingest.emulator.quotas import Quotas
 from ingest.emulator.request_fields import Names
 from ingest.emulator.rest import RestServer
@@ -184,7 +186,9 @@ class Emulator:
             ViewMethods(self.context),
             ScorecardMethods(self.context, self.operations),
             FeedbackLabelMethods(self.context, self.operations),
+            IssueModelMethods(self.context, self.operations),
             StatisticsMethods(self.context),
+            QueryMetricsMethods(self.context, self.operations),
         )
         wanted = {m.handler for m in ALL_METHODS if m.coverage is not Coverage.UNIMPLEMENTED}
         return {name: getattr(g, name) for g in groups for name in dir(g) if name in wanted}

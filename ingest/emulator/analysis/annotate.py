@@ -84,8 +84,8 @@ def annotate(
 ) -> Findings:
     """Return what the annotators of the selector find.
 
-    Text has no silence, interruption or hold (observed), and no topic model or scorecard is
-    emulated: those annotators run and find nothing.
+    Text has no silence, interruption or hold (observed). Topic models and scorecards are asked by
+    the caller, which has the store.
     """
     metadata = protos.CallMetadata()
     blocks: list[list[bytes]] = []

@@ -118,6 +118,8 @@ class Service:
                 if kind == "qaScorecards":
                     card = insights.DeleteQaScorecardRequest(name=name, force=True)
                     self.client.delete_qa_scorecard(card)
+                elif kind == "issueModels":
+                    self.client.delete_issue_model(name=name).result(timeout=TIMEOUT_SEC)
                 elif kind in _DELETIONS:
                     getattr(self.client, _DELETIONS[kind])(name=name)
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -173,3 +174,34 @@ def test_a_label_for_nothing_is_refused(service: Service, fields: dict[str, Any]
     with service.refused(exceptions.InvalidArgument):
         label(service, name, "No Id")
     assert list(service.client.list_feedback_labels(parent=name)) == []
+
+
+@pytest.mark.fact("assumed", "one FeedbackLabel a line; metadata of bulk labels documented")
+def test_labels_travel_as_files(service: Service) -> None:
+    name = service.talk(*TALK).name
+    model = f"{service.parent}/issueModels/1"
+    line = {"name": f"{name}/feedbackLabels/one", "label": "Billing", "labeledResource": model}
+    content = f"{json.dumps(line)}\n{{}}".encode()
+    uri = service.upload(f"contract/{new_id()}.json", content)
+    up = service.client.bulk_upload_feedback_labels(
+        {"parent": service.parent, "gcs_source": {"format_": "JSON", "object_uri": uri}}
+    )
+    up.result(timeout=TIMEOUT_SEC)
+    stats = up.metadata.upload_stats
+    assert (
+        stats.processed_object_count, stats.successful_upload_count, stats.failed_validation_count,
+        len(up.metadata.partial_errors),
+    ) == (2, 1, 1, 1)  # fmt: skip
+    (kept,) = service.client.list_feedback_labels(parent=name)
+    assert (kept.name, kept.label, kept.labeled_resource) == tuple(line.values())
+    out = uri.removesuffix(".json")
+    down = service.client.bulk_download_feedback_labels(
+        {
+            "parent": service.parent,
+            "gcs_destination": {"format_": "JSON", "object_uri": out},
+            "filter": 'issue_model_id="1"',
+        }
+    )
+    down.result(timeout=TIMEOUT_SEC)
+    stats = down.metadata.download_stats
+    assert (stats.successful_download_count, list(stats.file_names)) == (1, [f"{out}.json"])

@@ -338,11 +338,11 @@ def test_calls_are_counted_by_method_and_status(
     create(ci_emulator, ci_objects, "first-one")
     with pytest.raises(exceptions.AlreadyExists):
         create(ci_emulator, ci_objects, "first-one")
-    with pytest.raises(exceptions.MethodNotImplemented, match="ListIssueModels"):
-        ci_emulator.client.list_issue_models(parent=ci_emulator.parent)
+    with grpc.insecure_channel(ci_emulator.address) as channel, pytest.raises(grpc.RpcError):
+        channel.unary_unary("/google.longrunning.Operations/DeleteOperation")(b"", timeout=5)
     assert ci_emulator.control.calls() == {
         "CreateConversation": {"ALREADY_EXISTS": 1, "OK": 1},
-        "ListIssueModels": {"UNIMPLEMENTED": 1},
+        "DeleteOperation": {"UNIMPLEMENTED": 1},
     }
 
 

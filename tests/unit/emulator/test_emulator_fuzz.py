@@ -46,14 +46,20 @@ TEXTS = [
     "ü" * 20_000, "9" * 5_000,
 ]  # fmt: skip
 KNOWN = f"{PARENT}/conversations/known-one"
+MODEL = f"{PARENT}/issueModels/known"
 FITTING = {
-    "parent": [PARENT, PARENT, KNOWN],
+    "parent": [PARENT, PARENT, KNOWN, MODEL],
     "location": [PARENT],
-    "name": [KNOWN, f"{PARENT}/settings", PARENT, f"{PARENT}/operations/1"],
+    "name": [
+        KNOWN, f"{PARENT}/settings", PARENT, f"{PARENT}/operations/1", MODEL, f"{MODEL}/issues/1"
+    ],
+    "issue_model": [MODEL],
+    "object_uri": ["gs://test-bucket/model.json"],
     "transcript_uri": ["gs://test-bucket/known-one.json"],
     "filter": [
         "", 'duration<="99999999999999999999s"', f'duration<="{"9" * 400}s"',
         f'status_code="{"9" * 20}"', 'status_code="²"', 'turn_count="999999999999999"',
+        'create_time>="0001-01-01T00:00:00+23:59" create_time<"9999-12-31T00:00:00Z"',
     ],
     "page_token": ["", token("[" * 100_000), token("[1]"), token("{}")],
     "paths": ["*", "ttl", "expire_time", "start_time", "conversation_ttl", "labels"],
@@ -127,6 +133,10 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningEm
     folder = tmp_path_factory.mktemp("fuzz")
     with ObjectServer() as objects, own_emulator(folder, objects) as emulator:
         create(emulator, objects, "known-one", labels={"a": "b"})
+        issue = {"name": f"{MODEL}/issues/1", "displayName": "my job"}
+        objects.put("test-bucket", "model.json", json.dumps({"issues": [issue]}).encode())
+        source = {"object_uri": "gs://test-bucket/model.json"}
+        emulator.client.import_issue_model({"parent": PARENT, "gcs_source": source})
         yield emulator, folder / "insights.sqlite3"
 
 

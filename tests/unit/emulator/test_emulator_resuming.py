@@ -112,8 +112,9 @@ def test_a_store_of_the_first_format_becomes_one_of_today(
         )
     path = tmp_path / "insights.sqlite3"
     with sqlite3.connect(path) as connection:
-        connection.execute("alter table conversations drop column operation_id")
-        for table in ("resources", "feedback_labels"):
+        for column in ("operation_id", "issues"):
+            connection.execute(f"alter table conversations drop column {column}")
+        for table in ("resources", "feedback_labels", "training_labels"):
             connection.execute(f"drop table {table}")
         for index in ("operations_by_conversation", "operations_orphaned"):
             connection.execute(f"drop index {index}")

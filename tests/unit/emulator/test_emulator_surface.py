@@ -15,9 +15,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from ingest.emulator import methods
+from ingest.emulator import methods, protos
 from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage
 from ingest.emulator.pytest_plugin import RunningEmulator
+from tests import fidelity
 
 
 def test_the_table_has_every_method_of_the_official_client_with_its_messages() -> None:
@@ -88,3 +89,38 @@ def test_a_message_that_can_not_be_read_is_refused(ci_emulator: RunningEmulator)
             with pytest.raises(grpc.RpcError) as caught:
                 channel.unary_unary(path)(b"\xff\xff", timeout=5)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_fidelity_page_has_what_the_contract_cases_show() -> None:
+    known = fidelity.messages()
+    table = fidelity.read_table()
+    assert fidelity.PAGE.read_text() == fidelity.page(table, known)
+    assert set(table) == {path.name for path in fidelity.TABLE.parent.glob("test_*.py")}
+    shown = {message for found in table.values() for message in found}
+    assert shown <= set(known)
+
+
+def test_a_message_is_noted_with_all_that_it_holds_by_the_strongest_evidence() -> None:
+    found: fidelity.Evidence = {"Analysis": {"name": "assumed", "create_time": "observed"}}
+    operation = protos.Operation(name="an operation")
+    analysis = protos.Analysis(name="a", create_time=protos.timestamp(1))
+    intent = analysis.analysis_result.call_analysis_metadata.intents["id"]
+    intent.display_name = "Intent"
+    operation.response.Pack(analysis)
+    fidelity.note(operation, "documented", found)
+    assert found == {
+        "Analysis": {
+            "name": "documented", "create_time": "observed", "analysis_result": "documented"
+        },
+        "AnalysisResult": {"call_analysis_metadata": "documented"},
+        "AnalysisResult.CallAnalysisMetadata": {"intents": "documented"},
+        "Intent": {"display_name": "documented"},
+    }  # fmt: skip
+    fields = ["name", "create_time", "analysis_result", "more"]
+    page = fidelity.page({"a file": found}, {"Analysis": fields})
+    assert page.endswith(
+        "1 messages, 4 fields, 3 of them set (75 %): 1 observed, 2 documented, 0 assumed.\n\n"
+        "| message | set | observed | documented | assumed | never set |\n"
+        "|---|---|---|---|---|---|\n"
+        "| Analysis | 3 of 4 | 1 | 2 |  | more |\n"
+    )

@@ -93,7 +93,7 @@ def test_a_latency_is_set_with_all_others_of_its_request_or_not_at_all(
         ({"partial": "CreateAnalysis"}, "no partial 'CreateAnalysis'"),
         ({"method": "CreateAnalyses"}, "did you mean CreateAnalysis?"),
         ({"partial": "IngestConversations", "when": "after"}, "leave out 'when: after'"),
-        ({"method": "ListIssueModels", "when": "after"}, "leave out 'when: after'"),
+        ({"method": "DeleteOperation", "when": "after"}, "leave out 'when: after'"),
     ],
 )
 def test_a_fault_that_can_never_strike_is_refused(
@@ -109,14 +109,16 @@ def test_a_method_that_is_not_there_meets_faults_and_quotas_like_any_other(
 ) -> None:
     seen = []
     ci_emulator.control.freeze()
-    ci_emulator.control.set_quotas({"ListIssueModels": 2})
+    ci_emulator.control.set_quotas({"DeleteOperation": 2})
     ci_emulator.control.set_faults(
-        "faults: [{method: ListIssueModels, nth: 1, status: UNAVAILABLE}]"
+        "faults: [{method: DeleteOperation, nth: 1, status: UNAVAILABLE}]"
     )
-    for _ in range(3):
-        with pytest.raises(exceptions.GoogleAPICallError) as caught:
-            ci_emulator.client.list_issue_models(parent=ci_emulator.parent)
-        seen.append(caught.value.grpc_status_code.name)
+    with grpc.insecure_channel(ci_emulator.address) as channel:
+        call = channel.unary_unary("/google.longrunning.Operations/DeleteOperation")
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"", timeout=5)
+            seen.append(caught.value.code().name)
     assert seen == ["UNAVAILABLE", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED"]
 
 
