@@ -152,12 +152,15 @@ class Redactor:
         details = {*known, *(("name", name) for name in names)}
         for kind, text in sorted(details, key=lambda detail: (-len(detail[1]), detail)):
             self._learn(kind, text)
+        anything = "|".join(pattern.pattern for _, pattern in self._known)
+        self._any_known = re.compile(anything or r"(?!)", re.IGNORECASE)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Return what is to be taken out, in order and without overlap."""
+        known = self._known if self._any_known.search(text) else ()
         found = [
             Span(kind, *match.span(match.lastindex or 0))
-            for kind, pattern in (*self._known, *_RULES)
+            for kind, pattern in (*known, *_RULES)
             for match in pattern.finditer(text)
         ]
         merged: list[Span] = []
