@@ -58,7 +58,7 @@ def score_chart(
     bottom = _PLOT + 10 + _ROW * len(rows)
 
     def across(x: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - 30) * max(x, 0.0) / end
+        return _LEFT + (_WIDTH - _LEFT - 45) * max(x, 0.0) / end
 
     def down(score: float) -> float:
         return 10 + (_PLOT - 20) * (1 - max(-1.0, min(score, 1.0))) / 2

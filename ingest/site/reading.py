@@ -17,7 +17,7 @@ from ingest.ports.inspect import Warehouse
 CURRENT = "conversation_registry_current"
 _MART_COLUMNS = {
     CURRENT: "conversation_id batch_date started_at duration_sec turn_count direction "
-    "business_line medium language_code queue agent_id agent_name agent_team agent_site call_outcome origin "
+    "business_line medium language_code queue agent_id agent_name agent_team call_outcome origin "
     "status open_reason last_error_code metadata_sha256 transcript_sha256 submitted_at",
     "conversation_registry": "conversation_id version_number status is_current metadata_sha256 "
     "transcript_sha256 valid_from valid_to",
