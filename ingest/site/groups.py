@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ingest.site.charts import Mark, score_chart, score_word
-from ingest.site.pages import Frame, harmless, list_of, page_name, rendered
+from ingest.site.pages import Frame, harmless, list_of, local_text, page_name, rendered
 from ingest.site.reading import Call
 
 
@@ -61,12 +61,11 @@ class Member:
         """Return the row of the list, by FIELDS."""
         call, row = self.call, self.call.registry
         started, score = call.started_at, call.insights["customer_sentiment_score"]
-        minutes = None if started is None else started.replace(tzinfo=started.tzinfo or dt.UTC)
         values = (
             call.conversation_id,
             f"conversations/{page_name(call.conversation_id)}.html",
-            None if minutes is None else f"{minutes:%Y-%m-%d %H:%M %:z}",
-            None if minutes is None else f"{minutes.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}",
+            None if started is None else local_text(started),
+            None if started is None else f"{started.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}",
             None if call.batch_date is None else call.batch_date.isoformat(),
             row["agent_id"],
             row["agent_name"] if with_pii else None,

@@ -81,7 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["moment"] = _moment
-    environment.filters["local"] = _local
+    environment.filters["local"] = local_text
     environment.filters["short"] = _short
     environment.filters["score"] = _score
     environment.filters["share"] = _share
@@ -98,7 +98,7 @@ def _moment(moment: dt.datetime | None) -> str:
     return "–" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"  # noqa: RUF001
 
 
-def _local(moment: dt.datetime) -> str:
+def local_text(moment: dt.datetime) -> str:
     """Return the time on the clock of the call, with its offset."""
     return f"{moment:%Y-%m-%d %H:%M} {'UTC' if moment.tzinfo is dt.UTC else f'{moment:%:z}'}"
 

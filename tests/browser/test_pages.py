@@ -150,8 +150,7 @@ def test_a_walk_from_the_list_to_a_turn_and_an_agent_and_back(
     search = find("input[name=q]")
     search.send_keys("verify identi")
     assert find("#count").text == "2 of 4 conversations"
-    search.clear()
-    search.send_keys(Keys.BACKSPACE)
+    search.send_keys(Keys.CONTROL + "a", Keys.BACKSPACE)
     Select(find("select[name=matcher]")).select_by_value("required_disclosures")
     filtered, listed = browser.current_url, find("#count").text
     assert (listed, filtered.split("#")[1]) == (

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.flows.report import (
+    AgentTotals,
+    Cost,
+    Funnel,
+    MatcherQuality,
+    RunReport,
+    StepLatency,
+)
+from ingest.flows.runs import FailureGroup, Run
+from ingest.flows.status import DateFunnel, PipelineStatus, StatusCount
 from ingest.ports.inspect import Column, TableDetails, TableSummary
 from ingest.site.build import Counts, WordIndex, build_site
 from ingest.site.charts import clock, time_ticks
@@ -206,6 +217,43 @@ def test_every_number_of_conversations_opens_the_list_that_it_counts(tmp_path: P
     )
 
 
+def report_of(delivered: int) -> RunReport:
+    date = DateFunnel(T0.date(), delivered, 3, 3, 3, 0, 0, 0, 3, None, T0)
+    backlog = (StatusCount(T0.date(), "failed", "submit", "INTERNAL", 1, T0, T0),)
+    return RunReport(
+        batch_date=None,
+        over_all_dates=(),
+        status=PipelineStatus(T0, (date,), backlog, (), (), (), 0, None),
+        funnel=Funnel(delivered, 3, 3, 3, 2, 1),
+        failures=(FailureGroup("submit", "INTERNAL", 4, 1, 1, T0, T0, "a-1"),),
+        latencies=(StepLatency("submit", 3, 0.5, 1.25, 2.0),),
+        runs=(Run("run-1", T0, T0 + dt.timedelta(seconds=9), 3, 0, (T0.date(),)),),
+        cost=Cost(3, 3, Decimal("0.06")),
+        matchers=(MatcherQuality("compliance_violations", 3, 3, 0, 0, 1.0, None),),
+        agents=(AgentTotals("AGT-1", "Ann Lee", "North", 3, 3, 0, 1, -0.25),),
+    )
+
+
+def test_a_number_of_the_report_opens_the_list_only_where_the_list_agrees(tmp_path: Path) -> None:
+    tables = tables_of("a-1", "b-2", "c-3")
+    tables["quarantined_conversations"] = [{"conversation_id": "c-3", "rule": "turns_differ"}]
+    for delivered in (3, 4):
+        out = tmp_path / str(delivered)
+        frame = Frame("proj", with_pii=False, has_docs=False)
+        reader = SiteReader(warehouse_of(tables))
+        build_site(reader, report_of(delivered), frame, out, out / "none")
+
+    shown = {n: pages_of(tmp_path / str(n))["report.html"] for n in (3, 4)}
+    assert '<a class="count" href="index.html#stage=delivered">3</a>' in shown[3]
+    assert '<a class="count" href="index.html#aside=yes">1</a>' in shown[3]
+    assert '<td class="number">4</td>' in shown[4]
+    assert shown[3].count('class="count"') - shown[4].count('class="count"') == 2
+    assert '<a href="conversations/a-1.html">a-1</a>' in shown[3]
+    assert f'<a href="agents/{page_name("AGT-1")}.html">AGT-1</a>' in shown[3]
+    assert "Ann Lee" not in shown[3]
+    assert [pair for pair in counts(tmp_path / "3") if pair[0] != pair[1]] == []
+
+
 def test_a_miss_leads_to_its_very_turn_and_what_was_left_out_to_its_call(tmp_path: Path) -> None:
     built(tables_of("a-1"), tmp_path)
     page = pages_of(tmp_path)[f"agents/{page_name('AGT-1')}.html"]
@@ -225,7 +273,7 @@ def test_a_call_shows_its_own_clock_with_utc_beside_it(tmp_path: Path) -> None:
     assert ">2026-01-05 01:30 UTC</time>" in pages["conversations/b-2.html"]
     assert [row["local"] for row in list_of(tmp_path)] == [
         "2026-01-05 12:00 +10:30",
-        "2026-01-05 01:30 +00:00",
+        "2026-01-05 01:30 UTC",
     ]
 
 
