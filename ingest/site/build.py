@@ -225,5 +225,6 @@ def encoded(number: int) -> bytes:
 @cache
 def _code_sha256() -> str:
     """Return the hash of what makes pages, so that they are made anew when it changes."""
-    files = sorted(path for path in Path(__file__).parent.rglob("*") if path.suffix != ".pyc")
-    return hashlib.sha256(b"".join(p.read_bytes() for p in files if p.is_file())).hexdigest()
+    kinds = {".py", ".j2", ".txt"}
+    files = sorted(path for path in Path(__file__).parent.rglob("*") if path.suffix in kinds)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -139,7 +139,7 @@
     shown = PAGE;
     location.replace(`#${wanted}`);
   };
-  form.addEventListener("input", (event) => go({ [event.target.name]: event.target.value }));
+  for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => go({ [event.target.name]: event.target.value }));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => { shown = PAGE; location.replace("#"); });
   heads.forEach((head) => head.firstChild.addEventListener("click", () =>
