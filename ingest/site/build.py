@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from ingest.flows.report import RunReport
-from ingest.site.groups import FIELDS, KINDS, Member, group_page, grouped
-from ingest.site.pages import Frame, page_file, rendered, run_page, shown_talk
+from ingest.site.groups import FIELDS, KINDS, Member, group_page, grouped, page_of
+from ingest.site.pages import Frame, hits_of, page_file, rendered, run_page, shown_talk
 from ingest.site.reading import Call, SiteReader, Words
 
 _MANIFEST = "pages.json"
@@ -105,8 +105,7 @@ def _put_all(
     members: list[Member] = []
     index = WordIndex()
     for call, words in reader.words(calls):
-        hits = _hits(words)
-        members.append(Member(call, hits))
+        members.append(Member(call, hits_of(words.turns)))
         index.add(_put_call(folder, call, words, frame))
     measures = reader.measures()
     for kind in KINDS:
@@ -149,16 +148,7 @@ def _put_call(folder: SiteFolder, call: Call, words: Words, frame: Frame) -> str
         )
         return page, left
 
-    row = Member(call, {}).list_row(with_pii=False)
-    return folder.put(str(row[1]), hashlib.sha256(made_from).hexdigest(), make)
-
-
-def _hits(words: Words) -> dict[str, list[int]]:
-    hits: dict[str, list[int]] = defaultdict(list)
-    for turn in words.turns:
-        for name in sorted({match.phrase_matcher for match in turn.matches}):
-            hits[name].append(turn.turn_index)
-    return dict(hits)
+    return folder.put(page_of(call), hashlib.sha256(made_from).hexdigest(), make)
 
 
 def _list_page(rows: Sequence[Sequence[Any]], gaps: Sequence[str], frame: Frame) -> str:

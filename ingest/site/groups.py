@@ -63,7 +63,7 @@ class Member:
         started, score = call.started_at, call.insights["customer_sentiment_score"]
         values = (
             call.conversation_id,
-            f"conversations/{page_name(call.conversation_id)}.html",
+            page_of(call),
             None if started is None else local_text(started),
             None if started is None else f"{started.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}",
             None if call.batch_date is None else call.batch_date.isoformat(),
@@ -81,6 +81,11 @@ class Member:
             "yes" if call.set_aside else "no",
         )  # fmt: skip
         return [harmless(value) if isinstance(value, str) else value for value in values]
+
+
+def page_of(call: Call) -> str:
+    """Return the address of its page, from the root of the site."""
+    return f"conversations/{page_name(call.conversation_id)}.html"
 
 
 def _stages(call: Call) -> list[str]:

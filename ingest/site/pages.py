@@ -190,10 +190,6 @@ def shown_talk(
     redactor = None if with_pii else Redactor(texts, personal)
     page_turns = [_page_turn(turn, redactor) for turn in turns]
     left = summary and (redactor.redacted(summary) if redactor else summary)
-    hits: dict[str, list[int]] = {}
-    for turn in turns:
-        for name in sorted({match.phrase_matcher for match in turn.matches}):
-            hits.setdefault(name, []).append(turn.turn_index)
     said = [
         "".join(" " if piece.is_redacted else piece.text for piece in turn.pieces)
         for turn in page_turns
@@ -202,10 +198,19 @@ def shown_talk(
     shown = {
         "turns": page_turns,
         "summary": left,
-        "hits": dict(sorted(hits.items())),
+        "hits": dict(sorted(hits_of(turns).items())),
         "chart": _talk_chart(turns),
     }
     return shown, " ".join(sorted(words))
+
+
+def hits_of(turns: Sequence[SpokenTurn]) -> dict[str, list[int]]:
+    """Return by phrase matcher the turns that it hit."""
+    hits: dict[str, list[int]] = {}
+    for turn in turns:
+        for name in sorted({match.phrase_matcher for match in turn.matches}):
+            hits.setdefault(name, []).append(turn.turn_index)
+    return hits
 
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
