@@ -123,10 +123,10 @@ def _put_all(
         page = run_page(
             report, frame.project, with_pii=frame.with_pii, frame=top, counted=of_values
         )
-        folder.put_text("report.html", page)
+        folder.put_text("runs.html", page)
     else:
         page = rendered("no_report.html.j2", with_pii=frame.with_pii, frame=top)
-        folder.put_text("report.html", page)
+        folder.put_text("runs.html", page)
     if frame.has_docs:
         folder.put_text("docs.html", docs.read_text(encoding="utf-8"))
     for name in ("page.css", "site.js"):

@@ -46,7 +46,7 @@ def pages(people: People, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     found["list"] = site / "index.html"
     found["call"] = site / "conversations" / f"{people.markup_id}.html"
     found["agent"] = next((site / "agents").iterdir())
-    found["report"] = site / "report.html"
+    found["report"] = site / "runs.html"
     return found
 
 

@@ -194,7 +194,7 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_place_of_it(tmp_path: Path
     assert sorted(pages) == [
         "agents.html", f"agents/{page_name('AGT-1')}.html", "conversations/a-1.html",
         "conversations/b-2.html", "index.html", "queues.html", "queues/loans.html",
-        "report.html", "teams.html", f"teams/{page_name('North')}.html",
+        "runs.html", "teams.html", f"teams/{page_name('North')}.html",
     ]  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def test_a_number_of_the_report_opens_the_list_only_where_the_list_agrees(tmp_pa
         reader = SiteReader(warehouse_of(tables))
         build_site(reader, report_of(delivered), frame, out, out / "none")
 
-    shown = {n: pages_of(tmp_path / str(n))["report.html"] for n in (3, 4)}
+    shown = {n: pages_of(tmp_path / str(n))["runs.html"] for n in (3, 4)}
     assert '<a class="count" href="index.html#stage=delivered">3</a>' in shown[3]
     assert '<a class="count" href="index.html#aside=yes">1</a>' in shown[3]
     assert '<td class="number">4</td>' in shown[4]
@@ -362,7 +362,7 @@ def test_an_empty_warehouse_says_what_to_run(tmp_path: Path) -> None:
     assert "<code>dbt build</code> makes it" in page
     assert len(gaps) == 1
     assert CURRENT in gaps[0]
-    assert "ingest local up" in pages_of(tmp_path)["report.html"]
+    assert "ingest local up" in pages_of(tmp_path)["runs.html"]
 
 
 @pytest.mark.parametrize("lacking", [*tables_of("a-1"), "every second column"])
