@@ -74,13 +74,15 @@
   };
   let index = null;
   const loadWords = () => {
-    if (index) return;
-    index = { words: [], places: [] };
+    if (document.querySelector("script[src='words.js']")) return;
     const script = element("script", "", { src: "words.js" });
-    script.addEventListener("load", () => {
-      index = { words: window.words.words.split(" "), places: window.words.places.split(" ") };
+    const ready = () => {
+      const { words = "", places = "" } = window.words ?? {};
+      index = { words: words.split(" "), places: places.split(" ") };
       draw();
-    });
+    };
+    script.addEventListener("load", ready);
+    script.addEventListener("error", ready);
     document.head.append(script);
   };
   const holding = (query) => {
@@ -122,7 +124,7 @@
     if (query) loadWords();
     for (const field of form.elements) if (field.name && field !== document.activeElement) field.value = wanted.get(field.name) ?? "";
     if ([...form.querySelectorAll("details select")].some((select) => select.value)) form.querySelector("details").open = true;
-    const sets = query ? holding(query) : [];
+    const sets = query && index ? holding(query) : [];
     const filters = [...wanted].filter(([name, value]) => value && name !== "q" && name !== "sort");
     found = calls.filter((call) => sets.every((set) => set.has(call.place)) && filters.every(([name, value]) => fits(call, name, value)));
     const value = SORTED_BY[by] ?? ((call) => call[by]);
