@@ -41,7 +41,8 @@ class SiteFolder:
         self._path = path
         self._now: dict[str, tuple[str, str]] = {}
         try:
-            self._before = dict(json.loads((path / _MANIFEST).read_bytes()))
+            held = dict(json.loads((path / _MANIFEST).read_bytes()))
+            self._before = {name: (str(made), str(words)) for name, (made, words) in held.items()}
         except (OSError, ValueError, TypeError):
             self._before = {}
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,9 +52,9 @@ class SiteFolder:
         path = self._path / name
         before = self._before.get(name)
         if before and before[0] == digest and path.exists():
-            self._now[name] = (digest, before[1])
+            self._now[name] = before
             self.counts.kept += 1
-            return str(before[1])
+            return before[1]
         text, words = make()
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._replace(path, text.encode("utf-8", "replace"))

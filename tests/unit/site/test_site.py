@@ -331,7 +331,21 @@ def test_only_pages_whose_rows_changed_are_written(tmp_path: Path) -> None:
     assert gone.removed == 1
     assert not (tmp_path / "conversations/c-3.html").exists()
     assert "changed" in before
-    assert (tmp_path.stat().st_mode & 0o777, list(tmp_path.rglob("*.part"))) != (0o777, [1])
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_the_page_of_tables_is_taken_in_where_it_was_made(tmp_path: Path) -> None:
+    docs = tmp_path / "made.html"
+    docs.write_text("<p>lineage</p>", "utf-8")
+    for has_docs in (True, False):
+        frame = Frame("proj", with_pii=False, has_docs=has_docs)
+        counts = build_site(SiteReader(warehouse_of({})), None, frame, tmp_path / "s", docs)
+        held = [name for name, page in pages_of(tmp_path / "s").items() if "docs.html" in page]
+        if has_docs:
+            assert (tmp_path / "s" / "docs.html").read_text("utf-8") == "<p>lineage</p>"
+            assert len(held) == 5
+
+    assert (held, counts.removed) == ([], 1)
 
 
 def test_a_folder_that_is_made_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -349,8 +363,9 @@ def test_a_damaged_memory_removes_nothing_and_all_is_written_again(tmp_path: Pat
     second, _ = built(tables_of("a-1"), tmp_path)
 
     assert (second, precious.read_text("utf-8")) == (Counts(first.written, 0, 0), "mine")
-    (tmp_path / "pages.json").write_text("[", "utf-8")
-    assert built(tables_of("a-1"), tmp_path)[0] == Counts(first.written, 0, 0)
+    for damaged in ("[", '{"index.html": 5}', "3"):
+        (tmp_path / "pages.json").write_text(damaged, "utf-8")
+        assert built(tables_of("a-1"), tmp_path)[0] == Counts(first.written, 0, 0)
 
 
 def test_an_empty_warehouse_says_what_to_run(tmp_path: Path) -> None:
