@@ -269,7 +269,8 @@ def group_page(group: Group, frame: Frame) -> str:
 
 
 def _change(member: Member) -> float | None:
-    first, last = (member.call.arc[name] for name in ("first_third_score", "last_third_score"))
+    first: float | None = member.call.arc["first_third_score"]
+    last: float | None = member.call.arc["last_third_score"]
     return None if first is None or last is None else last - first
 
 
