@@ -42,7 +42,7 @@ demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and
 	$(BIN)/ingest data land-truth seeds/conversations/$(DATE)
 	$(BIN)/ingest local build --exclude resource_type:unit_test
 	$(BIN)/ingest status
-	@printf '\nopen %s, or try\n' "$$($(BIN)/ingest report --html)"
+	@printf '\nopen %s, or try\n' "$$($(BIN)/ingest site)"
 	@printf '  $(BIN)/ingest %s\n' 'show 317675af' 'transcript 317675af' 'bq head agent_daily'
 
 # Tests of rules: no process of the stack, no port, no warehouse.

@@ -85,6 +85,11 @@ COMMANDS = {
         "Report funnel, failures, latency, cost, phrase matchers and agents.",
         PageCommand,
     ),
+    "site": CommandPlace(
+        "ingest.cli.site",
+        "site",
+        "Make linked pages of conversations, agents, teams, queues and runs, to look at offline.",
+    ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),

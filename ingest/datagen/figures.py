@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ingest.domain.conversation import Metadata, Speaker, Transcription
-from ingest.site.charts import svg_matplotlib
+from ingest.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -209,6 +210,16 @@ _STYLE = {
     "axes.titlelocation": "left",
     "figure.constrained_layout.use": True,
 }
+
+
+def svg_matplotlib() -> ModuleType:
+    """Return the module `matplotlib`, or raise MissingExtraError where it isn't installed."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingExtraError("plots need matplotlib, which isn't installed", "data") from error
+    mpl.use("svg")
+    return mpl
 
 
 def draw_plots(sets: Sequence[DataSetFigures]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from ingest.errors import InputError
 from ingest.flows.show import Hop, Trace
 from ingest.ports.inspect import Warehouse
 
-_PERSONAL_ENTITIES = {
+PERSONAL_ENTITIES = {
     "PERSON": "name",
     "ADDRESS": "address",
     "LOCATION": "address",
@@ -212,9 +212,9 @@ def _turn(
 
 def _personal_entities(entities: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (_PERSONAL_ENTITIES[entity["type"]], entity["displayName"])
+        (PERSONAL_ENTITIES[entity["type"]], entity["displayName"])
         for entity in entities.values()
-        if entity.get("type") in _PERSONAL_ENTITIES and entity.get("displayName")
+        if entity.get("type") in PERSONAL_ENTITIES and entity.get("displayName")
     ]
 
 

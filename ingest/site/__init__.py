@@ -1,1 +1,1 @@
-"""Static pages for people: one HTML file each, no script, nothing from the network."""
+"""Static pages for people, which need nothing from a network: one alone, or a linked site."""

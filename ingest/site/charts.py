@@ -1,155 +1,98 @@
-"""Plots as SVG that a page holds in itself: text stays text, colours come with shapes."""
+"""Scores along a line as SVG of a page's own colours; what colour says, shape and text say too."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from types import ModuleType
-from typing import Any
 
-from ingest.errors import MissingExtraError
+from markupsafe import Markup, escape
 
-
-def svg_matplotlib() -> ModuleType:
-    """Return the module `matplotlib`, or raise MissingExtraError where it isn't installed."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingExtraError("plots need matplotlib, which isn't installed", "data") from error
-    mpl.use("svg")
-    return mpl
-
-
-_INK, _GRID, _BLUE, _ORANGE = "#333333", "#cccccc", "#1f5fa8", "#b45309"
-_MARKERS = "osD^vP*X"
-_STYLE: Mapping[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "conversation-coach",
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "text.parse_math": False,
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+_STEPS_SEC = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)
+_MOST_TICKS = 8
+_LEFT, _WIDTH, _PLOT, _ROW = 190, 720, 150, 24
+_SHAPES = {
+    "negative": "M{x:.1f} {y:.1f}m-5 -4h10l-5 9z",
+    "neutral": "M{x:.1f} {y:.1f}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
+    "positive": "M{x:.1f} {y:.1f}m-5 4h10l-5 -9z",
+    "hit": "M{x:.1f} {y:.1f}m-5 0l5 -5l5 5l-5 5z",
 }
-_SIZE = re.compile(r'(<svg\b[^>]*?)\s+(?:width|height)="[^"]*"')
 
 
 @dataclass(frozen=True)
-class MatchPoint:
-    """A phrase match on the time line."""
+class Mark:
+    """Something at `x` along the line; `text` is what it is called, `href` where it leads."""
 
-    phrase_matcher: str
-    minute: float
-
-
-def sentiment_chart(
-    scores: Sequence[tuple[float, float]], matches: Sequence[MatchPoint], label: str
-) -> str:
-    """Return the customer's sentiment by minute of the call, phrase matches below it."""
-    matchers = sorted({match.phrase_matcher for match in matches})
-    with _figure(
-        (7.6, 2.4 + 0.3 * len(matchers)), rows=2 if matchers else 1, ratio=len(matchers)
-    ) as (
-        figure,
-        axes,
-    ):
-        line = axes[0]
-        line.axhline(0, color=_GRID, linewidth=1)
-        line.plot(*zip(*scores, strict=True) if scores else ([], []), color=_BLUE, linewidth=1.5)
-        for low, high, marker, colour in (
-            (-2, 0, "v", _ORANGE),
-            (0, 0, "o", _INK),
-            (0, 2, "^", _BLUE),
-        ):
-            points = [
-                (minute, score)
-                for minute, score in scores
-                if (low < score < high) or (low == high == score)
-            ]
-            if points:
-                line.scatter(
-                    *zip(*points, strict=True), marker=marker, color=colour, s=28, zorder=3
-                )
-        line.set_ylim(-1.1, 1.1)
-        line.set_yticks([-1, 0, 1], ["-1 negative", "0 neutral", "+1 positive"])
-        if matchers:
-            _match_rows(axes[1], matchers, matches)
-        axes[-1].set_xlabel("minutes into the conversation")
-        return _svg(figure, label)
+    x: float
+    text: str
+    href: str | None = None
 
 
-def bar_chart(values: Sequence[tuple[str, float]], unit: str, label: str) -> str:
-    """Return horizontal bars, first value on top, each with its number."""
-    with _figure((5.6, 0.6 + 0.32 * len(values))) as (figure, axes):
-        names = [name for name, _ in values]
-        numbers = [number for _, number in values]
-        bars = axes[0].barh(range(len(values)), numbers, color=_BLUE, height=0.6)
-        axes[0].bar_label(bars, [f"{number:g}" for number in numbers], padding=4, color=_INK)
-        axes[0].set_yticks(range(len(values)), names)
-        axes[0].invert_yaxis()
-        axes[0].set_xlim(0, max([*numbers, 0.001]) * 1.18)
-        axes[0].locator_params(axis="x", integer=all(isinstance(item, int) for item in numbers))
-        axes[0].set_xlabel(unit)
-        return _svg(figure, label)
+def score_word(score: float) -> str:
+    """Return what a score of -1 to 1 is called."""
+    return "negative" if score < 0 else "positive" if score > 0 else "neutral"
 
 
-def _match_rows(axes: Any, matchers: Sequence[str], matches: Sequence[MatchPoint]) -> None:
-    for row, matcher in enumerate(matchers):
-        minutes = [match.minute for match in matches if match.phrase_matcher == matcher]
-        marker = _MARKERS[row % len(_MARKERS)]
-        axes.scatter(minutes, [row] * len(minutes), marker=marker, color=_INK, s=30)
-    axes.set_yticks(range(len(matchers)), matchers)
-    axes.set_ylim(-0.6, len(matchers) - 0.4)
-    axes.invert_yaxis()
-    axes.grid(axis="y", color=_GRID, linewidth=0.6)
+def clock(seconds: float) -> str:
+    """Return seconds as m:ss, from an hour on as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes_of_hour = divmod(minutes, 60)
+    return f"{hours}:{minutes_of_hour:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class _figure:  # noqa: N801 - used as a function
-    """A figure of matplotlib that is closed again."""
-
-    def __init__(self, size: tuple[float, float], rows: int = 1, ratio: int = 1) -> None:
-        mpl = svg_matplotlib()
-        from matplotlib import pyplot
-
-        self._pyplot = pyplot
-        self._style = mpl.rc_context(dict(_STYLE))
-        self._style.__enter__()
-        self._figure, axes = pyplot.subplots(
-            rows,
-            1,
-            figsize=size,
-            sharex=True,
-            layout="constrained",
-            height_ratios=[3, max(1.0, ratio * 0.6)][:rows],
-            squeeze=False,
-        )
-        self._axes = [row[0] for row in axes]
-
-    def __enter__(self) -> tuple[Any, list[Any]]:
-        return self._figure, self._axes
-
-    def __exit__(self, *_: object) -> None:
-        self._pyplot.close(self._figure)
-        self._style.__exit__(None, None, None)
+def time_ticks(end_sec: float) -> list[tuple[float, str]]:
+    """Return at most eight moments of a call, each with its name, after the first at 0:00."""
+    fitting = (step for step in _STEPS_SEC if end_sec / step <= _MOST_TICKS)
+    step = next(fitting, 3600 * (int(end_sec / 3600 / _MOST_TICKS) + 1))
+    return [(at, clock(at)) for at in range(0, int(end_sec) + 1, step)]
 
 
-def _svg(figure: Any, label: str) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    while (shorter := _SIZE.sub(r"\1", text, count=1)) != text:
-        text = shorter
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Two plots of one page share no id.
-    prefix = f"plot-{hashlib.sha256(label.encode()).hexdigest()[:8]}-"
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+def score_chart(
+    scores: Sequence[tuple[Mark, float]],
+    rows: Mapping[str, Sequence[Mark]],
+    ticks: Sequence[tuple[float, str]],
+    label: str,
+) -> Markup:
+    """Return scores of -1 to 1 as a line, and below it a row of marks for each name."""
+    xs = [*(mark.x for mark, _ in scores), *(mark.x for row in rows.values() for mark in row)]
+    end = max([*xs, *(at for at, _ in ticks), 1e-9])
+    bottom = _PLOT + 10 + _ROW * len(rows)
+
+    def across(x: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - 45) * max(x, 0.0) / end
+
+    def down(score: float) -> float:
+        return 10 + (_PLOT - 20) * (1 - max(-1.0, min(score, 1.0))) / 2
+
+    parts = [
+        f'<svg role="group" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {bottom + 24}">'
+    ]
+    for at, name in ticks:
+        parts.append(_line("grid", across(at), 4, across(at), bottom))
+        parts.append(_text(across(at), bottom + 17, name, "middle"))
+    for score, name in ((1, "+1 positive"), (0, "0 neutral"), (-1, "\u22121 negative")):
+        parts.append(_line("grid", _LEFT, down(score), _WIDTH - 20, down(score)))
+        parts.append(_text(_LEFT - 10, down(score) + 4, name, "end"))
+    points = " ".join(f"{across(mark.x):.1f},{down(score):.1f}" for mark, score in scores)
+    parts.append(f'<polyline class="line" points="{points}"/>')
+    parts += [_mark(mark, score_word(score), across(mark.x), down(score)) for mark, score in scores]
+    for place, (name, marks) in enumerate(rows.items()):
+        height = _PLOT + 10 + _ROW * place + _ROW / 2
+        parts.append(_line("grid", _LEFT, height, _WIDTH - 20, height))
+        parts.append(_text(_LEFT - 10, height + 4, name, "end"))
+        parts += [_mark(mark, "hit", across(mark.x), height) for mark in marks]
+    return Markup("".join([*parts, "</svg>"]))  # every text in it is escaped
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _mark(mark: Mark, kind: str, x: float, y: float) -> str:
+    """Return a mark; its link isn't a stop of the Tab key, for every turn has one in the talk."""
+    path = _SHAPES[kind].format(x=x, y=y)
+    shape = f'<path class="{kind}" d="{path}"><title>{escape(mark.text)}</title></path>'
+    return f'<a href="{escape(mark.href)}" tabindex="-1">{shape}</a>' if mark.href else shape

@@ -1,16 +1,18 @@
-"""Static pages of one conversation and of runs: one HTML file each, no script, no network."""
+"""Pages as HTML: text stays text, personal details go by rules, nothing comes from a network."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
-from collections import Counter
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,7 +21,7 @@ from ingest.flows.report import RunReport
 from ingest.flows.show import Trace
 from ingest.flows.transcript import SpokenTurn, Talk, no_talk
 from ingest.flows.why import Explanation
-from ingest.site.charts import MatchPoint, bar_chart, sentiment_chart
+from ingest.site.charts import Mark, clock, score_chart, score_word, time_ticks
 from ingest.site.redaction import Redactor, Span
 
 _STEERING = re.compile(
@@ -28,22 +30,34 @@ _STEERING = re.compile(
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Return the page."""
-    style = resources.files("ingest.site").joinpath("templates", "page.css")
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds each page of a site, at `root` relative to the page."""
+
+    project: str
+    with_pii: bool
+    has_docs: bool
+    root: str = "../"
+
+
+def rendered(template: str, *, with_pii: bool, frame: Frame | None = None, **values: Any) -> str:
+    """Return the page: of a site, or without a frame one that needs no other file."""
     return (
         _environment()
         .get_template(template)
         .render(
             **values,
-            style=Markup(style.read_text(encoding="utf-8")),
+            with_pii=with_pii,
+            frame=frame,
+            style=None if frame else Markup(page_file("page.css")),
         )
     )
 
 
-def own_svg(svg: str) -> Markup:
-    """Return an SVG that `ingest.site.charts` made, to be put in as it is."""
-    return Markup(harmless(svg))
+@cache
+def page_file(name: str) -> str:
+    """Return a file that pages share."""
+    return resources.files("ingest.site").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def harmless(text: str) -> str:
@@ -67,16 +81,26 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["moment"] = _moment
+    environment.filters["local"] = local_text
     environment.filters["short"] = _short
     environment.filters["score"] = _score
     environment.filters["share"] = _share
     environment.filters["cut_hash"] = lambda name: _HASH.sub(r"\1…", name)
+    environment.filters["page_name"] = page_name
+    environment.filters["words"] = lambda name: str(name or "").replace("_", " ").lower()
+    environment.filters["clock"] = lambda sec: "–" if sec is None else clock(sec)  # noqa: RUF001
+    environment.globals["list_of"] = list_of
     environment.filters["tail"] = lambda name: "" if name is None else str(name).rsplit("/", 1)[-1]
     return environment
 
 
 def _moment(moment: dt.datetime | None) -> str:
     return "–" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"  # noqa: RUF001
+
+
+def local_text(moment: dt.datetime) -> str:
+    """Return the time on the clock of the call, with its offset."""
+    return f"{moment:%Y-%m-%d %H:%M} {'UTC' if moment.tzinfo is dt.UTC else f'{moment:%:z}'}"
 
 
 def _short(sha256: str | None) -> str:
@@ -86,12 +110,25 @@ def _short(sha256: str | None) -> str:
 def _score(score: float | None) -> str:
     if score is None:
         return ""
-    word = "negative" if score < 0 else "positive" if score > 0 else "neutral"
-    return f"{score:+.2f} {word}"
+    return f"{score:+.2f} {score_word(score)}"
 
 
 def _share(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"  # noqa: RUF001
+
+
+def page_name(key: object) -> str:
+    """Return a name of a page's file that no two keys share, whatever is in them."""
+    text = str(key)
+    if re.fullmatch(r"[a-z0-9-]{1,80}", text):
+        return text
+    cut = re.sub(r"[^a-z0-9]+", "-", text.lower())[:40].strip("-")
+    return f"{cut}_{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
+
+
+def list_of(**wanted: object) -> str:
+    """Return the part of an address that shows the list of what has these values."""
+    return "index.html#" + urlencode({key: str(value) for key, value in wanted.items()})
 
 
 _PERSONAL_LABELS = ("agent_name",)
@@ -125,36 +162,90 @@ def conversation_page(
 
     Without a talk it shows what is known of the conversation elsewhere.
     """
-    has_talk = talk is not None
-    talk = talk or no_talk(trace.conversation_id)
-    texts = [turn.text for turn in talk.turns]
-    redactor = None if with_pii else Redactor(texts, talk.personal_details)
-    scores = [
-        (turn.start_offset_sec / 60, turn.sentiment_score)
-        for turn in talk.turns
-        if turn.sentiment_score is not None and turn.start_offset_sec is not None
-    ]
-    points = [
-        MatchPoint(match.phrase_matcher, (turn.start_offset_sec or 0.0) / 60)
-        for turn in talk.turns
-        for match in turn.matches
-    ]
-    label = f"Customer sentiment over {len(scores)} turns, and {len(points)} phrase matches"
+    shown = talk or no_talk(trace.conversation_id)
     return rendered(
-        "conversation.html.j2",
-        trace=trace,
-        talk=talk,
-        has_talk=has_talk,
-        explanation=explanation,
+        "trace.html.j2",
         with_pii=with_pii,
-        agent=", ".join(talk.agent_names) if with_pii else "",
+        trace=trace,
+        talk=shown,
+        has_talk=talk is not None,
+        explanation=explanation,
+        agent=", ".join(shown.agent_names) if with_pii else "",
         labels={
-            key: value for key, value in sorted(talk.labels.items()) if key not in _PERSONAL_LABELS
+            key: value for key, value in sorted(shown.labels.items()) if key not in _PERSONAL_LABELS
         },
-        turns=[_page_turn(turn, redactor) for turn in talk.turns],
-        match_counts=sorted(Counter(point.phrase_matcher for point in points).items()),
-        chart=own_svg(sentiment_chart(scores, points, label)) if scores else None,
+        **shown_talk(shown.turns, shown.personal_details, with_pii=with_pii)[0],
     )
+
+
+def shown_talk(
+    turns: Sequence[SpokenTurn],
+    personal: Sequence[tuple[str, str]],
+    *,
+    with_pii: bool,
+    summary: str | None = None,
+) -> tuple[dict[str, Any], str]:
+    """Return what pages show of a talk, and the words that are left in it, each once."""
+    texts = [turn.text for turn in turns] + ([summary] if summary else [])
+    redactor = None if with_pii else Redactor(texts, personal)
+    page_turns = [_page_turn(turn, redactor) for turn in turns]
+    left = summary and (redactor.redacted(summary) if redactor else summary)
+    said = [
+        "".join(" " if piece.is_redacted else piece.text for piece in turn.pieces)
+        for turn in page_turns
+    ]
+    words = {word for text in (*said, left or "") for word in words_of(text)}
+    shown = {
+        "turns": page_turns,
+        "summary": left,
+        "hits": dict(sorted(hits_of(turns).items())),
+        "chart": _talk_chart(turns),
+    }
+    return shown, " ".join(sorted(words))
+
+
+def hits_of(turns: Sequence[SpokenTurn]) -> dict[str, list[int]]:
+    """Return by phrase matcher the turns that it hit."""
+    hits: dict[str, list[int]] = {}
+    for turn in turns:
+        for name in sorted({match.phrase_matcher for match in turn.matches}):
+            hits.setdefault(name, []).append(turn.turn_index)
+    return hits
+
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+
+
+def words_of(text: str) -> Iterator[str]:
+    """Return words as they are looked for: in lower case, compatible forms made one."""
+    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).lower()):
+        yield match.group().replace("\u2019", "'")
+
+
+def _talk_chart(turns: Sequence[SpokenTurn]) -> Markup | None:
+    """Return sentiment and matches along the time, or along the turns where no time is known."""
+    if all(turn.sentiment_score is None for turn in turns):
+        return None
+    is_timed = any(turn.start_offset_sec is not None for turn in turns)
+    scores: list[tuple[Mark, float]] = []
+    rows: dict[str, list[Mark]] = {}
+    for place, turn in enumerate(turns):
+        x = turn.start_offset_sec if is_timed else float(place)
+        if x is None:
+            continue
+        at = clock(x) if is_timed else f"turn {turn.turn_index}"
+        href = f"#turn-{turn.turn_index}"
+        if turn.sentiment_score is not None:
+            text = f"{at}, {_score(turn.sentiment_score)}"
+            scores.append((Mark(x, text, href), turn.sentiment_score))
+        for name in sorted({match.phrase_matcher for match in turn.matches}):
+            rows.setdefault(name, []).append(Mark(x, f"{at}, {name}", href))
+    end = max((turn.start_offset_sec or 0.0 for turn in turns), default=0.0)
+    steps = range(0, len(turns), max(1, len(turns) // 8))
+    ticks = time_ticks(end) if is_timed else [(float(at), f"turn {at}") for at in steps]
+    label = f"Customer sentiment over {len(scores)} turns, and where phrase matchers hit"
+    chart = score_chart(scores, {name: rows[name] for name in sorted(rows)}, ticks, label)
+    return Markup(harmless(chart))
 
 
 def pieces(turn: SpokenTurn, spans: Sequence[Span]) -> tuple[Piece, ...]:
@@ -183,7 +274,7 @@ def _page_turn(turn: SpokenTurn, redactor: Redactor | None) -> PageTurn:
     return PageTurn(
         turn_index=turn.turn_index,
         speaker=turn.speaker,
-        clock=_clock(turn.start_offset_sec),
+        clock="" if turn.start_offset_sec is None else clock(turn.start_offset_sec),
         sentiment_score=turn.sentiment_score,
         pieces=pieces(turn, spans),
         matches=tuple(
@@ -193,30 +284,27 @@ def _page_turn(turn: SpokenTurn, redactor: Redactor | None) -> PageTurn:
     )
 
 
-def _clock(offset_sec: float | None) -> str:
-    if offset_sec is None:
-        return ""
-    minutes, seconds = divmod(int(offset_sec), 60)
-    return f"{minutes}:{seconds:02}"
+def run_page(
+    report: RunReport,
+    project: str,
+    *,
+    with_pii: bool = False,
+    frame: Frame | None = None,
+    counted: Callable[..., int] | None = None,
+) -> str:
+    """Return the page as HTML; agents go by id alone unless personal details are asked for.
 
-
-def run_page(report: RunReport, project: str, *, with_pii: bool = False) -> str:
-    """Return the page as HTML; agents go by id alone unless personal details are asked for."""
-    stages = _stages(report)
-    latencies = [(latency.step, round(latency.p95_sec, 3)) for latency in report.latencies]
-    funnel_label = ", ".join(f"{name} {number}" for name, number in stages)
-    latency_label = "p95: " + ", ".join(f"{step} {seconds} s" for step, seconds in latencies)
+    `counted` tells how many conversations the list has of some values: a number that agrees
+    leads there.
+    """
     return rendered(
         "run.html.j2",
+        with_pii=with_pii,
+        frame=frame,
         report=report,
         project=project,
-        with_pii=with_pii,
-        funnel=own_svg(bar_chart(stages, "conversations", f"Funnel: {funnel_label}")),
-        latency=(
-            own_svg(bar_chart(latencies, "seconds, 95th percentile", latency_label))
-            if latencies
-            else None
-        ),
+        stages=_stages(report),
+        counted=counted,
     )
 
 

@@ -8,7 +8,7 @@ see, such as a name typed in lower case, so a page says that it was redacted by 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -148,16 +148,28 @@ class Redactor:
             if match.group(1).lower() not in _common_words()
         }
         names |= {text.strip() for text in held if _is_bare_name(text)}
-        self._known: list[tuple[str, re.Pattern[str]]] = []
-        details = {*known, *(("name", name) for name in names)}
-        for kind, text in sorted(details, key=lambda detail: (-len(detail[1]), detail)):
-            self._learn(kind, text)
+        learnt = dict.fromkeys(
+            (kind, part)
+            for kind, text in sorted({*known, *(("name", name) for name in names)})
+            for part in _parts(kind, text)
+        )
+        longest_first = sorted(learnt, key=lambda detail: -len(detail[1]))
+        self._kinds = [kind for kind, _ in longest_first]
+        # At each place the longest that begins there; a look ahead lets them overlap.
+        any_of = "|".join(f"({re.escape(text)})" for _, text in longest_first)
+        pattern = rf"(?<!\w)(?=(?:{any_of})(?!\w))" if any_of else r"(?!)"
+        self._known = re.compile(pattern, re.IGNORECASE)
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """Return what is to be taken out, in order and without overlap."""
         found = [
+            Span(self._kinds[match.lastindex - 1], *match.span(match.lastindex))
+            for match in self._known.finditer(text)
+            if match.lastindex
+        ]
+        found += [
             Span(kind, *match.span(match.lastindex or 0))
-            for kind, pattern in (*self._known, *_RULES)
+            for kind, pattern in _RULES
             for match in pattern.finditer(text)
         ]
         merged: list[Span] = []
@@ -175,13 +187,13 @@ class Redactor:
             text = f"{text[: span.start]}[{span.kind}]{text[span.end :]}"
         return text
 
-    def _learn(self, kind: str, text: str) -> None:
-        words = [text, *text.split()] if kind == "name" else [text]
-        for word in words:
-            bare = word.strip(".,;:!?")
-            if len(bare) >= _LEAST_NAME_CHARS and bare.lower() not in _common_words():
-                pattern = rf"(?<!\w){re.escape(bare)}(?!\w)"
-                self._known.append((kind, re.compile(pattern, re.IGNORECASE)))
+
+def _parts(kind: str, text: str) -> Iterator[str]:
+    """Yield what a detail is found by: itself, and each word of a name."""
+    for word in [text, *text.split()] if kind == "name" else [text]:
+        bare = word.strip(".,;:!?")
+        if len(bare) >= _LEAST_NAME_CHARS and bare.lower() not in _common_words():
+            yield bare
 
 
 def _is_name(match: re.Match[str], plain: Set[str]) -> bool:

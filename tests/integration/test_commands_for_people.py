@@ -364,6 +364,16 @@ def test_a_page_of_a_conversation_without_a_landed_talk_is_made(people: People, 
     assert ("No transcript of it is known" in page.stdout) is (which != "local")
 
 
+def test_a_site_before_the_first_build_says_what_to_run(people: People, tmp_path: Path) -> None:
+    made = people.run("site", "--out", str(tmp_path / "site"), INGEST_MARTS_DATASET="never_built")
+
+    page = tmp_path / "site" / "index.html"
+    assert (made.exit_code, made.stdout) == (0, f"{page}\n")
+    assert "not built yet: call_dynamics" in made.stderr
+    assert "No conversation is in the registry" in page.read_text("utf-8")
+    assert "<h2" in page.with_name("runs.html").read_text("utf-8")
+
+
 def test_a_page_of_a_conversation_has_every_hop(people: People) -> None:
     page = people.run("show", ANALYSED, "--source", str(people.folder), "--html", "-").stdout
 

@@ -23,7 +23,6 @@ EXTRA_OF = {
     **EXTRAS,
     "ingest.cli._context": "tracing",
     "ingest.datagen": "data",
-    "ingest.site": "data",
     "ingest.emulator.pytest_plugin": "dev",
 }
 # Brought for what they hold, and imported by no line of ours.

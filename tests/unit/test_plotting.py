@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from ingest.datagen.figures import svg_matplotlib
 from ingest.errors import MissingExtraError
-from ingest.site.charts import svg_matplotlib
 
 
 def test_a_missing_matplotlib_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
