@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingest.cli._console import counted
 from ingest.cli._options import AsJson
-from ingest.errors import ExitCode, InputError
+from ingest.errors import ExitCode, InputError, SettingsError
 from ingest.flows.watch import duration
 
 if TYPE_CHECKING:
@@ -141,44 +144,51 @@ def build(context: typer.Context) -> None:
 
     Example: ingest local build --exclude resource_type:unit_test
     """
-    from dbt.cli.main import dbtRunner
-
     from ingest.cli._progress import progress_for_people
 
-    with progress_for_people() as progress:
+    dbt = shutil.which("dbt", path=os.pathsep.join((str(Path(sys.executable).parent), os.defpath)))
+    if dbt is None:
+        raise SettingsError("dbt isn't installed", "pip install 'conversation-coach[dbt]'")
+    words = [dbt, "--log-format", "json", "--log-level", "debug", "build", *context.args]
+    with progress_for_people() as progress, subprocess.Popen(words, stdout=subprocess.PIPE) as run:
         shown = _Nodes(progress)
-        result = dbtRunner(callbacks=[shown]).invoke(["--quiet", "build", *context.args])
-    if result.exception is not None and not shown.counts:
-        raise InputError("dbt couldn't start", "its own words stand above") from result.exception
+        for line in run.stdout or ():
+            shown.take(line)
     typer.echo(shown.summary())
-    raise typer.Exit(ExitCode.OK if result.success else ExitCode.SOME_FAILED)
+    raise typer.Exit(ExitCode.OK if run.returncode == 0 else ExitCode.SOME_FAILED)
 
 
 class _Nodes:
-    """Turns dbt's events into progress; one event comes at a time."""
+    """Turns the lines of dbt's JSON log into progress."""
 
     def __init__(self, progress: Bars | Lines) -> None:
-        self.counts = Counter[tuple[str, str]]()
+        self._counts = Counter[tuple[str, str]]()
         self._progress = progress
         self._running: dict[str, str] = {}
         self._began_at = time.monotonic()
 
-    def __call__(self, event: Any) -> None:
-        """Take up an event of dbt's: a count of nodes, a start or an end."""
-        name, data = event.info.name, event.data
+    def take(self, line: bytes) -> None:
+        """Take up an event: a count of nodes, a start, an end, or what went wrong."""
+        try:
+            event = json.loads(line)
+            name, data, node = event["info"]["name"], event["data"], event["data"].get("node_info")
+        except (ValueError, KeyError):
+            self._progress.note(line.decode(errors="replace").rstrip())
+            return
+        if event["info"]["level"] == "error":
+            self._progress.note(event["info"]["msg"])
         if name == "ConcurrencyLine":
-            self._progress.stage("dbt", data.node_count)
+            self._progress.stage("dbt", data["node_count"])
         elif name == "NodeStart":
-            node = data.node_info
-            self._running[node.unique_id] = f"{node.resource_type} {node.node_name}"
+            self._running[node["unique_id"]] = f"{node['resource_type']} {node['node_name']}"
             self._tell()
-        elif name == "NodeFinished" and self._running.pop(data.node_info.unique_id, None):
-            self.counts[data.node_info.resource_type, data.run_result.status] += 1
+        elif name == "NodeFinished" and self._running.pop(node["unique_id"], None):
+            self._counts[node["resource_type"], data["run_result"]["status"]] += 1
             self._progress.advance("dbt")
             self._tell()
 
     def _tell(self) -> None:
-        failed = sum(n for (_, status), n in self.counts.items() if status in _FAILED)
+        failed = sum(n for (_, status), n in self._counts.items() if status in _FAILED)
         sentences = [", ".join(self._running.values())]
         if failed:
             sentences.insert(0, f"{failed} failed")
@@ -187,7 +197,7 @@ class _Nodes:
     def summary(self) -> str:
         """Return what was built, for example `18 seeds, 77 models, 141 tests: 236 passed, 51 s`."""
         kinds, outcomes = Counter[str](), Counter[str]()
-        for (kind, status), count in self.counts.items():
+        for (kind, status), count in self._counts.items():
             kinds[kind] += count
             outcomes[_OUTCOMES.get(status, "passed")] += count
         made = ", ".join(counted(count, kind.replace("_", " ")) for kind, count in kinds.items())
