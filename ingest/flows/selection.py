@@ -6,6 +6,7 @@ of it until it is delivered right.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable
 
@@ -20,6 +21,9 @@ from ingest.flows.services import Progress
 from ingest.flows.source import Source, SourceConversation, read_delivery
 
 CHUNK_SIZE = 500
+_JUDGED_AT_ONCE = 50
+"""Files of a folder are read without waiting: after so many conversations signals are heard, and
+signs of life given."""
 
 
 class Selection:
@@ -56,8 +60,11 @@ class Selection:
         if not self._source.is_quick_to_read:
             return None
         self._progress.stage(Step.VALIDATE.value, None)
-        count = 0
+        count = seen = 0
         async for entry in self._source.walk():
+            seen += 1
+            if seen % _JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if self._is_stopped():
                 break
             if isinstance(entry, Fault):
