@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,19 @@ def test_a_service_that_is_away_ends_in_4_and_prints_no_result(
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert "error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "unknown"),
+    [("status", lambda found: found["in_bucket"]), ("runs", lambda found: found[0]["state"])],
+)
+def test_what_runs_now_is_unknown_and_ends_in_4_while_the_bucket_is_away(
+    people: People, command: str, unknown: Callable[[Any], Any]
+) -> None:
+    result = people.run(command, "--json", INGEST_GCS_ENDPOINT="http://127.0.0.1:9")
+
+    assert (result.exit_code, unknown(json.loads(result.stdout))) in [(4, None), (4, "unknown")]
+    assert "note: what runs now isn't known: GCS: UNAVAILABLE" in result.stderr
 
 
 def test_why_is_unknown_and_ends_in_4_while_ci_is_away(people: People) -> None:
