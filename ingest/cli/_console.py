@@ -1,4 +1,5 @@
-"""What every command writes to a terminal: safe text, tables that fit, errors, closed streams."""
+"""What every command writes to a terminal: safe text, tables that fit, errors, closed streams;
+and how it takes a signal."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ import io
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -390,6 +393,30 @@ def _tell(problem: str) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+_INTERRUPT_SECONDS = 9.0
+
+
+@contextlib.contextmanager
+def prompt_interrupts(longest_sec: float = _INTERRUPT_SECONDS) -> Iterator[None]:
+    """Have SIGINT and SIGTERM interrupt the block, which ends within that time whatever it waits
+    for, such as the thread of a call that gets no answer. An ignored SIGINT stays ignored."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        timer = threading.Timer(longest_sec, os._exit, (int(ExitCode.INTERRUPTED),))
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    numbers = [signal.SIGTERM] if is_ignored else [signal.SIGTERM, signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class ErrorGroup(TyperGroup):
