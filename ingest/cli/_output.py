@@ -141,9 +141,12 @@ def print_rows(
 ) -> None:
     """Print rows; in a terminal a table cuts cells beyond `most_chars`, elsewhere nothing is cut.
 
-    Rows wider than the terminal are shown one under another; a list is made to fit it.
+    Rows wider than the terminal are shown one under another; a list is made to fit it. What has no
+    columns, such as a statement that writes, is a word on stderr.
     """
-    if format_ is Format.JSON:
+    if not columns and format_ is not Format.JSON:
+        say("done: the statement gives no rows")
+    elif format_ is Format.JSON:
         print_json([{name: _json_cell(value) for name, value in row.items()} for row in rows])
     elif format_ is Format.CSV:
         typer.echo(_csv(columns, rows), nl=False)

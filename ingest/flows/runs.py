@@ -40,8 +40,8 @@ class Run:
 
     @property
     def took_sec(self) -> float:
-        """Seconds from the first step's start to the last step's end."""
-        return (self.ended_at - self.started_at).total_seconds()
+        """Seconds from the first step's start to the last step's end, by one machine's clock."""
+        return max(0.0, (self.ended_at - self.started_at).total_seconds())
 
 
 def read_runs(
