@@ -435,8 +435,10 @@ class ErrorGroup(TyperGroup):
             if (missing := missing_extra(error)) is None:
                 raise
             raise _shown(missing) from error
+        except _OutputError:
+            raise
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in _NO_ROOM:
                 raise
             raise _shown(_unusable_file(error)) from error
         except RuntimeError as error:
@@ -454,10 +456,15 @@ _NO_MORE_THREADS = (
 )
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write is refused with; the system then doesn't say of which file."""
+
+
 def _unusable_file(error: OSError) -> InputError:
     reason = (error.strerror or type(error).__name__).lower()
     return InputError(
-        f"{error.filename}: {reason}", "check the path, its permissions and the space on the disk"
+        f"{error.filename or 'a file that was to be written'}: {reason}",
+        "check the path, its permissions and the space on the disk",
     )
 
 

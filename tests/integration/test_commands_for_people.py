@@ -216,10 +216,12 @@ def test_marts_that_were_never_built_are_told_with_what_to_run(people: People) -
     listed = people.run("ls", "marts", **UNBUILT)
     why = people.run("why", ANALYSED, "--source", str(people.folder), **UNBUILT)
     report = people.run("report", **UNBUILT).stdout
+    health = people.run("health", **UNBUILT).stdout
 
     assert (listed.exit_code, listed.stderr.count("dbt build")) == (2, 1)
     assert why.stdout.splitlines()[-1] == "dbt build"
     assert report.count("not known yet: run `dbt build`") == 4
+    assert "quarantined        the marts were never built\n" in health
 
 
 def set_aside(people: People) -> int:
@@ -462,9 +464,11 @@ def test_a_statement_that_writes_runs_when_asked_to(people: People) -> None:
         "bq", "query", "create table coach_staging.scratch as select 1 as a", "--write"
     )
     counted = people.run("bq", "count", "coach_staging.scratch")
-    people.run("bq", "query", "drop table coach_staging.scratch", "--write")
+    dropped = people.run("bq", "query", "drop table coach_staging.scratch", "--write")
 
     assert (made.exit_code, counted.stdout) == (0, "1\n")
+    assert (dropped.exit_code, dropped.stdout) == (0, "")
+    assert dropped.stderr.endswith("done: the statement gives no rows\n")
 
 
 def test_no_personal_detail_is_in_a_log_or_in_output_that_shows_no_talk(people: People) -> None:
