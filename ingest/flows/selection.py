@@ -56,7 +56,8 @@ class Selection:
 
     async def validate(self) -> int | None:
         """Report every fault of a source that is quick to read, and return how many
-        conversations are valid; others are judged on the way (None)."""
+        conversations are valid; None where a stop came before, and for other sources, which are
+        judged on the way."""
         if not self._source.is_quick_to_read:
             return None
         self._progress.stage(Step.VALIDATE.value, None)
@@ -85,8 +86,10 @@ class Selection:
                     refusal(entry.conversation_id, entry.batch_date, faults, self._now())
                 )
             self._progress.advance(Step.VALIDATE.value)
-        self._progress.stage(Step.VALIDATE.value, count)
         self.has_seen_all = not self._is_stopped()
+        if not self.has_seen_all:
+            return None
+        self._progress.stage(Step.VALIDATE.value, count)
         return count - len(self._invalid)
 
     async def look_ahead(self) -> None:

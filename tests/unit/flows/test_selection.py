@@ -71,6 +71,13 @@ class Signalled(Notes):
 
     on_signal: Callable[[], None]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.totals: dict[str, int | None] = {}
+
+    def stage(self, name: str, total: int | None) -> None:
+        self.totals[name] = total
+
     def advance(self, name: str) -> None:
         super().advance(name)
         if self.advances[name] == 1:
@@ -87,4 +94,5 @@ def test_a_push_that_is_stopped_while_it_validates_ends_without_reading_on(tmp_p
 
     assert report.is_interrupted
     assert progress.advances["validate"] < 60
+    assert set(progress.totals.values()) == {None}
     assert (world.store.live_names, any(world.sink.rows.values())) == ([], False)
