@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Packages are installed without byte code; each module's is kept when it is first imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt cost metrics check-terraform validate-terraform clean
+.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt cost reading metrics check-terraform validate-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -119,6 +119,9 @@ bench-dbt: $(VENV)/.dev-installed ## Full refresh against increment
 
 cost: $(VENV)/.dev-installed ## Bytes that BigQuery would bill for an hourly build, by node, as history grows
 	$(BIN)/python -m tests.benchmarks.build_cost
+
+reading: $(VENV)/.dev-installed ## Time and memory of commands that read, at 1,000 and 10,000 conversations
+	$(BIN)/python -m tests.benchmarks.reading_commands
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
 	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadgroup

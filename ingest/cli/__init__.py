@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated
 
 import typer
 
-from ingest.cli._console import broken_pipe_guard
+from ingest.cli._console import broken_pipe_guard, prompt_interrupts
 from ingest.cli._lazy import CommandPlace, LazyGroup
 from ingest.cli._options import PageCommand
 
@@ -150,9 +149,5 @@ def main() -> None:
     SIGTERM interrupts as SIGINT does, from the first moment on; flows that land what is in flight
     listen for both themselves.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with broken_pipe_guard():
-            app(prog_name="ingest")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with prompt_interrupts(), broken_pipe_guard():
+        app(prog_name="ingest")

@@ -1,4 +1,5 @@
-"""What every command writes to a terminal: safe text, tables that fit, errors, closed streams."""
+"""What every command writes to a terminal: safe text, tables that fit, errors, closed streams;
+and how it takes a signal."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ import io
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -392,6 +395,30 @@ def _tell(problem: str) -> None:
         )
 
 
+_INTERRUPT_SECONDS = 9.0
+
+
+@contextlib.contextmanager
+def prompt_interrupts(longest_sec: float = _INTERRUPT_SECONDS) -> Iterator[None]:
+    """Have SIGINT and SIGTERM interrupt the block, which ends within that time whatever it waits
+    for, such as the thread of a call that gets no answer. An ignored SIGINT stays ignored."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        timer = threading.Timer(longest_sec, os._exit, (int(ExitCode.INTERRUPTED),))
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    numbers = [signal.SIGTERM] if is_ignored else [signal.SIGTERM, signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class ErrorGroup(TyperGroup):
     """A group whose commands may raise IngestError."""
 
@@ -408,8 +435,10 @@ class ErrorGroup(TyperGroup):
             if (missing := missing_extra(error)) is None:
                 raise
             raise _shown(missing) from error
+        except _OutputError:
+            raise
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in _NO_ROOM:
                 raise
             raise _shown(_unusable_file(error)) from error
         except RuntimeError as error:
@@ -427,10 +456,15 @@ _NO_MORE_THREADS = (
 )
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write is refused with; the system then doesn't say of which file."""
+
+
 def _unusable_file(error: OSError) -> InputError:
     reason = (error.strerror or type(error).__name__).lower()
     return InputError(
-        f"{error.filename}: {reason}", "check the path, its permissions and the space on the disk"
+        f"{error.filename or 'a file that was to be written'}: {reason}",
+        "check the path, its permissions and the space on the disk",
     )
 
 

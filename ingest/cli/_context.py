@@ -121,11 +121,16 @@ _NO_ACCESS = {"NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 
 
 class SystemClock:
-    """The machine's time."""
+    """The machine's time; for a run it never stands still or goes back, however it is set."""
+
+    def __init__(self, read: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self._read = read
+        self._latest = dt.datetime.min.replace(tzinfo=dt.UTC)
 
     def now(self) -> dt.datetime:
         """Return the time, UTC."""
-        return dt.datetime.now(dt.UTC)
+        self._latest = max(self._read(), self._latest + dt.datetime.resolution)
+        return self._latest
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -308,18 +313,29 @@ def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
 
 _STOP_SECONDS = 9.0
 """After a signal a command ends within ten seconds, whatever a service does."""
+_BELOW_THE_BARS = "\n\x1b[?25h"
+"""Goes below the bars of a terminal and shows its cursor, which they hide."""
 
 
-def stop_on_signals(stop: Callable[[], None], so_far: Callable[[], str] = str) -> None:
+def stop_on_signals(
+    stop: Callable[[], None],
+    so_far: Callable[[], str] = str,
+    longest_sec: float = _STOP_SECONDS,
+) -> None:
     """Make the first SIGINT or SIGTERM finish what is in flight, a second one end at once.
 
-    `so_far` says what is done, for a run that a service holds up beyond ten seconds.
+    `so_far` says what is done, for a run that a service holds up beyond `longest_sec`.
     """
     loop = asyncio.get_running_loop()
 
     def end() -> None:
-        say(f"interrupted: {so_far()}".rstrip(": "))
-        say("run the same command again: it goes on from here")
+        # At once and past the bars, which would be drawn over it.
+        if (stderr := sys.__stderr__) is not None:
+            told = f"interrupted: {so_far()}".rstrip(": ")
+            below = _BELOW_THE_BARS if stderr.isatty() else ""
+            with contextlib.suppress(OSError):
+                stderr.write(f"{below}{told}\nrun the same command again: it goes on from here\n")
+                stderr.flush()
         os._exit(ExitCode.INTERRUPTED)
 
     def first() -> None:
@@ -327,7 +343,7 @@ def stop_on_signals(stop: Callable[[], None], so_far: Callable[[], str] = str) -
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.default_int_handler)
-        timer = threading.Timer(_STOP_SECONDS, end)
+        timer = threading.Timer(longest_sec, end)
         timer.daemon = True
         timer.start()
         stop()

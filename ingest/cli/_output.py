@@ -50,8 +50,11 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def runs_in_bucket(settings: Settings) -> tuple[RunRecord, ...]:
-    """Return runs that go on, were interrupted or died; none, and a word, without the bucket."""
+def runs_in_bucket(settings: Settings) -> tuple[tuple[RunRecord, ...] | None, ExitCode]:
+    """Return runs that go on, were interrupted or died, and OK.
+
+    Where the bucket can't be read it is said: None, and REMOTE, or OK for want of rights.
+    """
     from ingest.gcp.storage import GcsObjectStore
 
     async def read() -> tuple[RunRecord, ...]:
@@ -60,11 +63,12 @@ def runs_in_bucket(settings: Settings) -> tuple[RunRecord, ...]:
 
     store = GcsObjectStore(settings.model_copy(update={"rpc_timeout_sec": _BUCKET_SECONDS}))
     try:
-        return asyncio.run(read())
+        return asyncio.run(read()), ExitCode.OK
     except (RemoteError, TimeoutError) as error:
         told = error.message if isinstance(error, RemoteError) else "no answer in time"
         say(f"note: what runs now isn't known: {told}")
-        return ()
+        is_unreachable = getattr(error, "exit_code", ExitCode.REMOTE) is ExitCode.REMOTE
+        return None, ExitCode.REMOTE if is_unreachable else ExitCode.OK
     finally:
         store.close()
 
@@ -137,9 +141,12 @@ def print_rows(
 ) -> None:
     """Print rows; in a terminal a table cuts cells beyond `most_chars`, elsewhere nothing is cut.
 
-    Rows wider than the terminal are shown one under another; a list is made to fit it.
+    Rows wider than the terminal are shown one under another; a list is made to fit it. What has no
+    columns, such as a statement that writes, is a word on stderr.
     """
-    if format_ is Format.JSON:
+    if not columns and format_ is not Format.JSON:
+        say("done: the statement gives no rows")
+    elif format_ is Format.JSON:
         print_json([{name: _json_cell(value) for name, value in row.items()} for row in rows])
     elif format_ is Format.CSV:
         typer.echo(_csv(columns, rows), nl=False)

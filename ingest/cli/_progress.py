@@ -66,8 +66,9 @@ class Lines:
         """Leave out what changes many times a second."""
 
     def tick(self, sentences: tuple[str, ...]) -> None:
-        """Print what is done, and what the run waits for."""
-        self._say()
+        """Print what is done, unless it was just said, and what the run waits for."""
+        if time.monotonic() - self._said_at >= _LINE_EVERY_SEC / 2:
+            self._say()
         for sentence in sentences:
             for line in wrapped(sentence, _WIDTH - 2, "  "):
                 say(f"  {line}")

@@ -28,6 +28,9 @@ def health(as_json: AsJson = False) -> None:
     raise typer.Exit(int(show(as_json=as_json)))
 
 
+_MISSING = {"quarantined": "the marts were never built", "landed_age_hours": "nothing landed"}
+
+
 def show(*, as_json: bool) -> ExitCode:
     """Print the health; judging it is the alerts' task, so the exit code is 0."""
     settings = load_settings()
@@ -38,7 +41,7 @@ def show(*, as_json: bool) -> ExitCode:
         return ExitCode.OK
     for name, value in found.log_line().items():
         if name != "event":
-            typer.echo(f"{name:<18} {'nothing landed' if value is None else value}")
+            typer.echo(f"{name:<18} {_MISSING[name] if value is None else value}")
     return ExitCode.OK
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.cli._console import counted
 from ingest.cli._context import (
     Running,
     new_run_id,
@@ -173,6 +174,8 @@ def execute(
     as_json: bool,
 ) -> ExitCode:
     """Push, print the report, return the exit code."""
+    if not source:
+        raise InputError("the source is empty", "name a folder, or gs://bucket/prefix")
     settings = load_settings(concurrency=concurrency, log_format=log_format)
     say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
@@ -236,14 +239,24 @@ def _print(report: PushReport, planned: Counter[str] | None) -> None:
     show_failures(report)
     if outdated := report.states[ItemState.OUTDATED]:
         say(
-            f"{outdated} go back to an earlier version and were left out: --allow-return takes "
-            "them, and analyses those with other words again, which is billed"
+            f"{counted(outdated, 'conversation')} would go back to an earlier version and "
+            f"{'was' if outdated == 1 else 'were'} left out: with --allow-return they go back, and "
+            "those with other words are analysed again, which is billed"
         )
     if planned is None:
         show_result(report)
         return
+    typer.echo(f"would do: {_planned_text(report, planned)}")
+
+
+def _planned_text(report: PushReport, planned: Mapping[str, int]) -> str:
+    """Return what a dry run would do, and what would be left undone."""
     steps = ", ".join(f"{name}: {count}" for name, count in sorted(planned.items()))
-    typer.echo(f"would do: {steps or 'nothing, everything is in place'}")
+    if report.exit_code is ExitCode.OK:
+        return steps or "nothing, everything is in place"
+    undone = (state for state in ItemState if state not in (ItemState.DONE, ItemState.UNCHANGED))
+    left = [f"{report.states[state]} {state.value}" for state in undone if report.states[state]]
+    return "; ".join([steps or "nothing", *([f"left: {', '.join(left)}"] if left else [])])
 
 
 def _result(report: PushReport, planned: Counter[str] | None) -> PushResult:

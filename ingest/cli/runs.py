@@ -18,6 +18,7 @@ from ingest.cli._console import (
 )
 from ingest.cli._options import AsJson, DateOption, Limit
 from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
+from ingest.errors import ExitCode
 from ingest.flows.runs import (
     FailedStep,
     FailureGroup,
@@ -33,10 +34,12 @@ from ingest.flows.runs import (
 def runs(date: DateOption = None, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show the latest runs, and what each step of them came to.
 
+    Exits with 4 where the bucket, which knows what runs now, can't be read.
+
     Example: ingest runs --limit 5
     """
 
-    show_runs(date, limit, as_json=as_json)
+    raise typer.Exit(int(show_runs(date, limit, as_json=as_json)))
 
 
 def errors(
@@ -59,19 +62,20 @@ def errors(
 _SHORT_ID = 8
 
 
-def show_runs(date: str | None, limit: int, *, as_json: bool) -> None:
-    """Print the latest runs."""
+def show_runs(date: str | None, limit: int, *, as_json: bool) -> ExitCode:
+    """Print the latest runs; return the exit code."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
     found = read_runs(warehouse, batch_date, limit)
-    if batch_date is None:
-        found = with_states(found, runs_in_bucket(settings), limit)
+    in_bucket, code = runs_in_bucket(settings)
+    found = with_states(found, in_bucket, limit, are_of_one_date=batch_date is not None)
     if as_json:
         print_json(found)
     elif not found:
         typer.echo("no run has left an event yet")
     else:
         typer.echo("\n\n".join(_run(run) for run in found))
+    return code
 
 
 def show_errors(

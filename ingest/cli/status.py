@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 
 import typer
@@ -19,7 +20,8 @@ from ingest.cli._console import (
 )
 from ingest.cli._options import AsJson, DateOption
 from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
-from ingest.flows.lease import RunRecord
+from ingest.errors import ExitCode
+from ingest.flows.lease import RunRecord, RunState
 from ingest.flows.status import DateFunnel, PipelineStatus, RunSummary, read_status
 from ingest.settings import Settings
 
@@ -28,32 +30,33 @@ def status(date: DateOption = None, as_json: AsJson = False) -> None:
     """Show how far every conversation has come, by date.
 
     Counts are evidence: files, Insights' states and events in raw tables. `ingest why` explains one
-    conversation.
+    conversation. Exits with 4 where the bucket, which knows what runs now, can't be read.
 
     Example: ingest status
     """
 
-    show(date, as_json=as_json)
+    raise typer.Exit(int(show(date, as_json=as_json)))
 
 
 _STAGES = "rrrrrrrrr"
 _INDENT = " " * 10
 _LEAST_WIDTH = 40
+_BROKEN_RUNS = 3
 _NOTHING = "nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`"
 
 
-def show(date: str | None, *, as_json: bool) -> None:
-    """Print the status of the pipeline."""
+def show(date: str | None, *, as_json: bool) -> ExitCode:
+    """Print the status of the pipeline; return the exit code."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
-    found = replace(
-        read_status(warehouse, now(), quotas_of(settings), batch_date),
-        in_bucket=runs_in_bucket(settings),
-    )
+    found = read_status(warehouse, now(), quotas_of(settings), batch_date)
+    in_bucket, code = runs_in_bucket(settings)
+    found = replace(found, in_bucket=in_bucket)
     if as_json:
         print_json(found)
     else:
         typer.echo(status_text(found, settings))
+    return code
 
 
 def quotas_of(settings: Settings) -> dict[str, int]:
@@ -137,7 +140,7 @@ def _facts(found: PipelineStatus) -> list[tuple[str, str]]:
             )
         ],
     )
-    facts += _titled("now", [_in_bucket(run, now) for run in found.in_bucket])
+    facts += _titled("now", _in_bucket(found.in_bucket or (), now))
     facts += _titled("runs", [_run(run, now) for run in found.runs] or ["none yet"])
     if found.forgotten:
         facts.append(("forgotten", f"{counted(found.forgotten, 'conversation')} erased on request"))
@@ -160,7 +163,16 @@ def _run(run: RunSummary, now: dt.datetime) -> str:
     )
 
 
-def _in_bucket(run: RunRecord, now: dt.datetime) -> str:
+def _in_bucket(runs: Sequence[RunRecord], now: dt.datetime) -> list[str]:
+    """Return a line for each run that goes on, and for the newest of those that broke off."""
+    broken = [run for run in runs if run.state is not RunState.RUNNING]
+    older = len(broken) - _BROKEN_RUNS
+    shown = [run for run in runs if run not in broken[:-_BROKEN_RUNS]]
+    more = [f"{counted(older, 'older run')} broke off: see `ingest runs`"] if older > 0 else []
+    return [*(_record(run, now) for run in shown), *more]
+
+
+def _record(run: RunRecord, now: dt.datetime) -> str:
     seen = f", seen {ago(run.seen_at, now)}" if run.seen_at else ""
     told = f": {safe(run.progress)}" if run.progress else ""
     return f"{run.state.value}: {safe(run.sentence)}{seen}{told}"

@@ -371,7 +371,8 @@ async def analyse_in_bulk(
             return
         ended = await wait(operation)
     except RemoteError as error:
-        services.progress.note(f"bulk analysis: {error.message}; analysing one by one")
+        then = "" if is_stopped() else "; analysing one by one"
+        services.progress.note(f"bulk analysis: {error.message}{then}")
         return
     done = ended.counts.get("completed_analyses_count", 0)
     failed = ended.counts.get("failed_analyses_count", 0)

@@ -144,4 +144,5 @@ def _health(row: Mapping[str, Any], quarantined: int | None, now: dt.datetime) -
 
 
 def _hours(moment: dt.datetime | None, now: dt.datetime) -> float | None:
-    return None if moment is None else (now - moment).total_seconds() / 3600
+    """Return how long ago that was; the clock of the machine that landed it may be ahead."""
+    return None if moment is None else max(0.0, (now - moment).total_seconds() / 3600)

@@ -38,6 +38,7 @@ SURE_SEC = 30.0
 """After so long without a sign of life a run gives one before it lands anything."""
 WAIT_SEC = 5.0
 KEPT_DAYS = 30
+_MOST_SHOWN = 100
 _LIVE, _LEASES, _ENDED = f"{RUNS_PREFIX}live/", f"{RUNS_PREFIX}leases/", f"{RUNS_PREFIX}ended/"
 _PAYING = ("push", "reanalyze")
 """Commands that share Insights' quotas."""
@@ -428,27 +429,32 @@ class RunsReader(Protocol):
 
 
 async def read_runs_in_bucket(store: RunsReader, now: dt.datetime) -> tuple[RunRecord, ...]:
-    """Return runs that run, and those that were interrupted or died, by id.
+    """Return runs that run, and the newest that were interrupted or died, by id.
 
     Here nothing is written, so the age of a sign of life is taken by the machine's clock.
     """
-    found: dict[str, RunRecord] = {}
-    for prefix in (_LIVE, _ENDED):
-        page = await store.list(prefix)
-        for one in page.items:
-            try:
-                record = parse_record(await store.read(one.name))
-            except RemoteError as error:
-                if error.code != "NOT_FOUND":
-                    raise
-                continue
-            if prefix == _LIVE:
-                record = replace(record, seen_at=one.updated_at)
-                age = now - (one.updated_at or now)
-                if record.state is RunState.RUNNING and age.total_seconds() > TIMEOUT_SEC:
-                    record = replace(record, state=RunState.DIED)
-            found.setdefault(record.run_id, record)
+    live, ended = await asyncio.gather(store.list(_LIVE), store.list(_ENDED))
+    newest = sorted(ended.items, key=lambda one: one.name)[-_MOST_SHOWN:]
+    records = await asyncio.gather(*(_record_of(store, one, now) for one in (*newest, *live.items)))
+    # A run that lives is told by its sign of life.
+    found = {record.run_id: record for record in records if record is not None}
     return tuple(found[run_id] for run_id in sorted(found))
+
+
+async def _record_of(store: RunsReader, one: StoredObject, now: dt.datetime) -> RunRecord | None:
+    """Return what a run says; None when it has ended since it was listed."""
+    try:
+        record = parse_record(await store.read(one.name))
+    except RemoteError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
+    if not one.name.startswith(_LIVE):
+        return record
+    age = now - (one.updated_at or now)
+    is_silent = record.state is RunState.RUNNING and age.total_seconds() > TIMEOUT_SEC
+    state = RunState.DIED if is_silent else record.state
+    return replace(record, seen_at=one.updated_at, state=state)
 
 
 def parse_record(content: bytes) -> RunRecord:

@@ -130,9 +130,10 @@ class BatchLanding:
             self._settle(result)
 
     def _settle(self, result: ItemResult) -> None:
-        for stage in self._stages:
-            if stage not in result.steps_passed:
-                self.shown.advance(stage.value)
+        if result.state is not ItemState.INTERRUPTED:
+            for stage in self._stages:
+                if stage not in result.steps_passed:
+                    self.shown.advance(stage.value)
         self.report.settle(result)
 
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
@@ -376,8 +377,10 @@ class Push:
         unanalysed = set[str]()
         submitting = replace(context, until=Step.SUBMIT, on_unanalysed=unanalysed.add)
         self._batches.begin_first_pass()
+        self._watch.comes_in_bulk = True
         await self._run_chunks(submitting, items)
         await self._drain()
+        self._watch.comes_in_bulk = False
         self._batches.end_first_pass()
         ids_by_date: dict[dt.date, set[str]] = {}
         for item in items:

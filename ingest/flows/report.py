@@ -171,7 +171,9 @@ def _latencies(warehouse: Warehouse, batch_date: dt.date | None) -> tuple[StepLa
         f"""
 with
 events as (
-    select step, timestamp_diff(ended_at, started_at, microsecond) / 1000000 as seconds, started_at
+    select
+        step, greatest(0, timestamp_diff(ended_at, started_at, microsecond)) / 1000000 as seconds,
+        started_at
     from {warehouse.raw("pipeline_events")}
     where {ANY_PARTITION} {of_date} and outcome = 'succeeded'
 )

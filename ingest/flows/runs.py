@@ -35,13 +35,13 @@ class Run:
     failed_count: int
     batch_dates: tuple[dt.date, ...]
     steps: tuple[StepCounts, ...] = field(default=())
-    state: str = "ended"
-    """Or running, interrupted, died: what its lease says."""
+    state: str = "unknown"
+    """Ended, running, interrupted or died by its lease; unknown where leases were not read."""
 
     @property
     def took_sec(self) -> float:
-        """Seconds from the first step's start to the last step's end."""
-        return (self.ended_at - self.started_at).total_seconds()
+        """Seconds from the first step's start to the last step's end, by one machine's clock."""
+        return max(0.0, (self.ended_at - self.started_at).total_seconds())
 
 
 def read_runs(
@@ -59,13 +59,27 @@ def read_runs(
     return tuple(sorted(runs, key=lambda run: run.ended_at, reverse=True))
 
 
-def with_states(runs: Sequence[Run], records: Sequence[RunRecord], limit: int) -> tuple[Run, ...]:
-    """Return the runs, newest first, with what their leases say; one without events too."""
-    by_id = {run.run_id: run for run in runs}
+def with_states(
+    runs: Sequence[Run],
+    records: Sequence[RunRecord] | None,
+    limit: int,
+    *,
+    are_of_one_date: bool = False,
+) -> tuple[Run, ...]:
+    """Return the runs, newest first, with what their leases say.
+
+    One without events is added, but among those of one date. Without leases no state is known.
+    """
+    if records is None:
+        return tuple(runs)
+    by_id = {run.run_id: replace(run, state="ended") for run in runs}
     for record in records:
         ended_at = record.seen_at or record.since
-        run = by_id.get(record.run_id, Run(record.run_id, record.since, ended_at, 0, 0, ()))
-        by_id[record.run_id] = replace(run, state=record.state.value)
+        run = by_id.get(record.run_id)
+        if run is None and not are_of_one_date:
+            run = Run(record.run_id, record.since, ended_at, 0, 0, ())
+        if run is not None:
+            by_id[record.run_id] = replace(run, state=record.state.value)
     return tuple(sorted(by_id.values(), key=lambda run: run.ended_at, reverse=True))[:limit]
 
 

@@ -6,6 +6,7 @@ of it until it is delivered right.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable
 
@@ -20,6 +21,9 @@ from ingest.flows.services import Progress
 from ingest.flows.source import Source, SourceConversation, read_delivery
 
 CHUNK_SIZE = 500
+_JUDGED_AT_ONCE = 50
+"""Files of a folder are read without waiting: after so many conversations signals are heard, and
+signs of life given."""
 
 
 class Selection:
@@ -52,12 +56,16 @@ class Selection:
 
     async def validate(self) -> int | None:
         """Report every fault of a source that is quick to read, and return how many
-        conversations are valid; others are judged on the way (None)."""
+        conversations are valid; None where a stop came before, and for other sources, which are
+        judged on the way."""
         if not self._source.is_quick_to_read:
             return None
         self._progress.stage(Step.VALIDATE.value, None)
-        count = 0
+        count = seen = 0
         async for entry in self._source.walk():
+            seen += 1
+            if seen % _JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if self._is_stopped():
                 break
             if isinstance(entry, Fault):
@@ -78,8 +86,10 @@ class Selection:
                     refusal(entry.conversation_id, entry.batch_date, faults, self._now())
                 )
             self._progress.advance(Step.VALIDATE.value)
-        self._progress.stage(Step.VALIDATE.value, count)
         self.has_seen_all = not self._is_stopped()
+        if not self.has_seen_all:
+            return None
+        self._progress.stage(Step.VALIDATE.value, count)
         return count - len(self._invalid)
 
     async def look_ahead(self) -> None:

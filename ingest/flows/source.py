@@ -160,7 +160,9 @@ class LocalSource:
         for entry in sorted(root.iterdir()):
             date = parse_batch_date(entry.name)
             if not entry.is_dir():
-                if date is not None or not (_is_hidden(entry.name) or entry.name in _BESIDE):
+                if date is not None and _leads_nowhere(entry):
+                    faults.append(_link_nowhere(entry.name))
+                elif date is not None or not (_is_hidden(entry.name) or entry.name in _BESIDE):
                     faults.append(not_read(entry.name))
             elif date is None:
                 if not _is_hidden(entry.name):
@@ -194,7 +196,9 @@ def _entry(
     name, path = entry.name, folder / entry.name
     place = f"{date}/{name}"
     if not entry.is_dir():
-        if entry.is_symlink() or not _is_hidden(name):
+        if CONVERSATION_ID_PATTERN.fullmatch(name) and _leads_nowhere(path):
+            yield _link_nowhere(place)
+        elif entry.is_symlink() or not _is_hidden(name):
             yield not_read(place)
     elif _is_hidden(name):
         return
@@ -252,6 +256,20 @@ def _link_out(place: str) -> Fault:
         "link_leaves_source",
         "the folder is a link that leads out of the source",
         "copy the conversation into the source",
+    )
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _link_nowhere(place: str) -> Fault:
+    return Fault(
+        place,
+        "",
+        "link_leads_nowhere",
+        "it is a link that leads nowhere; what it stood for isn't read",
+        "mend the link or remove it",
     )
 
 

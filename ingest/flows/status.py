@@ -289,8 +289,9 @@ class PipelineStatus:
     """How many of them the registry still holds; None before the first build."""
     quarantined: int | None = None
     """Conversations that dbt has set aside; None before the first build."""
-    in_bucket: tuple[RunRecord, ...] = ()
-    """Runs that go on now, and those that were interrupted or died, by their leases."""
+    in_bucket: tuple[RunRecord, ...] | None = None
+    """Runs that go on now, and those that were interrupted or died, by their leases; None where
+    the bucket was not, or could not be, read."""
 
 
 def read_status(

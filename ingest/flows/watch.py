@@ -56,6 +56,8 @@ class Watch:
     say_progress: Callable[[str], None] = lambda _: None
     operation: str = ""
     """What runs in Insights for all of them, such as a bulk analysis, in words."""
+    comes_in_bulk: bool = False
+    """Whether what is submitted now is analysed later, all of a date at once."""
     _totals: dict[str, int | None] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
     _first: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -150,7 +152,11 @@ class Watch:
             return ""
         number = self._done[Step.SUBMIT.value] - self._done[Step.ANALYSE.value]
         number -= self.admission.waiting["analyses"]
-        return f"{number} are being analysed" if number > 0 else ""
+        if number <= 0:
+            return ""
+        if self.comes_in_bulk:
+            return f"{number} are submitted and will be analysed in bulk"
+        return f"{number} are being analysed"
 
     def _silent(self) -> Iterator[str]:
         now = self.clock.monotonic()

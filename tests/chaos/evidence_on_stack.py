@@ -44,7 +44,7 @@ class Found:
 
     analysed: set[str]
     analysis_counts: dict[str, int]
-    landed_states: set[str]
+    landed_states: Counter[str]
     file_rows: Counter[tuple[str, str, int]]
     event_rows: Counter[str]
     left_batches: list[str]
@@ -60,32 +60,49 @@ def _insights(
     return channel, client, parent
 
 
-def foreign_conversations(stack: Stack, space: int, count: int) -> dict[str, str]:
-    """Make conversations as another program would; return what was said in each, by name."""
+@dataclass(frozen=True)
+class Foreign:
+    """A conversation that another program made: what it says of it, and its analyses."""
+
+    agent_id: str
+    uri: str
+    labels: dict[str, str]
+    analyses: tuple[str, ...]
+
+
+def make_foreign(stack: Stack, ids: list[str]) -> dict[str, Foreign]:
+    """Make and analyse conversations as another program would; return them by id."""
     channel, client, parent = _insights(stack)
-    made: dict[str, str] = {}
-    for number in range(count):
-        uri = f"gs://{stack.settings.bucket}/theirs/{space}-{number}.json"
-        asyncio.run(_put_transcript(stack, uri, f"Their words {number}."))
+    for id_ in ids:
+        uri = f"gs://{stack.settings.bucket}/theirs/{id_}.json"
+        asyncio.run(_put_transcript(stack, uri, f"Their words in {id_}."))
         source = insights.ConversationDataSource(gcs_source=insights.GcsSource(transcript_uri=uri))
-        conversation = insights.Conversation(data_source=source, agent_id=f"theirs-{number}")
-        held = client.create_conversation(
-            parent=parent,
-            conversation=conversation,
-            conversation_id=f"theirs-{space}-{number}",
-            timeout=30,
+        conversation = insights.Conversation(
+            data_source=source, agent_id=f"theirs-{id_}", labels={"owner": "crm"}
         )
-        made[held.name] = held.agent_id
+        held = client.create_conversation(
+            parent=parent, conversation=conversation, conversation_id=id_, timeout=30
+        )
+        client.create_analysis(parent=held.name, analysis=insights.Analysis()).result(timeout=60)
     channel.close()
-    return made
+    return foreign_left(stack, ids)
 
 
-def foreign_conversations_left(stack: Stack, made: dict[str, str]) -> dict[str, str]:
-    """Return those that are still there as they were made."""
-    channel, client, _ = _insights(stack)
-    held = [client.get_conversation(name=name, timeout=30) for name in made]
+def foreign_left(stack: Stack, ids: list[str]) -> dict[str, Foreign]:
+    """Return what Insights holds now of each id."""
+    channel, client, parent = _insights(stack)
+    found: dict[str, Foreign] = {}
+    for id_ in ids:
+        name = f"{parent}/conversations/{id_}"
+        held = client.get_conversation(name=name, timeout=30)
+        found[id_] = Foreign(
+            held.agent_id,
+            held.data_source.gcs_source.transcript_uri,
+            dict(held.labels),
+            tuple(sorted(one.name for one in client.list_analyses(parent=name, timeout=30))),
+        )
     channel.close()
-    return {one.name: one.agent_id for one in held if not one.labels}
+    return found
 
 
 async def _put_transcript(stack: Stack, uri: str, text: str) -> None:
@@ -151,7 +168,7 @@ def found_on(stack: Stack, ids: list[str]) -> Found:
     return Found(
         analysed=analysed,
         analysis_counts=counts,
-        landed_states={r["id_"] for r in rows if r["fact"] == "state"},
+        landed_states=Counter({r["id_"]: r["n"] for r in rows if r["fact"] == "state"}),
         file_rows=Counter(
             {(r["id_"], r["uri"], r["generation"]): r["n"] for r in rows if r["fact"] == "file"}
         ),
@@ -187,7 +204,7 @@ def assert_whole(found: Found, ids: list[str]) -> None:
     """Every conversation is analysed once and landed once; nothing is left over."""
     assert found.analysed == set(ids)
     assert found.analysis_counts == dict.fromkeys(ids, 1)
-    assert found.landed_states == set(ids)
+    assert found.landed_states == dict.fromkeys(ids, 1)
     assert set(found.file_rows.values()) == {1}
     assert Counter(key[0] for key in found.file_rows) == Counter(dict.fromkeys(ids, 2))
     assert set(found.event_rows.values()) == {1}

@@ -5,7 +5,6 @@ import itertools
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ from tests.chaos.evidence_on_stack import (
     assert_gone,
     assert_whole,
     copy_dev_conversations,
-    foreign_conversations,
-    foreign_conversations_left,
+    foreign_left,
     found_on,
+    make_foreign,
 )
 from tests.chaos.fault_proxy import FaultProxy
 from tests.chaos.marts_on_stack import assert_whole_in_marts, built_on
@@ -35,6 +34,7 @@ RATES = (0.05, 0.2)
 _SPACES = itertools.count(0x20)
 _CALLS_OF_A_CONVERSATION = 14
 _CALLS_OF_A_RUN = 40
+_FOREIGN = 3
 
 
 @dataclass
@@ -148,47 +148,75 @@ def faulty_run(chaos: Chaos, rate: float) -> list[str]:
 
 
 def two_at_once(chaos: Chaos) -> list[str]:
-    """Two pushes of one folder at a time, some killed, forgets in between, others' conversations.
+    """Two pushes of one folder at a time, some killed, with forgets in between.
 
-    Return what is left to be whole: what was pushed and not forgotten.
+    From the second batch on the folder also has ids that others hold in Insights. Return what is
+    left to be whole: what was pushed, isn't of others and was not forgotten.
     """
     rng, space, scale = random.Random(13), next(_SPACES), chaos.scale
     root, size = chaos.folder / "two", scale.conversation_count // scale.batch_count
-    foreign = foreign_conversations(chaos.stack, space, 3)
+    theirs = copy_dev_conversations(chaos.folder / "theirs", next(_SPACES), 0, _FOREIGN)
+    foreign = make_foreign(chaos.stack, theirs)
     ids: list[str] = []
     gone: list[str] = []
-    ends: Counter[int] = Counter()
     with contextlib.ExitStack() as opened:
         runs = [chaos.doomed_runs, *(opened.enter_context(forking()) for _ in range(2))]
         threads = opened.enter_context(ThreadPoolExecutor(3))
         for batch in range(scale.batch_count):
             ids += copy_dev_conversations(root, space, batch * size, size)
             reach = _CALLS_OF_A_RUN + size * _CALLS_OF_A_CONVERSATION
-            push = ("push", str(root), "--json")
             dies_at = rng.randrange(1, reach) if batch % 2 == 0 else 0
-            asked = [
-                threads.submit(chaos.run, runs[0], *push, dies_at=dies_at),
-                threads.submit(chaos.run, runs[1], *push, "--wait"),
+            pushes = [
+                threads.submit(chaos.push, root, dies_at=dies_at),
+                threads.submit(chaos.run, runs[1], "push", str(root), "--json", "--wait"),
             ]
             if batch:
                 gone.append(ids[rng.randrange(len(ids) - size)])
-                asked.append(threads.submit(chaos.run, runs[2], "forget", gone[-1], "--yes"))
-            for one in asked:
-                ended = one.result(600)
-                # 1: it met a forgotten conversation; 4: another push has the folder.
-                assert ended.exit_code in (0, 1, 4, KILLED), ended.stderr
-                ends[ended.exit_code] += 1
+                forget = threads.submit(chaos.run, runs[2], "forget", gone[-1], "--yes")
+                # 1: a push has brought some of it again, which goes when that push ends.
+                assert (ended := forget.result(600)).exit_code in (0, 1), ended.stderr
+            refused = theirs if batch else []
+            is_whole = [_is_whole(one.result(600), refused, gone) for one in pushes]
             for id_ in gone:
                 shutil.rmtree(root / DATE / id_, ignore_errors=True)
             ids = [id_ for id_ in ids if id_ not in gone]
+            # The second waits for the first, and does what that one left.
+            assert is_whole[1]
+            chaos.assert_whole(ids)
+            if not batch:
+                shutil.copytree(chaos.folder / "theirs", root, dirs_exist_ok=True)
+    with_theirs = chaos.push(root)
+    shutil.rmtree(chaos.folder / "theirs")
+    for id_ in theirs:
+        shutil.rmtree(root / DATE / id_)
     plain = chaos.push(root)
 
-    assert plain.exit_code == 0, plain.stderr
-    assert ends[0] > 0
+    assert _is_whole(with_theirs, theirs, [])
+    assert (with_theirs.exit_code, plain.exit_code) == (1, 0), plain.stderr
     chaos.assert_whole(ids)
     assert_gone(chaos.stack, gone)
-    assert foreign_conversations_left(chaos.stack, foreign) == foreign
+    assert foreign_left(chaos.stack, theirs) == foreign
     return ids
+
+
+def _is_whole(ended: DoomedEnd, theirs: list[str], gone: list[str]) -> bool:
+    """Return whether a push did all that it could; fail where its exit code isn't true.
+
+    What others hold fails each time, so a push that meets them is no success. What is forgotten
+    meanwhile fails or not, as it comes.
+    """
+    if ended.exit_code in (KILLED, 4):
+        # 4: another push has the folder.
+        return False
+    report = json.loads(ended.stdout)
+    failed = {(one["conversation_id"], one["code"]) for one in report["failures"]}
+    states = {state for state, count in report["states"].items() if count}
+    assert {(id_, "FOREIGN_CONVERSATION") for id_ in theirs} <= failed
+    assert {id_ for id_, code in failed if code == "FORGOTTEN"} <= set(gone)
+    assert {code for _, code in failed} <= {"FOREIGN_CONVERSATION", "FORGOTTEN"}
+    assert states <= {"done", "unchanged", "failed"}
+    assert ended.exit_code == (1 if failed else 0), ended.stderr
+    return True
 
 
 def test_two_pushes_at_once_and_a_forget_lose_double_and_delete_nothing(chaos: Chaos) -> None:

@@ -133,13 +133,18 @@ def test_no_line_tells_what_was_said(stack: Stack, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "says"),
-    [("none", "isn't a folder"), ("empty", "no date folder"), ("gs://", "no bucket address")],
+    [
+        ("none", "isn't a folder"),
+        ("empty", "no date folder"),
+        ("gs://", "no bucket address"),
+        ("", "the source is empty"),
+    ],
 )
 def test_a_source_that_cannot_be_is_a_usage_error(
     stack: Stack, tmp_path: Path, source: str, says: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    where = source if source.startswith("gs:") else tmp_path / source
+    where = tmp_path / source if source in ("none", "empty") else source
 
     ended = Command(stack).run("push", where)
 

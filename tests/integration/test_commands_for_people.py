@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,19 @@ def test_a_service_that_is_away_ends_in_4_and_prints_no_result(
     assert "error: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "unknown"),
+    [("status", lambda found: found["in_bucket"]), ("runs", lambda found: found[0]["state"])],
+)
+def test_what_runs_now_is_unknown_and_ends_in_4_while_the_bucket_is_away(
+    people: People, command: str, unknown: Callable[[Any], Any]
+) -> None:
+    result = people.run(command, "--json", INGEST_GCS_ENDPOINT="http://127.0.0.1:9")
+
+    assert (result.exit_code, unknown(json.loads(result.stdout))) in [(4, None), (4, "unknown")]
+    assert "note: what runs now isn't known: GCS: UNAVAILABLE" in result.stderr
+
+
 def test_why_is_unknown_and_ends_in_4_while_ci_is_away(people: People) -> None:
     result = people.run(
         "why", ANALYSED, "--source", str(people.folder), INGEST_INSIGHTS_ENDPOINT="127.0.0.1:9"
@@ -203,10 +216,12 @@ def test_marts_that_were_never_built_are_told_with_what_to_run(people: People) -
     listed = people.run("ls", "marts", **UNBUILT)
     why = people.run("why", ANALYSED, "--source", str(people.folder), **UNBUILT)
     report = people.run("report", **UNBUILT).stdout
+    health = people.run("health", **UNBUILT).stdout
 
     assert (listed.exit_code, listed.stderr.count("dbt build")) == (2, 1)
     assert why.stdout.splitlines()[-1] == "dbt build"
     assert report.count("not known yet: run `dbt build`") == 4
+    assert "quarantined        the marts were never built\n" in health
 
 
 def set_aside(people: People) -> int:
@@ -459,9 +474,11 @@ def test_a_statement_that_writes_runs_when_asked_to(people: People) -> None:
         "bq", "query", "create table coach_staging.scratch as select 1 as a", "--write"
     )
     counted = people.run("bq", "count", "coach_staging.scratch")
-    people.run("bq", "query", "drop table coach_staging.scratch", "--write")
+    dropped = people.run("bq", "query", "drop table coach_staging.scratch", "--write")
 
     assert (made.exit_code, counted.stdout) == (0, "1\n")
+    assert (dropped.exit_code, dropped.stdout) == (0, "")
+    assert dropped.stderr.endswith("done: the statement gives no rows\n")
 
 
 def test_no_personal_detail_is_in_a_log_or_in_output_that_shows_no_talk(people: People) -> None:

@@ -16,6 +16,7 @@ import pytest
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
+from reading_beside import reading
 
 from ingest.cli.local import run_first_steps
 from ingest.emulator.control_client import Control
@@ -36,6 +37,15 @@ QUESTIONS = re.findall(
 BUILD = ("--warn-error", "build", "--exclude", "resource_type:unit_test")
 """The demo's; test_sent_statements.py runs dbt's unit tests."""
 _TABLE = re.compile(r"coach\.(\w+)")
+READING = (
+    "status",
+    "health",
+    "report",
+    "ls raw",
+    "ls marts",
+    "bq tables",
+    f"show {sorted(path.name for path in DATE_FOLDER.iterdir())[0]}",
+)
 RAW_TABLES = (
     "conversation_files",
     "ci_conversations",
@@ -68,15 +78,19 @@ class Demo:
     def land_truth(self) -> dict[str, Any]:
         return self._ingest("data", "land-truth")
 
-    def _ingest(self, *command: str) -> dict[str, Any]:
+    @property
+    def environment(self) -> dict[str, str]:
         endpoints = {
             "INGEST_GCS_ENDPOINT": str(self.settings.gcs_endpoint),
             "INGEST_BIGQUERY_ENDPOINT": str(self.settings.bigquery_endpoint),
             "INGEST_INSIGHTS_ENDPOINT": str(self.settings.insights_endpoint),
         }
+        return os.environ | endpoints
+
+    def _ingest(self, *command: str) -> dict[str, Any]:
         finished = subprocess.run(
             [sys.executable, "-c", RUN_INGEST, *command, str(DATE_FOLDER), "--json"],
-            env=os.environ | endpoints,
+            env=self.environment,
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -154,7 +168,8 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     first = demo.snapshot()
 
     second_report = demo.push()
-    demo.project.run(*BUILD)
+    with reading(READING, demo.environment) as seen:
+        demo.project.run(*BUILD)
     second = demo.snapshot()
 
     assert first_report["states"]["done"] == 24
@@ -179,6 +194,12 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     quality = [json.loads(row) for row in first.marts["phrase_matcher_evaluation"]]
     assert [(row["f1_share"], row["judged_conversation_count"]) for row in quality] == [(1, 24)] * 5
     assert second == first
+    # Who reads while the build replaces its tables meets neither half a table nor one of dbt's own.
+    assert seen.rounds > 1
+    assert {command: len(answers) for command, answers in seen.answers.items()} == dict.fromkeys(
+        READING, 1
+    ), seen.answers
+    assert all("__dbt" not in one for answers in seen.answers.values() for one in answers)
     answers = {question: demo.rows(sql) for question, sql in QUESTIONS}
     assert [question for question, rows in answers.items() if not rows] == []
 

@@ -123,6 +123,12 @@ def test_trouble_before_the_last_success_is_over(stack: Stack) -> None:
     assert found.backlog_age_hours == pytest.approx(6 + 1 / 60)
 
 
+def test_what_a_clock_that_is_ahead_has_stamped_is_no_negative_age(stack: Stack) -> None:
+    found = health_of(stack, [event("ahead", "submit", "failed", -2)])
+
+    assert found == Health(0, 1, 0, None, 100.0, 0.0, 0.0)
+
+
 def test_what_failed_more_than_a_month_ago_is_no_backlog(stack: Stack) -> None:
     found = health_of(stack, [event("old", "submit", "failed", 31 * 24)])
 

@@ -241,6 +241,21 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be_done(
     assert difference(before, left_on(command)) == {}
 
 
+def test_a_dry_run_of_an_older_folder_does_not_call_everything_in_place(
+    command: Command, tmp_path: Path, id_: str
+) -> None:
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    write(older, id_)
+    write(newer, id_, transcription=transcription(id_, "Other words."))
+    for root in (older, newer):
+        command.push(root)
+
+    dry = command.run("push", older, "--dry-run")
+
+    assert (dry.exit_code, dry.stdout) == (1, "would do: nothing; left: 1 outdated\n")
+    assert dry.lines("1 conversation would go back to an earlier version and was left out") != []
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lands_what_is_in_flight_and_ends_in_130(
     command: Command, tmp_path: Path, sent: signal.Signals

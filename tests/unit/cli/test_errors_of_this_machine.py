@@ -37,6 +37,17 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_disk_without_room_is_told() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        Path("/dev/full").write_text("x")
+
+    assert outcome(caught.value) == (
+        2,
+        "error: a file that was to be written: no space left on device\n"
+        "hint:  check the path, its permissions and the space on the disk\n",
+    )
+
+
 def test_threads_that_run_out_are_told_with_the_setting() -> None:
     assert outcome(RuntimeError("can't start new thread")) == (
         3,
@@ -47,4 +58,4 @@ def test_threads_that_run_out_are_told_with_the_setting() -> None:
 
 def test_any_other_error_is_a_bug_and_stays_one() -> None:
     assert outcome(RuntimeError("x")) == (1, "")
-    assert outcome(OSError(28, "no file")) == (1, "")
+    assert outcome(OSError(5, "no file")) == (1, "")

@@ -75,17 +75,38 @@ def test_a_sigterm_before_any_flow_listens_ends_in_130() -> None:
     assert (done.returncode, signal.SIGTERM.value) == (130, 15), done.stderr
 
 
-def test_the_signal_handler_is_put_back_for_those_who_call_the_app(
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_command_whose_thread_waits_for_a_service(sent: str) -> None:
+    code = (
+        "import asyncio, os, signal, threading\n"
+        "from ingest.cli._console import prompt_interrupts\n"
+        "async def ask() -> None:\n"
+        "    asking = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"
+        f"    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.{sent})\n"
+        "    await asking\n"
+        "with prompt_interrupts(longest_sec=0.2):\n"
+        "    asyncio.run(ask())\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 130, done.stderr
+
+
+def test_the_signal_handlers_are_put_back_for_those_who_call_the_app(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found: list[Any] = []
-    monkeypatch.setattr(
-        "ingest.cli.app", lambda **_: found.append(signal.getsignal(signal.SIGTERM))
-    )
-    before = signal.getsignal(signal.SIGTERM)
+    def handlers() -> list[Any]:
+        return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    found: list[list[Any]] = []
+    monkeypatch.setattr("ingest.cli.app", lambda **_: found.append(handlers()))
+    before = handlers()
     from ingest.cli import main
 
     main()
 
-    assert found == [signal.default_int_handler]
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert found != [before]
+    assert handlers() == before

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import signal
 import subprocess
 import sys
 
@@ -82,3 +86,46 @@ def test_an_error_of_another_file_is_not_blamed_on_stdout() -> None:
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "OSError: [Errno 28] No space left on device"
+
+
+_HELD_UP = """
+import asyncio
+import sys
+from ingest.cli._context import stop_on_signals
+from ingest.cli._progress import progress_for_people
+
+async def never_answered():
+    stop_on_signals(lambda: None, lambda: "upload 3 of 5", longest_sec=0.2)
+    print("ready", flush=True, file=sys.__stdout__)
+    await asyncio.Event().wait()
+
+with progress_for_people() as progress:
+    progress.stage("upload", 5)
+    asyncio.run(never_answered())
+"""
+
+
+@pytest.mark.parametrize("is_terminal", [False, True], ids=["pipe", "terminal"])
+def test_a_signal_ends_a_command_that_a_service_holds_up_and_says_what_is_done(
+    is_terminal: bool,
+) -> None:
+    ours, theirs = pty.openpty() if is_terminal else os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", _HELD_UP], stdout=subprocess.PIPE, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+    shown = b""
+    # A terminal whose last writer has gone gives an error where a pipe gives nothing.
+    with contextlib.suppress(OSError):
+        while more := os.read(ours, 65_536):
+            shown += more
+    os.close(ours)
+
+    told = shown.decode().replace("\r", "")
+    assert code == 130
+    assert "interrupted: upload 3 of 5\nrun the same command again: it goes on from here\n" in told
+    assert told.rfind("\x1b[?25h") >= told.rfind("\x1b[?25l")

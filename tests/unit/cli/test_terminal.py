@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 import unicodedata
 
@@ -12,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.cli._console import age, aligned, counted, safe, width_of, wrapped
+from ingest.cli._context import SystemClock
 from ingest.cli._output import Format, print_rows
 from ingest.cli.bq import parameter
 from ingest.cli.status import status_text
 from ingest.cli.transcript import marked, text_of
 from ingest.errors import InputError
+from ingest.flows.lease import RunRecord, RunState
+from ingest.flows.runs import Run
 from ingest.flows.status import (
     DateFunnel,
     OpenFailure,
@@ -111,6 +115,17 @@ def test_rows_wider_than_the_terminal_stand_one_under_another(
     assert capsys.readouterr().out == f"ROW 1\na          1\nlong_name  {'x' * 15}\n"
 
 
+@pytest.mark.parametrize(
+    ("format_", "printed"), [(Format.TABLE, ""), (Format.CSV, ""), (Format.JSON, "[]\n")]
+)
+def test_what_has_no_columns_is_no_row(
+    capsys: pytest.CaptureFixture[str], format_: Format, printed: str
+) -> None:
+    print_rows([], [], format_)
+
+    assert capsys.readouterr().out == printed
+
+
 def _be_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -136,6 +151,39 @@ def test_a_status_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = status_text(found, settings).split("\n")
 
     assert [line for line in lines if len(line) > 80] == []
+
+
+def test_the_time_of_a_run_goes_on_where_the_machines_is_set_back() -> None:
+    seconds = [9, 9, 5, 6, 20]
+    machine = iter(T0 + dt.timedelta(seconds=second) for second in seconds)
+    clock = SystemClock(lambda: next(machine))
+
+    times = [clock.now() for _ in seconds]
+
+    assert all(before < after for before, after in itertools.pairwise(times))
+    assert (times[0], times[-1]) == (T0 + dt.timedelta(seconds=9), T0 + dt.timedelta(seconds=20))
+
+
+def test_a_run_whose_clock_was_set_back_took_no_negative_time() -> None:
+    assert Run("run-1", T0, T0 - dt.timedelta(hours=1), 1, 0, ()).took_sec == 0.0
+
+
+def test_a_status_shows_every_run_that_goes_on_and_the_newest_that_broke_off() -> None:
+    states = [RunState.DIED, RunState.RUNNING, *[RunState.INTERRUPTED] * 4]
+    runs = [RunRecord(f"run-{n}", "push", "h", 7, T0, state) for n, state in enumerate(states)]
+    found = PipelineStatus(T0, (), (), (), (), (), 0, None, in_bucket=tuple(runs))
+
+    lines = status_text(found, Settings(project_id="p", bucket="b", location="l")).split("\n")
+
+    tail = "on h, process 7, since 2026-01-01 00:00:00Z"
+    begun = next(place for place, line in enumerate(lines) if line.startswith("now "))
+    assert " ".join(" ".join(lines[begun : begun + 5]).split()) == " ".join(
+        (
+            f"now running: push run-1 {tail}",
+            *(f"interrupted: push run-{number} {tail}" for number in (3, 4, 5)),
+            "2 older runs broke off: see `ingest runs`",
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -466,6 +466,7 @@ def test_a_stopped_push_waits_for_no_analysis_and_lands_what_was_done_before(
 
     assert report.exit_code is ExitCode.INTERRUPTED
     assert +report.states == {ItemState.INTERRUPTED: 20}
+    assert world.progress.advances == {"validate": 20, "upload": 4, "submit": 4}
     assert took_sec < 10
     steps = Counter(row["step"] for row in world.sink.rows["pipeline_events"])
     assert steps == {"upload": 8, "submit": 4}

@@ -232,10 +232,13 @@ def test_a_stop_leaves_the_bulk_operation_running_and_the_next_run_takes_it_up(
 
     code = asyncio.run(stopped())
     elapsed_sec = world.clock.monotonic()
+    notes = [note for note in world.progress.notes if note.startswith("bulk analysis: ")]
     report = asyncio.run(world.push(tmp_path, mode=Mode.BULK))
 
     assert code is ExitCode.INTERRUPTED
     assert elapsed_sec < 60
+    assert notes != []
+    assert all(note.endswith("goes on, this run was told to stop") for note in notes)
     assert report.exit_code is ExitCode.OK
     assert_whole(world, ids)
 

@@ -26,7 +26,7 @@ from ingest.flows.lease import (
 from ingest.flows.pull import PullSelection
 from ingest.flows.push import Push
 from ingest.flows.reanalyze import Selection
-from ingest.flows.runs import with_states
+from ingest.flows.runs import Run, with_states
 from ingest.flows.source import LocalSource
 from tests.fakes.folders import DATE, LATER_DATE, transcription, write, write_many
 from tests.fakes.world import World, fake_settings
@@ -432,6 +432,15 @@ def test_other_shells_see_a_push_that_runs_one_that_was_interrupted_and_one_that
         ("run-3", "running"),
         ("run-2", "interrupted"),
     ]
+    now = world.clock.now()
+    of_a_date = [Run(run_id, now, now, 1, 0, ()) for run_id in ("run-2", "run-0")]
+    assert {run.run_id: run.state for run in with_states(of_a_date, None, 9)} == {
+        "run-2": "unknown",
+        "run-0": "unknown",
+    }
+    assert {
+        run.run_id: run.state for run in with_states(of_a_date, records, 9, are_of_one_date=True)
+    } == {"run-2": "interrupted", "run-0": "ended"}
 
 
 @pytest.mark.parametrize("waits", [False, True])

@@ -8,7 +8,7 @@ import pytest
 from ingest.domain.conversation import FileKind
 from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState
-from ingest.errors import InputError
+from ingest.errors import ExitCode, InputError
 from ingest.flows.source import BucketSource, LocalConversation, LocalSource, parse_gs_uri
 from tests.fakes.folders import DATE, LATER_DATE, conversation_id, write, write_many
 from tests.fakes.world import World
@@ -155,6 +155,20 @@ def test_a_link_out_of_the_source_is_told_and_not_followed(tmp_path: Path) -> No
         (f"{DATE}/{ID}", "link_leaves_source"),
         conversation_id(6),
     ]
+
+
+def test_a_link_that_leads_nowhere_is_told_where_a_delivery_was_meant(tmp_path: Path) -> None:
+    (tmp_path / DATE).mkdir()
+    for name in (f"{DATE}/{ID}", f"{DATE}/README", LATER_DATE, "notes"):
+        (tmp_path / name).symlink_to(tmp_path / "gone")
+
+    assert walked(tmp_path) == [
+        (LATER_DATE, "link_leads_nowhere"),
+        ("notes", "not_read"),
+        (f"{DATE}/{ID}", "link_leads_nowhere"),
+        (f"{DATE}/README", "not_read"),
+    ]
+    assert asyncio.run(World().push(tmp_path)).exit_code is ExitCode.SOME_FAILED
 
 
 def test_a_date_folder_may_be_named_by_a_link(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ import dataclasses
 from itertools import pairwise
 from pathlib import Path
 
+from ingest.domain.insights_format import CiSubmission
 from ingest.enums import Mode
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.services import Calls, Silent
 from ingest.flows.source import LocalSource
 from ingest.flows.watch import TICK_SEC, duration
+from ingest.ports.move import CiConversation
 from tests.fakes.folders import write_many
 from tests.fakes.world import World, fake_settings
 
@@ -76,6 +78,23 @@ def test_a_bulk_analysis_counts_as_it_goes(tmp_path: Path) -> None:
     running = [said for said in ticks.said if said.startswith("bulk analysis of 2026-01-05 for ")]
     assert len(running) >= 8
     assert all(said.endswith(" of 12 done, 0 failed") for said in running)
+
+
+def test_what_waits_for_a_bulk_analysis_is_not_called_analysed(tmp_path: Path) -> None:
+    world = World(settings=fake_settings(concurrency=4))
+    write_many(tmp_path, 12)
+    create = world.insights.create_conversation
+
+    async def slow(submission: CiSubmission) -> CiConversation:
+        await world.clock.sleep(15)
+        return await create(submission)
+
+    world.insights.create_conversation = slow  # type: ignore[method-assign]
+    ticks = watched_push(world, tmp_path, Mode.BULK)
+
+    said = [each for each in ticks.said if "analysed" in each and "bulk analysis of" not in each]
+    assert said != []
+    assert all(each.endswith(" are submitted and will be analysed in bulk") for each in said)
 
 
 def test_retries_are_shown_with_what_they_follow(tmp_path: Path) -> None:
