@@ -31,9 +31,9 @@ from ingest.cli.reanalyze import ReanalyzeResult
 from ingest.cli.show import Shown, ShownObject, ShownRaw
 from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
+from ingest.domain.converted import Converted
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
-from ingest.flows.convert import Converted
 from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine

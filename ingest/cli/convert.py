@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +16,7 @@ from ingest.cli._console import aligned, counted
 from ingest.cli._context import say
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json, printable
+from ingest.domain.converted import Converted
 from ingest.errors import ExitCode, InputError
 
 _LINES = 50
@@ -23,6 +27,13 @@ From = Annotated[
 ]
 MappingOption = Annotated[
     Path | None, typer.Option("--mapping", help="YAML file that says which field becomes which.")
+]
+SourceMapping = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        help="Convert SOURCE by this YAML file first; mapping.yaml in SOURCE is found by itself.",
+    ),
 ]
 Defaults = Annotated[
     Path | None,
@@ -72,8 +83,40 @@ def convert(
     if as_json:
         print_json(result)
     else:
-        _show(result)
+        for folder in result.written[:_LINES]:
+            typer.echo(folder)
+        if len(result.written) > _LINES:
+            typer.echo(f"… and {len(result.written) - _LINES} more; --json lists all")
+        say_converted(result)
+        typer.echo(counts_of(result))
     raise typer.Exit(int(ExitCode.SOME_FAILED if result.refused else ExitCode.OK))
+
+
+@contextmanager
+def converted(source: Path, mapping: Path | None) -> Iterator[tuple[Path, Converted | None]]:
+    """Yield the folder to read, and what its making came to; None where SOURCE itself is read.
+
+    What is made of a SOURCE with a mapping lies in a temporary folder, for this user alone, that is
+    gone after the block; in `written` its folders are named by date and id. SOURCE stays as it is.
+    Raises InputError where the mapping takes nothing of it.
+    """
+    if mapping is None and not (source.is_dir() and _beside([source])):
+        yield source, None
+        return
+    from ingest.flows.convert import Job
+    from ingest.flows.convert import convert as run_convert
+
+    engine, table = _engine([source], None, mapping, None)
+    with tempfile.TemporaryDirectory(prefix="ingest-") as name:
+        out = Path(name)
+        made = run_convert(Job([source], engine, out, {}, table))
+        if not made.written and not made.refused:
+            raise InputError(
+                f"the mapping takes nothing of {source}: {counts_of(made)}",
+                "ingest data convert lists what it left out; ingest data map --explain FILE why",
+            )
+        folders = (Path(each).relative_to(out).as_posix() for each in made.written)
+        yield out, replace(made, written=tuple(folders))
 
 
 def map_(
@@ -186,11 +229,8 @@ def _show_explanation(told: Any) -> None:
         typer.echo(f"A mapping.yaml to begin with:\n\n{lines}")
 
 
-def _show(result: Any) -> None:
-    for folder in result.written[:_LINES]:
-        typer.echo(folder)
-    if len(result.written) > _LINES:
-        typer.echo(f"… and {len(result.written) - _LINES} more; --json lists all")
+def say_converted(result: Converted) -> None:
+    """Print on stderr what was joined, left out, odd or refused."""
     for joined in result.joined:
         say(f"joined: {printable(', '.join(joined.files))}")
     for left in result.left_out[:_LINES]:
@@ -207,7 +247,11 @@ def _show(result: Any) -> None:
         say(f"error: {printable(place)}: {line}{printable(refused.message)}\nhint:  {hint}")
     if len(result.refused) > _LINES:
         say(f"… and {len(result.refused) - _LINES} more refused; --json lists all")
-    typer.echo(
+
+
+def counts_of(result: Converted) -> str:
+    """Return the line that accounts for everything that was read."""
+    return (
         f"{result.read:,} read: {len(result.written):,} written, {result.joined_records:,} joined, "
         f"{len(result.refused):,} refused, {len(result.left_out):,} left out"
     )

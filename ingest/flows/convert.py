@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.conversation import json_sha256, sha256_hex
+from ingest.domain.converted import Converted, Joined, LeftOut, Refused, Warned
 from ingest.domain.faults import Severity, json_pointer
 from ingest.errors import InputError, unexpected
 from ingest.formats.conversion import Built, build, identity
 from ingest.formats.detecting import cure_for
 from ingest.formats.engine import Draft, Engine, FileName
 from ingest.formats.joining import joined
-from ingest.formats.leftovers import Leftover, Leftovers
+from ingest.formats.leftovers import Leftovers
 from ingest.formats.mapping import FIELDS, Legs
 from ingest.formats.paths import MappingError
 from ingest.formats.reading import (
@@ -39,61 +40,6 @@ MAPPING_FILE = "mapping.yaml"
 _PARSED_FILES = 4
 """Legs of a call often lie in a few large files: those aren't parsed for each call again."""
 _NOT_SOURCES = frozenset({MAPPING_FILE, "expected.json"})
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A record that wasn't converted: where, why, and what would cure it."""
-
-    file: str
-    place: str
-    """JSON pointer, line or block in the file; empty for all of it."""
-    line: str
-    """Key of the mapping that it didn't fit, for example `turns.start`; empty if none."""
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file or record that was left out on purpose, and why."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A conversation that several records make, in the order of their turns."""
-
-    folder: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Warned:
-    """What was odd, in how many conversations, and the first file of them."""
-
-    rule: str
-    place: str
-    message: str
-    count: int
-    file: str
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What became of everything that was read: `read` is the sum of written, joined, refused and
-    left out, where `joined` counts records that went into another's conversation."""
-
-    read: int
-    written: tuple[str, ...]
-    joined_records: int
-    joined: tuple[Joined, ...]
-    refused: tuple[Refused, ...]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[Warned, ...]
-    leftovers: tuple[Leftover, ...]
 
 
 @dataclass(frozen=True)
