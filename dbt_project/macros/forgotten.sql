@@ -1,7 +1,8 @@
 {# Post-hooks that take rows out of an incremental model; MERGE alone never does. #}
 
-{# Rows of conversations that were forgotten after the row landed. #}
-{% macro delete_forgotten() -%}
+{# Rows of conversations that were forgotten after the row landed. With `or_resolved` also analyses that an export named
+   by their second, once their id is known. #}
+{% macro delete_forgotten(or_resolved=false) -%}
     {%- set forgotten_conversations = ref('int_conversations_forgotten') -%}
     {%- if is_incremental() -%}
         delete from {{ this }} as mart
@@ -12,7 +13,25 @@
                 forgotten.conversation_id = mart.conversation_id
                 and mart.landed_at <= forgotten.forgotten_at
         )
+        {%- if or_resolved %}
+            or (
+                {{ is_exported('mart.analysis_id') }}
+                and exists (
+                    select 1
+                    from {{ this }} as known
+                    where
+                        known.conversation_id = mart.conversation_id
+                        and unix_seconds(known.analysed_at) = unix_seconds(mart.analysed_at)
+                        and not {{ is_exported('known.analysis_id') }}
+                )
+            )
+        {%- endif %}
     {%- endif -%}
+{%- endmacro %}
+
+{# Whether an analysis is known from Insights' own export alone, which tells its second and not its id. #}
+{% macro is_exported(analysis_id) -%}
+    starts_with({{ analysis_id }}, 'export-')
 {%- endmacro %}
 
 {# Events of conversations that were forgotten after the event, save those of forgetting: by them a conversation is

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ingest.domain.conversation import FileKind, json_sha256, sha256_hex
 from ingest.domain.deliveries import Counting, FileVersion, counting
-from ingest.domain.outcome import ItemState, Step
 from ingest.domain.faults import Severity
+from ingest.domain.outcome import ItemState, Step
 from ingest.errors import ExitCode
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.source import BucketSource
