@@ -25,6 +25,7 @@ from ingest.cli.matchers import (
     PlannedChange,
     PulledMatchers,
 )
+from ingest.cli.migrate import MigrateResult
 from ingest.cli.pull import PullResult
 from ingest.cli.push import PushResult
 from ingest.cli.reanalyze import ReanalyzeResult
@@ -80,6 +81,7 @@ Rows = tuple[Mapping[str, Any], ...]
 OUTPUTS: dict[str, Any] = {
     "push": PushResult,
     "pull": PullResult,
+    "migrate_cc_coach": MigrateResult,
     "reanalyze": ReanalyzeResult,
     "verify": tuple[CheckedDate, ...],
     "forget": Forgotten,

@@ -77,7 +77,7 @@ def convert(
     from ingest.flows.convert import Job
     from ingest.flows.convert import convert as run_convert
 
-    engine, table = _engine(sources, from_, mapping, context)
+    engine, table = engine_of(sources, from_, mapping, context)
     job = Job(sources, engine, out, read_defaults(defaults), table, speakers, is_replacing=replace)
     result = run_convert(job)
     if as_json:
@@ -106,7 +106,7 @@ def converted(source: Path, mapping: Path | None) -> Iterator[tuple[Path, Conver
     from ingest.flows.convert import Job
     from ingest.flows.convert import convert as run_convert
 
-    engine, table = _engine([source], None, mapping, None)
+    engine, table = engine_of([source], None, mapping, None)
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
         out = Path(name)
         made = run_convert(Job([source], engine, out, {}, table))
@@ -143,7 +143,7 @@ def map_(
 
     engine, table = None, None
     if from_ or mapping or _beside([explain]):
-        engine, table = _engine([explain], from_, mapping, context)
+        engine, table = engine_of([explain], from_, mapping, context)
     told = explanation(explain, engine, table, speakers)
     if as_json:
         print_json(told)
@@ -182,7 +182,7 @@ def _beside(sources: list[Path]) -> Path | None:
     return None
 
 
-def _engine(
+def engine_of(
     sources: list[Path], from_: str | None, mapping: Path | None, context: Path | None
 ) -> tuple[Any, Any]:
     """Return the compiled mapping and the context table."""
