@@ -93,14 +93,18 @@ def convert(
 
 
 @contextmanager
-def converted(source: Path, mapping: Path | None) -> Iterator[tuple[Path, Converted | None]]:
+def converted(
+    source: Path, mapping: Path | None, *, strict: bool = False
+) -> Iterator[tuple[Path, Converted | None]]:
     """Yield the folder to read, and what its making came to; None where SOURCE itself is read.
 
     What is made of a SOURCE with a mapping lies in a temporary folder, for this user alone, that is
     gone after the block; in `written` its folders are named by date and id. SOURCE stays as it is.
-    Raises InputError where the mapping takes nothing of it.
+    With `strict` a call that the mapping has a warning for is refused. Raises InputError where the
+    mapping takes nothing of SOURCE, and where SOURCE has neither a mapping nor date folders.
     """
-    if mapping is None and not (source.is_dir() and _beside([source])):
+    if mapping is None and not (source.exists() and _beside([source])):
+        _check_source(source)
         yield source, None
         return
     from ingest.flows.convert import Job
@@ -109,7 +113,7 @@ def converted(source: Path, mapping: Path | None) -> Iterator[tuple[Path, Conver
     engine, table = engine_of([source], None, mapping, None)
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
         out = Path(name)
-        made = run_convert(Job([source], engine, out, {}, table))
+        made = run_convert(Job([source], engine, out, {}, table, is_strict=strict))
         if not made.written and not made.refused:
             raise InputError(
                 f"the mapping takes nothing of {source}: {counts_of(made)}",
@@ -117,6 +121,18 @@ def converted(source: Path, mapping: Path | None) -> Iterator[tuple[Path, Conver
             )
         folders = (Path(each).relative_to(out).as_posix() for each in made.written)
         yield out, replace(made, written=tuple(folders))
+
+
+def _check_source(source: Path) -> None:
+    """Raise InputError for what is no source; of files of another system with their way in."""
+    from ingest.flows.source import LocalSource
+    from ingest.formats.detecting import cure_of_source
+
+    try:
+        LocalSource(source)
+    except InputError as error:
+        cure = cure_of_source(source) if source.exists() else ""
+        raise InputError(error.message, cure or error.hint) from error.with_traceback(None)
 
 
 def map_(

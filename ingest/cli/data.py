@@ -211,7 +211,7 @@ def generate_set(
 def run_validate(folder: Path, mapping: Path | None, *, strict: bool, as_json: bool) -> ExitCode:
     """Print all faults; fail when one counts, or when a mapping refused a file."""
     declared = read_declarations(*load_declared_places())
-    with converted(folder, mapping) as (source, made):
+    with converted(folder, mapping, strict=strict) as (source, made):
         has_some = made is None or made.written
         count, faults, cure = run(_all_faults(source, declared)) if has_some else (0, [], "")
     is_faulty = has_errors(faults, strict=strict) or (made is not None and made.refused)

@@ -200,7 +200,7 @@ def execute(
         wait,
         replace(declared, is_strict=strict),
     )
-    with _readable(source, mapping) as (found, made):
+    with _readable(source, mapping, strict=strict) as (found, made):
         report, planned = PushReport(), None
         if made is not None and not as_json:
             say_converted(made)
@@ -220,7 +220,7 @@ def execute(
 
 @contextlib.contextmanager
 def _readable(
-    source: str, mapping: Path | None
+    source: str, mapping: Path | None, *, strict: bool
 ) -> Iterator[tuple[LocalSource | str, Converted | None]]:
     """Yield what is pushed, and what a mapping made of it if one did."""
     if source.startswith("gs://"):
@@ -231,7 +231,7 @@ def _readable(
             )
         yield source, None
         return
-    with converted(Path(source), mapping) as (folder, made):
+    with converted(Path(source), mapping, strict=strict) as (folder, made):
         yield (LocalSource(folder) if made is None or made.written else source), made
 
 

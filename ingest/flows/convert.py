@@ -55,6 +55,8 @@ class Job:
     """Who speaks where nothing else says it: A=AGENT B=CUSTOMER."""
     is_replacing: bool = False
     """Whether folders made of other files may be replaced; never a redacted by an unredacted."""
+    is_strict: bool = False
+    """Whether a warning of the mapping refuses the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +363,9 @@ class _Conversion:
         names = [source["name"] for _, source in drafts]
         try:
             order, draft = joined([draft for draft, _ in drafts], legs)
+            if self._job.is_strict and draft.warnings:
+                _, place, message = next(iter(draft.warnings))
+                raise MappingError(place, message, "map it, or leave --strict out")
             files = [drafts[index][1] for index in order]
             source: dict[str, Any] = {"format": self._engine.mapping.name, "files": files}
             if draft.is_redacted is not None:

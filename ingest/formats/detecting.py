@@ -118,6 +118,23 @@ def cure_without_mapping(sources: Sequence[Path]) -> str:
     return "name a format with --from or a mapping with --mapping; `ingest data map` lists formats"
 
 
+def cure_of_source(source: Path) -> str:
+    """Return how a file, or a folder of files, can be pushed as it is; empty where nothing reads
+    the first of them. Folders below aren't looked into: they may hold a whole machine."""
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    for path in filter(Path.is_file, files):
+        for reads in reads_of(path):
+            try:
+                found = fitting(first_record(path, reads), reads)
+            except InputError:
+                continue
+            if found:
+                lines = f"`mapping: 1` and `extends: {found[0]}`"
+                return f"{path.name} looks like {found[0]}: write {lines} to mapping.yaml beside it"
+            return f"`ingest data map --explain {path.name}` proposes a mapping.yaml"
+    return ""
+
+
 def _files(sources: Sequence[Path]) -> Iterator[Path]:
     for source in sources:
         yield from sorted(source.rglob("*")) if source.is_dir() else [source]

@@ -224,6 +224,38 @@ def test_validate_judges_what_a_mapping_makes_and_leaves_the_files(
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(before)
 
 
+def test_strict_refuses_what_the_mapping_warns_of(tmp_path: Path) -> None:
+    _foreign(tmp_path, tmp_path / "mapping.yaml")
+    with (tmp_path / "mapping.yaml").open("a") as file:
+        file.write("conversation: {queue: {const: x, map: {y: z}}}\n")
+
+    _, out, _ = run("validate", tmp_path, "--json")
+    code, strict, _ = run("validate", tmp_path, "--strict", "--json")
+
+    told = json.loads(out)["converted"]["warnings"]
+    assert ("unmapped_value", "conversation.queue", 1) in [
+        (each["rule"], each["place"], each["count"]) for each in told
+    ]
+    refused = json.loads(strict)["converted"]["refused"]
+    assert (code, [(each["file"], each["line"], each["hint"]) for each in refused]) == (
+        1,
+        [("a.json", "conversation.queue", "map it, or leave --strict out")],
+    )
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_files_of_another_system_are_told_their_way_in(tmp_path: Path, is_file: bool) -> None:
+    (tmp_path / "a.json").write_bytes(SAMPLE.read_bytes())
+
+    code, _, err = run("validate", tmp_path / "a.json" if is_file else tmp_path)
+
+    assert (code, err.splitlines()[1]) == (
+        2,
+        "hint:  a.json looks like twilio: write `mapping: 1` and `extends: twilio` to mapping.yaml "
+        "beside it",
+    )
+
+
 def test_what_a_mapping_refuses_fails_a_validation(tmp_path: Path) -> None:
     _foreign(tmp_path, tmp_path / "mapping.yaml")
     (tmp_path / "a.json").write_text('{"transcript": {"sid": "GT1", "channel": {}}, "sentences": [')
