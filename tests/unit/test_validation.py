@@ -245,7 +245,7 @@ def test_a_folder_name_must_be_an_id_that_ci_accepts(
             {"ended_at": "2025-12-28T10:22:47+10:00"},
             [("/ended_at", "ends_before_start", "error")],
         ),
-        ({"portfolio_id": None}, [("", "no_portfolio_or_campaign", "warning")]),
+        ({"portfolio_id": None}, []),
         ({"queue": "q" * 257}, [("/queue", "label_too_long", "warning")]),
         ({"labels": {"queue": "x"}}, [("/labels/queue", "reserved_label", "warning")]),
         ({"labels": {f"l{n}": "" for n in range(87)}}, []),
