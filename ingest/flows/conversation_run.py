@@ -282,10 +282,11 @@ class ConversationRun:
 
     async def _unredacts(self) -> bool:
         """Whether what isn't redacted would take the place of what is."""
-        own = self._delivered.get(FileKind.METADATA)
-        if own is None or is_redacted(own.payload):
+        own, known = self._delivered.get(FileKind.METADATA), [*self._landed.values()]
+        known += self._held(FileKind)
+        if own is None or not known or is_redacted(own.payload):
             return False
-        before = counting([*self._landed.values(), *self._held(FileKind)])
+        before = counting(known)
         held = before.files.get(FileKind.METADATA) if before is not None else None
         if held is None or held.content_sha256 == own.sha256:
             return False
