@@ -258,7 +258,7 @@ def _growing(items: list[dict[str, Any]], keys: list[str]) -> str | None:
     """Return the first key whose numbers never go back."""
     for key in keys:
         values = [item.get(key) for item in items[:_LOOKED_AT]]
-        numbers = [each for each in values if type(each) in (int, float)]
+        numbers = [each for each in values if isinstance(each, int | float)]
         if len(numbers) == len(values) and numbers == sorted(numbers):
             return key
     return None
