@@ -1,8 +1,7 @@
 {# Post-hooks that take rows out of an incremental model; MERGE alone never does. #}
 
-{# Rows of conversations that were forgotten after the row landed. With `or_resolved` also analyses that an export named
-   by their second, once their id is known. #}
-{% macro delete_forgotten(or_resolved=false) -%}
+{# Rows of conversations that were forgotten after the row landed. #}
+{% macro delete_forgotten() -%}
     {%- set forgotten_conversations = ref('int_conversations_forgotten') -%}
     {%- if is_incremental() -%}
         delete from {{ this }} as mart
@@ -13,19 +12,23 @@
                 forgotten.conversation_id = mart.conversation_id
                 and mart.landed_at <= forgotten.forgotten_at
         )
-        {%- if or_resolved %}
-            or (
-                {{ is_exported('mart.analysis_id') }}
-                and exists (
-                    select 1
-                    from {{ this }} as known
-                    where
-                        known.conversation_id = mart.conversation_id
-                        and unix_seconds(known.analysed_at) = unix_seconds(mart.analysed_at)
-                        and not {{ is_exported('known.analysis_id') }}
-                )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Analyses that an export named by their second, once their id is known. #}
+{% macro delete_resolved() -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }} as mart
+        where
+            {{ is_exported('mart.analysis_id') }}
+            and exists (
+                select 1
+                from {{ this }} as known
+                where
+                    known.conversation_id = mart.conversation_id
+                    and unix_seconds(known.analysed_at) = unix_seconds(mart.analysed_at)
+                    and not {{ is_exported('known.analysis_id') }}
             )
-        {%- endif %}
     {%- endif -%}
 {%- endmacro %}
 
