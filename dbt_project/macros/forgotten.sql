@@ -15,23 +15,6 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Analyses that an export named by their second, once their id is known. #}
-{% macro delete_resolved() -%}
-    {%- if is_incremental() -%}
-        delete from {{ this }} as mart
-        where
-            {{ is_exported('mart.analysis_id') }}
-            and exists (
-                select 1
-                from {{ this }} as known
-                where
-                    known.conversation_id = mart.conversation_id
-                    and unix_seconds(known.analysed_at) = unix_seconds(mart.analysed_at)
-                    and not {{ is_exported('known.analysis_id') }}
-            )
-    {%- endif -%}
-{%- endmacro %}
-
 {# Whether an analysis is known from Insights' own export alone, which tells its second and not its id. #}
 {% macro is_exported(analysis_id) -%}
     starts_with({{ analysis_id }}, 'export-')

@@ -5,7 +5,7 @@
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
         pre_hook="{{ keep_charges() }}",
-        post_hook=["{{ delete_forgotten() }}", "{{ delete_resolved() }}"]
+        post_hook="{{ delete_forgotten() }}"
     )
 }}
 {# A new analysis changes what the older ones are (superseded), and an event that lands late says why an
