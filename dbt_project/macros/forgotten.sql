@@ -15,11 +15,6 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether an analysis is known from Insights' own export alone, which tells its second and not its id. #}
-{% macro is_exported(analysis_id) -%}
-    starts_with({{ analysis_id }}, 'export-')
-{%- endmacro %}
-
 {# Events of conversations that were forgotten after the event, save those of forgetting: by them a conversation is
    known as forgotten, so this asks the model itself, and at its first build too. An event that lands again later
    ended before all the same. Where nothing is forgotten there is nothing to delete, and no DELETE is sent. #}
