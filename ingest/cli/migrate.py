@@ -38,8 +38,8 @@ from ingest.cli._output import (
 from ingest.cli._progress import progress_for_people
 from ingest.cli.convert import engine_of
 from ingest.cli.pull import pull_states
+from ingest.domain.faults import Fault
 from ingest.domain.outcome import BatchReport, Step
-from ingest.domain.validation import Fault
 from ingest.enums import Foreign
 from ingest.errors import ExitCode, InputError
 from ingest.flows.conversation_run import PushReport

@@ -47,7 +47,7 @@ def test_a_foreign_folder_is_pushed_by_its_mapping_and_again_does_nothing(
     first = command.push(tmp_path)
     middle = left_on(command)
     again = command.push(tmp_path / "a.json", "--mapping", str(tmp_path / "mapping.yaml"))
-    bucket = command.push(Path("gs:/") / "x", "--mapping", str(tmp_path / "mapping.yaml"))
+    bucket = command.run("push", "gs://a-bucket/x", "--mapping", tmp_path / "mapping.yaml")
 
     landed = rows(
         command,
