@@ -39,7 +39,8 @@ COLUMNS = (
 """What is read of the export; versions differ, and a column that isn't there is null."""
 REQUIRED = ("conversationName", "loadTimestampUtc", "sentences")
 EXPORTED_ANALYSIS = "export-"
-"""Begins the last part of an analysis's name: the export has its time, and not its id."""
+"""Begins the last part of an analysis's name: the export has its time, and not its id, so that the
+conversation's id and the second stand for it."""
 _SECOND = 1_000_000_000
 _CUSTOMER = "END_USER"
 Row = Mapping[str, Any]
@@ -58,8 +59,10 @@ def updated_at(row: Row) -> dt.datetime:
 
 def analysis_name(row: Row) -> str | None:
     """Return the name of the row's analysis, made of its time; None without one."""
-    seconds = row.get("analysisTimestampUtc")
-    return f"{row['conversationName']}/analyses/{EXPORTED_ANALYSIS}{seconds}" if seconds else None
+    name, seconds = row["conversationName"], row.get("analysisTimestampUtc")
+    if not seconds:
+        return None
+    return f"{name}/analyses/{EXPORTED_ANALYSIS}{name.rpartition('/')[2]}-{seconds}"
 
 
 def conversation_of(row: Row) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def normal(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_newest_export_tells_all_but_the_id_of_the_analysis_and_the_spot_in_the_turn() -> None:
-    analysis = {**PAYLOAD["latestAnalysis"], "name": f"{NAME}/analyses/export-1767600061"}
+    analysis = {**PAYLOAD["latestAnalysis"], "name": f"{NAME}/analyses/export-call-0001-1767600061"}
     segments = [dict(each) for each in PAYLOAD["transcript"]["transcriptSegments"]]
     segments[1].pop("sentiment")
     expected = {

@@ -318,7 +318,7 @@ def test_an_export_is_landed_once_and_asks_nothing_of_insights(tmp_path: Path) -
     }
     assert dict(+second.states) == {ItemState.UNCHANGED: 3}
     row = world.sink.rows["ci_conversations"][0]
-    name = f"{row['ci_name']}/analyses/export-{int(EPOCH.timestamp())}"
+    name = f"{row['ci_name']}/analyses/export-{ids[0]}-{int(EPOCH.timestamp())}"
     assert (row["analysis_name"], row["annotator_profile_sha256"]) == (name, None)
     assert row["transcript_sha256"] == world.insights.labels(ids[0])["transcript_sha256"]
 
