@@ -7,6 +7,7 @@ made here has the API's form, so that whatever reads a fetched conversation read
 from __future__ import annotations
 
 import datetime as dt
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,6 +103,19 @@ def _without_none(values: Row) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _single(value: float | None) -> float:
+    """Return the shortest number that is the same in single precision, 0 for none.
+
+    Insights' scores have that precision; the API's JSON writes 0.3 where a DOUBLE of the export
+    has 0.30000001192092896.
+    """
+    if not value:
+        return 0.0
+    wanted = struct.pack("f", value)
+    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((each for each in shorter if struct.pack("f", each) == wanted), value)
+
+
 def _start(row: Row) -> str | None:
     if (exact := row.get("startTimestamp")) is not None:
         return _text(exact)
@@ -188,8 +202,8 @@ def _overall(row: Row, sentences: Sequence[Row]) -> list[dict[str, Any]]:
     if not channels or row.get("clientSentimentScore") is None:
         return []
     data = {
-        "score": row["clientSentimentScore"],
-        "magnitude": row.get("clientSentimentMagnitude") or 0.0,
+        "score": _single(row["clientSentimentScore"]),
+        "magnitude": _single(row.get("clientSentimentMagnitude")),
     }
     return [{"channelTag": min(channels), "sentimentData": data}]
 
@@ -209,8 +223,8 @@ def _annotations(sentences: Sequence[Row], parent: str) -> Iterator[dict[str, An
         # Insights judges the customer alone; of others the export says 0.
         if _is_customer(sentence) and sentence.get("sentimentScore") is not None:
             data = {
-                "score": sentence["sentimentScore"],
-                "magnitude": sentence.get("sentimentMagnitude") or 0.0,
+                "score": _single(sentence["sentimentScore"]),
+                "magnitude": _single(sentence.get("sentimentMagnitude")),
             }
             yield place | {"sentimentData": data}
         for hit in sentence.get("intentMatchData") or ():
@@ -225,10 +239,10 @@ def _entity(entity: Row) -> dict[str, Any]:
     return {
         "displayName": entity["name"],
         "type": entity["type"],
-        "salience": entity.get("salience") or 0.0,
+        "salience": _single(entity.get("salience")),
         "sentiment": {
-            "score": entity.get("sentimentScore") or 0.0,
-            "magnitude": entity.get("sentimentMagnitude") or 0.0,
+            "score": _single(entity.get("sentimentScore")),
+            "magnitude": _single(entity.get("sentimentMagnitude")),
         },
     }
 
@@ -240,7 +254,7 @@ def _summary(summary: Row | None) -> dict[str, Any] | None:
         {
             "text": summary["text"],
             "textSections": {each["key"]: each["value"] for each in summary["textSections"]},
-            "confidence": summary.get("confidence"),
+            "confidence": _single(summary.get("confidence")),
             "answerRecord": summary.get("answerRecord"),
             "conversationModel": summary.get("conversationModel"),
         }

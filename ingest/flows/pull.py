@@ -208,6 +208,8 @@ class Pull:
                 except InputError as error:
                     failure = Failure("", Step.LAND, "INVALID_ARGUMENT", error.message)
                     self._report.fail([failure])
+                except Exception as error:  # noqa: BLE001 - one row never ends the run
+                    self._lose("", unexpected(error))
             yield page
 
     async def _filter(self, selection: PullSelection) -> str:

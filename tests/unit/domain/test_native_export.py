@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.cloud import contact_center_insights_v1 as insights
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,6 +168,18 @@ def test_a_conversation_without_analysis_and_customer_has_neither() -> None:
     assert (analysis_name(row), conversation_of(row).get("latestAnalysis")) == (None, None)
     found = conversation_of(analysed)["latestAnalysis"]["analysisResult"]["callAnalysisMetadata"]
     assert (found["sentiments"], found["annotations"]) == ([], [])
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_scores_are_written_as_the_api_writes_them(score: float) -> None:
+    entity = {"name": "job", "type": "OTHER", "salience": score}
+
+    made = conversation_of({**exported(PAYLOAD, 3), "entities": [entity]})
+
+    found = made["latestAnalysis"]["analysisResult"]["callAnalysisMetadata"]
+    message = insights.Entity.pb(insights.Entity(salience=score))
+    written = MessageToDict(message).get("salience", 0.0)
+    assert found["entities"]["0"]["salience"] == written
 
 
 @pytest.mark.parametrize("name", ["conversationName", "loadTimestampUtc"])

@@ -343,10 +343,12 @@ def test_a_row_of_no_conversation_fails_alone_and_a_forgotten_one_stays_out(
     rows = [exported(world, id_) for id_ in ids]
     asyncio.run(world.forget(ids[0]))
 
-    report = pull_export(world, *rows, {**rows[1], "conversationName": None})
+    odd = {**rows[1], "entities": [{"kind": "none"}]}
+    report = pull_export(world, *rows, {**rows[1], "conversationName": None}, odd)
 
     assert [(failure.conversation_id, failure.code) for failure in report.failures] == [
         ("", "INVALID_ARGUMENT"),
+        ("", "INTERNAL"),
         (ids[0], "FORGOTTEN"),
     ]
     assert (report.exit_code, landed(world)) == (ExitCode.SOME_FAILED, [ids[1]])
