@@ -149,8 +149,10 @@ def test_own_words_and_fields_come_as_far_as_agent_daily(
         "ci_conversations.agent_name",
         "ci_conversations.labels.value",
         "ci_conversations.obfuscated_user_id",
+        "ci_entities.entity",
         "ci_turns.text",
         "conversation_registry.agent_name",
+        "missing_disclosures.agent_name",
     }
     undeclared = {fault["rule"] for fault in found["faults"]}
     assert undeclared == (set() if name == "utility" else {"undeclared_custom_field"})

@@ -168,6 +168,7 @@ def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> Non
         "stg_ci__summaries",
         "stg_ci__turns",
         "stg_files__conversation_files",
+        "stg_files__custom_fields",
         "stg_files__turns",
         "stg_pipeline__events",
     }
