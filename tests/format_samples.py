@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 import ingest
-from ingest.flows.convert import Converted, Job, convert
+from ingest.domain.converted import Converted
+from ingest.flows.convert import Job, convert
 from ingest.formats.engine import Engine
 from ingest.formats.explaining import explanation
 from ingest.formats.mapping_files import bundled_names, load_bundled

@@ -25,15 +25,16 @@ from ingest.cli.matchers import (
     PlannedChange,
     PulledMatchers,
 )
+from ingest.cli.migrate import MigrateResult
 from ingest.cli.pull import PullResult
 from ingest.cli.push import PushResult
 from ingest.cli.reanalyze import ReanalyzeResult
 from ingest.cli.show import Shown, ShownObject, ShownRaw
 from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
+from ingest.domain.converted import Converted
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
-from ingest.flows.convert import Converted
 from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
@@ -80,6 +81,7 @@ Rows = tuple[Mapping[str, Any], ...]
 OUTPUTS: dict[str, Any] = {
     "push": PushResult,
     "pull": PullResult,
+    "migrate_cc_coach": MigrateResult,
     "reanalyze": ReanalyzeResult,
     "verify": tuple[CheckedDate, ...],
     "forget": Forgotten,

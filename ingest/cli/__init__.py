@@ -21,6 +21,9 @@ COMMANDS = {
         "pull",
         "Land the state that Insights holds, changing nothing in Insights.",
     ),
+    "migrate": CommandPlace(
+        "ingest.cli.migrate", "app", "Take over what another pipeline has made: cc-coach."
+    ),
     "reanalyze": CommandPlace(
         "ingest.cli.reanalyze",
         "reanalyze",

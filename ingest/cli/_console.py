@@ -299,6 +299,8 @@ def _wrapped(cell: str, width: int) -> list[str]:
 
 
 def _text(columns: Sequence[_Column]) -> str:
+    if not columns:
+        return ""
     height = max(len(column.header) for column in columns)
     lines = [
         [(*column.header, *[""] * height)[place] for column in columns] for place in range(height)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +16,7 @@ from ingest.cli._console import aligned, counted
 from ingest.cli._context import say
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json, printable
+from ingest.domain.converted import Converted
 from ingest.errors import ExitCode, InputError
 
 _LINES = 50
@@ -23,6 +27,13 @@ From = Annotated[
 ]
 MappingOption = Annotated[
     Path | None, typer.Option("--mapping", help="YAML file that says which field becomes which.")
+]
+SourceMapping = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        help="Convert SOURCE by this YAML file first; mapping.yaml in SOURCE is found by itself.",
+    ),
 ]
 Defaults = Annotated[
     Path | None,
@@ -66,14 +77,62 @@ def convert(
     from ingest.flows.convert import Job
     from ingest.flows.convert import convert as run_convert
 
-    engine, table = _engine(sources, from_, mapping, context)
+    engine, table = engine_of(sources, from_, mapping, context)
     job = Job(sources, engine, out, read_defaults(defaults), table, speakers, is_replacing=replace)
     result = run_convert(job)
     if as_json:
         print_json(result)
     else:
-        _show(result)
+        for folder in result.written[:_LINES]:
+            typer.echo(folder)
+        if len(result.written) > _LINES:
+            typer.echo(f"… and {len(result.written) - _LINES} more; --json lists all")
+        say_converted(result)
+        typer.echo(counts_of(result))
     raise typer.Exit(int(ExitCode.SOME_FAILED if result.refused else ExitCode.OK))
+
+
+@contextmanager
+def converted(
+    source: Path, mapping: Path | None, *, strict: bool = False
+) -> Iterator[tuple[Path, Converted | None]]:
+    """Yield the folder to read, and what its making came to; None where SOURCE itself is read.
+
+    What is made of a SOURCE with a mapping lies in a temporary folder, for this user alone, that is
+    gone after the block; in `written` its folders are named by date and id. SOURCE stays as it is.
+    With `strict` a call that the mapping has a warning for is refused. Raises InputError where the
+    mapping takes nothing of SOURCE, and where SOURCE has neither a mapping nor date folders.
+    """
+    if mapping is None and not (source.exists() and _beside([source])):
+        _check_source(source)
+        yield source, None
+        return
+    from ingest.flows.convert import Job
+    from ingest.flows.convert import convert as run_convert
+
+    engine, table = engine_of([source], None, mapping, None)
+    with tempfile.TemporaryDirectory(prefix="ingest-") as name:
+        out = Path(name)
+        made = run_convert(Job([source], engine, out, {}, table, is_strict=strict))
+        if not made.written and not made.refused:
+            raise InputError(
+                f"the mapping takes nothing of {source}: {counts_of(made)}",
+                "ingest data convert lists what it left out; ingest data map --explain FILE why",
+            )
+        folders = (Path(each).relative_to(out).as_posix() for each in made.written)
+        yield out, replace(made, written=tuple(folders))
+
+
+def _check_source(source: Path) -> None:
+    """Raise InputError for what is no source; of files of another system with their way in."""
+    from ingest.flows.source import LocalSource
+    from ingest.formats.detecting import cure_of_source
+
+    try:
+        LocalSource(source)
+    except InputError as error:
+        cure = cure_of_source(source) if source.exists() else ""
+        raise InputError(error.message, cure or error.hint) from error.with_traceback(None)
 
 
 def map_(
@@ -100,7 +159,7 @@ def map_(
 
     engine, table = None, None
     if from_ or mapping or _beside([explain]):
-        engine, table = _engine([explain], from_, mapping, context)
+        engine, table = engine_of([explain], from_, mapping, context)
     told = explanation(explain, engine, table, speakers)
     if as_json:
         print_json(told)
@@ -139,7 +198,7 @@ def _beside(sources: list[Path]) -> Path | None:
     return None
 
 
-def _engine(
+def engine_of(
     sources: list[Path], from_: str | None, mapping: Path | None, context: Path | None
 ) -> tuple[Any, Any]:
     """Return the compiled mapping and the context table."""
@@ -186,11 +245,8 @@ def _show_explanation(told: Any) -> None:
         typer.echo(f"A mapping.yaml to begin with:\n\n{lines}")
 
 
-def _show(result: Any) -> None:
-    for folder in result.written[:_LINES]:
-        typer.echo(folder)
-    if len(result.written) > _LINES:
-        typer.echo(f"… and {len(result.written) - _LINES} more; --json lists all")
+def say_converted(result: Converted) -> None:
+    """Print on stderr what was joined, left out, odd or refused."""
     for joined in result.joined:
         say(f"joined: {printable(', '.join(joined.files))}")
     for left in result.left_out[:_LINES]:
@@ -207,7 +263,11 @@ def _show(result: Any) -> None:
         say(f"error: {printable(place)}: {line}{printable(refused.message)}\nhint:  {hint}")
     if len(result.refused) > _LINES:
         say(f"… and {len(result.refused) - _LINES} more refused; --json lists all")
-    typer.echo(
+
+
+def counts_of(result: Converted) -> str:
+    """Return the line that accounts for everything that was read."""
+    return (
         f"{result.read:,} read: {len(result.written):,} written, {result.joined_records:,} joined, "
         f"{len(result.refused):,} refused, {len(result.left_out):,} left out"
     )

@@ -15,7 +15,14 @@ import typer
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
-from ingest.cli.convert import convert, map_
+from ingest.cli.convert import (
+    SourceMapping,
+    convert,
+    converted,
+    counts_of,
+    map_,
+    say_converted,
+)
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
 from ingest.datagen.dirty import parse_dirty
 from ingest.datagen.figures import DataSetFigures, Tally
@@ -23,6 +30,7 @@ from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import FileKind, Metadata, Transcription
+from ingest.domain.converted import Converted
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
@@ -83,15 +91,18 @@ def generate(
 @app.command()
 def validate(
     folder: Folder,
+    mapping: SourceMapping = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Report every fault of every file: rule, place, what is wrong, what to do.
 
+    With a mapping, of what it makes of the files; a file that it refuses counts as an error.
+
     Example: ingest data validate seeds/conversations --strict
     """
 
-    raise typer.Exit(int(run_validate(folder, strict=strict, as_json=as_json)))
+    raise typer.Exit(int(run_validate(folder, mapping, strict=strict, as_json=as_json)))
 
 
 @app.command()
@@ -146,12 +157,14 @@ class GeneratedSet:
 
 @dataclass(frozen=True)
 class ValidatedSet:
-    """How many conversations were looked at, and every fault of theirs."""
+    """How many conversations were looked at, and every fault of theirs; `converted` accounts for
+    a source that a mapping converts."""
 
     conversations: int
     errors: int
     warnings: int
     faults: tuple[Fault, ...]
+    converted: Converted | None
 
 
 @dataclass(frozen=True)
@@ -195,18 +208,24 @@ def generate_set(
     return ExitCode.OK
 
 
-def run_validate(folder: Path, *, strict: bool, as_json: bool) -> ExitCode:
-    """Print all faults; fail when one counts."""
+def run_validate(folder: Path, mapping: Path | None, *, strict: bool, as_json: bool) -> ExitCode:
+    """Print all faults; fail when one counts, or when a mapping refused a file."""
     declared = read_declarations(*load_declared_places())
-    count, faults, cure = run(_all_faults(folder, declared))
-    code = ExitCode.SOME_FAILED if has_errors(faults, strict=strict) else ExitCode.OK
+    with converted(folder, mapping, strict=strict) as (source, made):
+        has_some = made is None or made.written
+        count, faults, cure = run(_all_faults(source, declared)) if has_some else (0, [], "")
+    is_faulty = has_errors(faults, strict=strict) or (made is not None and made.refused)
+    code = ExitCode.SOME_FAILED if is_faulty else ExitCode.OK
     by_severity = Counter(fault.severity for fault in faults)
     found = ValidatedSet(
-        count, by_severity[Severity.ERROR], by_severity[Severity.WARNING], tuple(faults)
+        count, by_severity[Severity.ERROR], by_severity[Severity.WARNING], tuple(faults), made
     )
     if as_json:
         print_json(found)
         return code
+    if made is not None:
+        say_converted(made)
+        say(counts_of(made))
     for fault in faults[:_FAULT_LINES]:
         typer.echo(f"{fault.severity}: {fault.file}{fault.pointer and '#' + fault.pointer}")
         typer.echo(f"  {fault.rule}: {fault.message}\n  hint: {fault.hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -53,6 +54,14 @@ def pull(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            "--export",
+            metavar="DATASET.TABLE",
+            help="Those in this table of Insights' own export, as far as it tells of them.",
+        ),
+    ] = None,
     wait: WaitOption = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -60,6 +69,8 @@ def pull(
     """Land the state that Insights holds, changing nothing in Insights.
 
     Without a selection: what changed since the last such pull, or `--all`, was complete.
+    With --export nothing is asked of Insights: the table is read, which bills nothing. A pull of
+    the same conversations lands what an export doesn't tell.
 
     Example: ingest pull --date 2025-12-28
     """
@@ -70,8 +81,20 @@ def pull(
         date=date.date() if date else None,
         since=since.replace(tzinfo=dt.UTC) if since else None,
         is_all=all_,
+        export=_export_table(export) if export is not None else None,
     )
     raise typer.Exit(int(execute(chosen, dry_run=dry_run, as_json=as_json, wait=wait)))
+
+
+def _export_table(text: str) -> tuple[str, str]:
+    """Return dataset and table of the project, or raise InputError."""
+    found = re.fullmatch(r"(\w+)\.([\w-]+)", text, re.ASCII)
+    if found is None:
+        raise InputError(
+            f"{text!r} names no table of the project",
+            "write it like coach_native_export.conversations",
+        )
+    return found[1], found[2]
 
 
 @dataclass(frozen=True)
@@ -85,14 +108,20 @@ def execute(
     selection: PullSelection, *, dry_run: bool, as_json: bool, wait: bool = False
 ) -> ExitCode:
     """Pull, print the report, return the exit code."""
-    chosen = [bool(selection.ids), bool(selection.date), bool(selection.since), selection.is_all]
+    chosen = [
+        bool(selection.ids),
+        bool(selection.date),
+        bool(selection.since),
+        selection.is_all,
+        bool(selection.export),
+    ]
     if sum(chosen) > 1:
-        raise InputError("--ids, --date, --since and --all exclude each other", "name one")
+        raise InputError("--ids, --date, --since, --all, --export exclude each other", "name one")
     settings = load_settings()
     selection = replace(selection, ids=resolved_ids(settings, selection.ids))
     say_target(settings, is_dry_run=dry_run)
     with progress_for_people() as progress:
-        report = run(_pull(settings, selection, progress, dry_run, wait))
+        report = run(pull_states(settings, selection, progress, dry_run=dry_run, wait=wait))
     if as_json:
         print_json(PullResult(**vars(batch_result(report)), filter=report.filter))
     elif dry_run:
@@ -104,14 +133,18 @@ def execute(
     return report.exit_code
 
 
-async def _pull(
-    settings: Settings, selection: PullSelection, progress: Progress, dry_run: bool, wait: bool
+async def pull_states(
+    settings: Settings, selection: PullSelection, progress: Progress, *, dry_run: bool, wait: bool
 ) -> PullReport:
+    """Land what Insights holds of the selection; one pull runs at a time."""
+    from ingest.gcp.bigquery import BigQueryWarehouse
+
     running = Running("pull", new_run_id())
     async with open_services(settings, progress, running=running) as real:
         used = without_effects(real)[0] if dry_run else real
         attempts, landing = landing_of(used, settings, running.run_id)
-        pull = Pull(used, attempts, landing)
+        warehouse = BigQueryWarehouse(settings) if selection.export else None
+        pull = Pull(used, attempts, landing, warehouse)
         stop_on_signals(pull.stop)
         async with used.lease.running():
             # Two at a time would land the same states twice.

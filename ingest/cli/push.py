@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -40,7 +40,9 @@ from ingest.cli._output import (
     show_result,
 )
 from ingest.cli._progress import progress_for_people
+from ingest.cli.convert import SourceMapping, converted, counts_of, say_converted
 from ingest.domain.conversation import Shard, parse_shard
+from ingest.domain.converted import Converted
 from ingest.domain.faults import Fault
 from ingest.domain.outcome import ItemState, Step
 from ingest.enums import Foreign, LogFormat, Mode
@@ -66,8 +68,13 @@ class Stage(StrEnum):
 
 def push(
     source: Annotated[
-        str, typer.Argument(help="A date folder, a folder of date folders, or gs://bucket/prefix.")
+        str,
+        typer.Argument(
+            help="A date folder, a folder of date folders, or gs://bucket/prefix; with a mapping "
+            "also files, or a folder of files, of another system."
+        ),
     ],
+    mapping: SourceMapping = None,
     until: Annotated[Stage, typer.Option(help="Last stage.")] = Stage.LAND,
     mode: Annotated[
         Mode, typer.Option(help="How analyses are asked for; auto: in bulk from 1,000 on.")
@@ -116,6 +123,7 @@ def push(
     Pushing again does only what is still missing. A conversation of the same id that others made
     in Insights is left alone, unless --adopt or --replace is given. One whose files are an earlier
     version of what is there is left out (outdated, exit code 1), unless --allow-return is given.
+    A source with a mapping is converted first; its own files stay as they are.
 
     One push at a time has a date folder, or a shard of it; another one ends at once and names it,
     or waits (--wait).
@@ -125,6 +133,7 @@ def push(
 
     code = execute(
         source,
+        mapping,
         until=Step(until),
         mode=mode,
         summarize=summarize,
@@ -151,14 +160,17 @@ def _foreign(*, adopt: bool, replace: bool) -> Foreign:
 
 @dataclass(frozen=True)
 class PushResult(BatchResult):
-    """What became of a push; `planned` counts what a dry run would do, None when it was done."""
+    """What became of a push; `planned` counts what a dry run would do, None when it was done;
+    `converted` accounts for a source that a mapping converts."""
 
     planned: Mapping[str, int] | None
     faults: tuple[Fault, ...]
+    converted: Converted | None
 
 
 def execute(
     source: str,
+    mapping: Path | None,
     *,
     until: Step,
     mode: Mode,
@@ -179,7 +191,6 @@ def execute(
     settings = load_settings(concurrency=concurrency, log_format=log_format)
     say_target(settings, is_dry_run=dry_run)
     part = parse_shard(shard) if shard else Shard(*cloud_run_shard())
-    local = None if source.startswith("gs://") else LocalSource(Path(source))
     declared = read_declarations(settings.seeds_dir, settings.dbt_project_file)
     options = PushOptions(
         new_run_id(),
@@ -192,13 +203,39 @@ def execute(
         wait,
         replace(declared, is_strict=strict),
     )
-    with progress_for_people() as progress:
-        report, planned = run(_push(settings, local or source, progress, options, dry_run))
+    with _readable(source, mapping, strict=strict) as (found, made):
+        report, planned = PushReport(), None
+        if made is not None and not as_json:
+            say_converted(made)
+            say(counts_of(made))
+        if made is None or made.written:
+            with progress_for_people() as progress:
+                report, planned = run(_push(settings, found, progress, options, dry_run))
+    code = report.exit_code
+    if code is ExitCode.OK and made is not None and made.refused:
+        code = ExitCode.SOME_FAILED
     if as_json:
-        print_json(_result(report, planned))
+        print_json(_result(report, planned, made, code))
     else:
         _print(report, planned)
-    return report.exit_code
+    return code
+
+
+@contextlib.contextmanager
+def _readable(
+    source: str, mapping: Path | None, *, strict: bool
+) -> Iterator[tuple[LocalSource | str, Converted | None]]:
+    """Yield what is pushed, and what a mapping made of it if one did."""
+    if source.startswith("gs://"):
+        if mapping is not None:
+            raise InputError(
+                "--mapping reads files of this machine, and SOURCE is a bucket",
+                "copy the files here, or push what `ingest data convert` makes of them",
+            )
+        yield source, None
+        return
+    with converted(Path(source), mapping, strict=strict) as (folder, made):
+        yield (LocalSource(folder) if made is None or made.written else source), made
 
 
 async def _push(
@@ -259,9 +296,12 @@ def _planned_text(report: PushReport, planned: Mapping[str, int]) -> str:
     return "; ".join([steps or "nothing", *([f"left: {', '.join(left)}"] if left else [])])
 
 
-def _result(report: PushReport, planned: Counter[str] | None) -> PushResult:
+def _result(
+    report: PushReport, planned: Counter[str] | None, made: Converted | None, code: ExitCode
+) -> PushResult:
     return PushResult(
-        **vars(batch_result(report)),
+        **{**vars(batch_result(report)), "exit_code": code},
         planned=None if planned is None else dict(sorted(planned.items())),
         faults=tuple(report.faults),
+        converted=made,
     )

@@ -159,6 +159,12 @@ class Transcription(_File):
     )
 
 
+def is_redacted(metadata: Mapping[str, Any]) -> bool:
+    """Return whether the conversation was converted of files that state to be redacted."""
+    source = metadata.get("source")
+    return isinstance(source, dict) and source.get("redacted") is True
+
+
 def canonical_json(value: Any) -> bytes:
     """Return the one UTF-8 JSON text of `value`: keys sorted, no white space, shortest numbers."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -58,7 +58,6 @@ def check_conversation(
         path = f"{folder}/{FileKind.METADATA.value}.json"
         faults.extend(_id_faults(path, folder_name, metadata.conversation_id))
         faults.extend(_time_faults(path, batch_date, metadata))
-        faults.extend(_context_faults(path, metadata))
         faults.extend(_label_faults(path, metadata, declared))
         faults.extend(_declared_faults(path, metadata, declared))
         faults.extend(_contact_faults(path, metadata))
@@ -141,18 +140,6 @@ def _time_faults(path: str, batch_date: dt.date, metadata: Metadata) -> Iterator
         "fine for a late delivery; else name folders by the call's own time zone",
         Severity.WARNING,
     )
-
-
-def _context_faults(path: str, metadata: Metadata) -> Iterator[Fault]:
-    if metadata.portfolio_id is None and metadata.campaign_id is None:
-        yield Fault(
-            path,
-            "",
-            "no_portfolio_or_campaign",
-            "neither portfolio_id nor campaign_id is given",
-            "give the debt portfolio or the campaign, so that results can be grouped",
-            Severity.WARNING,
-        )
 
 
 def _declared_faults(path: str, metadata: Metadata, declared: Declarations) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ from functools import partial
 from ingest.domain.annotators import (
     AnnotatorProfile,
 )
-from ingest.domain.conversation import DeliveredFile, FileKind, source_objects
+from ingest.domain.conversation import DeliveredFile, FileKind, is_redacted, source_objects
 from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.deliveries import Counting, FileVersion, counting
 from ingest.domain.faults import Fault, Severity, has_errors
@@ -167,6 +167,9 @@ class ConversationRun:
         if outdated and not self._context.allow_return:
             self._faults += [self._outdated(kind) for kind in outdated]
             return ItemState.OUTDATED
+        if await self._unredacts():
+            self._faults.append(self._unredacted())
+            return ItemState.INVALID
         self._refuse_forgotten()
         counts = await self._upload()
         self._pass(Step.UPLOAD)
@@ -276,6 +279,30 @@ class ConversationRun:
             and (kind, version.content_sha256) in earlier
             and self._source.batch_date <= now.batch_date
         ]
+
+    async def _unredacts(self) -> bool:
+        """Whether what isn't redacted would take the place of what is."""
+        own, known = self._delivered.get(FileKind.METADATA), [*self._landed.values()]
+        known += self._held(FileKind)
+        if own is None or not known or is_redacted(own.payload):
+            return False
+        before = counting(known)
+        held = before.files.get(FileKind.METADATA) if before is not None else None
+        if held is None or held.content_sha256 == own.sha256:
+            return False
+        read = partial(self._context.store.read, held.uri.removeprefix(self._uri("")))
+        content = await self._steps.plain(Step.UPLOAD, read)
+        file, _ = deliver_file(FileKind.METADATA, content, "")
+        return file is not None and is_redacted(file.payload)
+
+    def _unredacted(self) -> Fault:
+        return Fault(
+            place_of(self._source, FileKind.METADATA),
+            "/source/redacted",
+            "unredacted",
+            "it isn't redacted, and what is there of this conversation is",
+            f"push the redacted files; or erase what is there first: ingest forget {self._id}",
+        )
 
     def _wanted(self) -> list[FileVersion]:
         """Return the versions that the folder's objects will be."""

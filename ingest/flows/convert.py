@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.conversation import json_sha256, sha256_hex
+from ingest.domain.converted import Converted, Joined, LeftOut, Refused, Warned
 from ingest.domain.faults import Severity, json_pointer
 from ingest.errors import InputError, unexpected
 from ingest.formats.conversion import Built, build, identity
 from ingest.formats.detecting import cure_for
 from ingest.formats.engine import Draft, Engine, FileName
 from ingest.formats.joining import joined
-from ingest.formats.leftovers import Leftover, Leftovers
+from ingest.formats.leftovers import Leftovers
 from ingest.formats.mapping import FIELDS, Legs
 from ingest.formats.paths import MappingError
 from ingest.formats.reading import (
@@ -42,61 +43,6 @@ _NOT_SOURCES = frozenset({MAPPING_FILE, "expected.json"})
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A record that wasn't converted: where, why, and what would cure it."""
-
-    file: str
-    place: str
-    """JSON pointer, line or block in the file; empty for all of it."""
-    line: str
-    """Key of the mapping that it didn't fit, for example `turns.start`; empty if none."""
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file or record that was left out on purpose, and why."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A conversation that several records make, in the order of their turns."""
-
-    folder: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Warned:
-    """What was odd, in how many conversations, and the first file of them."""
-
-    rule: str
-    place: str
-    message: str
-    count: int
-    file: str
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What became of everything that was read: `read` is the sum of written, joined, refused and
-    left out, where `joined` counts records that went into another's conversation."""
-
-    read: int
-    written: tuple[str, ...]
-    joined_records: int
-    joined: tuple[Joined, ...]
-    refused: tuple[Refused, ...]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[Warned, ...]
-    leftovers: tuple[Leftover, ...]
-
-
-@dataclass(frozen=True)
 class Job:
     """What to convert, by which mapping, and where to."""
 
@@ -109,6 +55,8 @@ class Job:
     """Who speaks where nothing else says it: A=AGENT B=CUSTOMER."""
     is_replacing: bool = False
     """Whether folders made of other files may be replaced; never a redacted by an unredacted."""
+    is_strict: bool = False
+    """Whether a warning of the mapping refuses the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +363,9 @@ class _Conversion:
         names = [source["name"] for _, source in drafts]
         try:
             order, draft = joined([draft for draft, _ in drafts], legs)
+            if self._job.is_strict and draft.warnings:
+                _, place, message = next(iter(draft.warnings))
+                raise MappingError(place, message, "map it, or leave --strict out")
             files = [drafts[index][1] for index in order]
             source: dict[str, Any] = {"format": self._engine.mapping.name, "files": files}
             if draft.is_redacted is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _TEXT = (
     "body",
     "words",
     "said",
+    "say",
 )
 _SPEAKER = (
     "role",
@@ -36,9 +37,23 @@ _SPEAKER = (
     "sender",
     "who",
 )
-_START = ("start", "begin", "offset", "timestamp", "time", "ts", "at")
+_START = ("start", "begin", "offset", "timestamp", "time", "ts", "at", "t", "sec")
 _END = ("end", "stop", "until")
 _ID = ("conversationid", "callid", "contactid", "interactionid", "sessionid", "sid", "uuid", "id")
+_OURS: Mapping[str, Sequence[str]] = {
+    "started_at": ("startedat", "starttime", "starttimestamp", "calltimestamp", "begin", "start"),
+    "ended_at": ("endedat", "endtime", "endtimestamp", "end"),
+    "duration_sec": ("durationsec", "duration"),
+    "language_code": ("languagecode", "language", "locale"),
+    **{
+        name: (name.replace("_", ""),)
+        for name in ("direction", "queue", "agent_id", "agent_name", "agent_team", "agent_site")
+    },
+    "business_line": ("businessline", "lineofbusiness", "lob"),
+    "call_outcome": ("calloutcome", "outcome", "disposition", "result"),
+    "campaign_id": ("campaignid", "campaign"),
+}
+"""Names that others give to our fields, without blanks and signs."""
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEEPEST, _LOOKED_AT = 6, 20
 _EPOCHS = (
@@ -118,6 +133,23 @@ def cure_without_mapping(sources: Sequence[Path]) -> str:
     return "name a format with --from or a mapping with --mapping; `ingest data map` lists formats"
 
 
+def cure_of_source(source: Path) -> str:
+    """Return how a file, or a folder of files, can be pushed as it is; empty where nothing reads
+    the first of them. Folders below aren't looked into: they may hold a whole machine."""
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    for path in filter(Path.is_file, files):
+        for reads in reads_of(path):
+            try:
+                found = fitting(first_record(path, reads), reads)
+            except InputError:
+                continue
+            if found:
+                lines = f"`mapping: 1` and `extends: {found[0]}`"
+                return f"{path.name} looks like {found[0]}: write {lines} to mapping.yaml beside it"
+            return f"`ingest data map --explain {path.name}` proposes a mapping.yaml"
+    return ""
+
+
 def _files(sources: Sequence[Path]) -> Iterator[Path]:
     for source in sources:
         yield from sorted(source.rglob("*")) if source.is_dir() else [source]
@@ -132,20 +164,45 @@ def proposal(record: Any, reads: str = "json") -> list[str]:
     path, items = lists[0]
     keys = list(dict.fromkeys(key for item in items[:_LOOKED_AT] for key in item))
     lines = ["mapping: 1"] + ([f"reads: {reads}"] if reads != "json" else [])
-    source_id = _named(record if isinstance(record, dict) else {}, _ID)
-    if source_id:
-        lines += ["conversation:", f"  source_id: {_quoted(source_id)}"]
+    fields = list(_fields(record if isinstance(record, dict) else {}))
+    lines += ["conversation:", *fields] if fields else []
     lines += ["turns:", f"  from: {_yaml(path or '@')}"]
-    text, speaker = _text_key(items, keys), _named(dict.fromkeys(keys), _SPEAKER)
+    text = _text_key(items, keys)
+    speaker = _named(dict.fromkeys(keys), _SPEAKER) or _of_few(items, keys, text)
     lines.append(
         f"  speaker: {{path: {_quoted(speaker or 'WHO')}, map: {{THEIR_AGENT: AGENT, "
         "THEIR_CUSTOMER: CUSTOMER}, otherwise: AUTOMATED_AGENT}"
     )
     for ours, hints in (("start", _START), ("end", _END)):
-        key = _named({k: None for k in keys if k not in (text, speaker)}, hints)
+        left = [key for key in keys if key not in (text, speaker)]
+        key = _named(dict.fromkeys(left), hints)
+        key = key or (_growing(items, left) if ours == "start" else None)
         if key:
             lines.append(f"  {ours}: {{path: {_quoted(key)}{_form(items, key)}}}")
     return [*lines, f"  text: {_quoted(text or 'TEXT')}"]
+
+
+def _fields(record: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each field of ours that a name of the record surely means."""
+    source_id = _named(record, _ID)
+    if source_id:
+        yield f"  source_id: {_quoted(source_id)}"
+    plain = {re.sub(r"[^a-z0-9]", "", key.lower()): key for key in record}
+    for name, hints in _OURS.items():
+        key = next((plain[hint] for hint in hints if hint in plain), None)
+        if key is None or isinstance(record[key], (dict, list)) or record[key] is None:
+            continue
+        yield f"  {name}: {_with_form(name, key, record[key])}"
+
+
+def _with_form(name: str, key: str, value: Any) -> str:
+    """Return the path with the verb that a time needs: a wall time has no zone of its own."""
+    if not name.endswith(("_at", "_sec")):
+        return _quoted(key)
+    form = _form([{key: value}], key)
+    if "iso" in form and not re.search(r"(Z|[+-]\d\d:?\d\d)$", str(value)):
+        form += ", zone: AREA/CITY"
+    return f"{{path: {_quoted(key)}{form}}}"
 
 
 def _lists(value: Any, path: str, depth: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -183,7 +240,36 @@ def _text_key(items: list[dict[str, Any]], keys: list[str]) -> str | None:
         for key in keys
         if any(isinstance(item.get(key), str) for item in items[:_LOOKED_AT])
     }
-    return _named(texts, _TEXT)
+    return _named(texts, _TEXT) or _wordy(items, texts)
+
+
+def _of_few(items: list[dict[str, Any]], keys: list[str], text: str | None) -> str | None:
+    """Return the key whose short texts are the fewest: so those who speak are told apart."""
+    looked_at = items[:_LOOKED_AT]
+    seen = {
+        key: {item.get(key) for item in looked_at}
+        for key in keys
+        if key != text and all(isinstance(item.get(key), str) for item in looked_at)
+    }
+    return min(seen, key=lambda key: len(seen[key]), default=None)
+
+
+def _growing(items: list[dict[str, Any]], keys: list[str]) -> str | None:
+    """Return the first key whose numbers never go back."""
+    for key in keys:
+        values = [item.get(key) for item in items[:_LOOKED_AT]]
+        numbers = [each for each in values if isinstance(each, int | float)]
+        if len(numbers) == len(values) and numbers == sorted(numbers):
+            return key
+    return None
+
+
+def _wordy(items: list[dict[str, Any]], keys: Iterable[str]) -> str | None:
+    """Return the key whose texts have the most words, where that's two or more on average."""
+    looked_at = items[:_LOOKED_AT]
+    words = {key: sum(len(str(item.get(key) or "").split()) for item in looked_at) for key in keys}
+    best = max(words, key=lambda key: words[key], default=None)
+    return best if best is not None and words[best] >= 2 * len(looked_at) else None
 
 
 def _named(keys: dict[str, Any], hints: Sequence[str]) -> str | None:

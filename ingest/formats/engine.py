@@ -21,6 +21,7 @@ SPEAKERS = "speakers"
 """Column of a context table that says who speaks: A=AGENT B=CUSTOMER."""
 FILE_GROUPS = ("name", "stem", "path", "folder")
 _FORMS = {"started_at": "moment", "ended_at": "moment", "duration_sec": "length"}
+_OWN_FORMS = _FORMS | {"time_zone": "zone"}
 _LABEL_KEY = re.compile(r"[^a-z0-9_]+")
 
 
@@ -135,7 +136,9 @@ class Engine:
     def _values(self, values: Mapping[Any, Value], place: str) -> dict[str, Getter]:
         return {
             name: self._compiler.value(
-                value, f"{place}.{name}", _FORMS.get(name, "") if place == "conversation" else ""
+                value,
+                f"{place}.{name}",
+                _OWN_FORMS.get(name, "") if place == "conversation" else "",
             )
             for name, value in values.items()
         }
@@ -197,6 +200,7 @@ class Engine:
     def draft(self, record: Any, scope: Scope) -> Draft:
         """Return what the record says; raises MappingError for what can't be read."""
         scope.tables = {name: _table(parts, record) for name, parts in self._tables.items()}
+        scope.record = record
         scope.zone = self._own(record, scope, "time_zone")
         source_id, is_redacted = self.identity(record, scope)
         alternative, items = self._turns_of(record)

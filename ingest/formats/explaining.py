@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.domain.converted import Leftover
 from ingest.errors import InputError
 from ingest.formats.conversion import build
 from ingest.formats.detecting import cure_for, first_record, fitting, proposal, reads_of
 from ingest.formats.engine import Draft, Engine, FileName
-from ingest.formats.leftovers import Leftover, Leftovers
+from ingest.formats.leftovers import Leftovers
 from ingest.formats.mapping import Value
 from ingest.formats.mapping_files import load_bundled
 from ingest.formats.paths import MappingError

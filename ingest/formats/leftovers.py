@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from ingest.domain.converted import Leftover
 from ingest.domain.faults import json_pointer
 from ingest.formats.engine import Draft
 from ingest.formats.times import type_name
 
 _WALKED_WHOLE = 100
 """Of so many conversations every path is listed; after them only of keys that are new."""
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A path that no field of ours holds, and the JSON types that were seen there."""
-
-    path: str
-    """`/` before each key, `[]` for the elements of a list; of an utterance it begins `turns[]`."""
-    types: tuple[str, ...]
-    conversations: int
-    """In how many of the first 100 conversations, at least one."""
 
 
 class Leftovers:

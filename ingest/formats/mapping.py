@@ -111,7 +111,8 @@ class Value(_OrPath):
         "%d/%m/%Y %H:%M.",
     )
     zone: Value | None = Field(
-        default=None, description="IANA zone of a moment without one: {const: Australia/Sydney}."
+        default=None,
+        description="IANA zone of a moment without one: Australia/Sydney, or where it stands.",
     )
     ambiguous: Literal["first", "second"] | None = Field(
         default=None,

@@ -209,6 +209,9 @@ def is_nothing(value: Any) -> bool:
     return all(map(is_nothing, value)) if isinstance(value, list) else value is None or value == ""
 
 
+_NEVER_EMPTY = frozenset({int, float, bool})
+
+
 class Tree:
     """Paths that are read, as a tree; says what of a value none of them reads."""
 
@@ -288,12 +291,12 @@ class Tree:
         return tree
 
     def _rest_of_object(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        children = self.children
+        children, others = self.children, self.children.get(ANY)
         left: dict[str, Any] = {}
         for key, each in value.items():
-            inner = children.get(key) or children.get(ANY)
+            inner = children.get(key, others)
             if inner is None:
-                if not is_nothing(each):
+                if type(each) in _NEVER_EMPTY or not is_nothing(each):
                     left[key] = each
             elif not inner.is_whole and (part := inner.rest(each)) is not None:
                 left[key] = part

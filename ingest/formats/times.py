@@ -129,7 +129,7 @@ def moment(value: Any, form: str, zone: str | None, ambiguous: str | None) -> dt
     if zone is None:
         raise TimeError(
             "a moment has no zone",
-            "add `zone: {const: Australia/Sydney}` to it, or conversation.time_zone",
+            "add `zone: Australia/Sydney` to it, or conversation.time_zone",
         )
     return _in_zone(found, named_zone(zone), ambiguous)
 
@@ -142,6 +142,15 @@ def named_zone(name: Any) -> ZoneInfo:
         raise TimeError(
             "a zone isn't one that IANA names", "write it like Australia/Sydney"
         ) from error.with_traceback(None)
+
+
+def is_zone(name: str) -> bool:
+    """Return whether IANA names the zone so."""
+    try:
+        named_zone(name)
+    except TimeError:
+        return False
+    return True
 
 
 def _in_zone(wall: dt.datetime, zone: ZoneInfo, ambiguous: str | None) -> dt.datetime:

@@ -15,6 +15,7 @@ from ingest.formats.mapping import Condition, Scalar, Value, ValueType
 from ingest.formats.paths import MappingError, Path, compile_path
 from ingest.formats.times import (
     TimeError,
+    is_zone,
     moment,
     number,
     per_second,
@@ -32,6 +33,7 @@ class Scope:
     context: Mapping[str, Any]
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first_turns: dict[Speaker, Any] = field(default_factory=dict)
+    record: Any = None
     zone: str | None = None
     warnings: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """How often each (rule, place in the mapping, message) came; no message holds a value."""
@@ -80,7 +82,8 @@ class Compiler:
         self, value: Value, place: str, form: str = "", *, is_optional: bool = False
     ) -> Getter:
         """Return the value's function; `form` is what the field needs when no verb says it:
-        `length` is seconds, `moment` a time, `offset` either."""
+        `length` is seconds, `moment` a time, `offset` either, `zone` a zone, of which the bare
+        name is the zone itself."""
         is_optional = is_optional or value.required is False
         scope = self.scope
         self.scope = "first" if value.of_first is not None else scope
@@ -93,6 +96,9 @@ class Compiler:
         return _required(get, place) if value.required else get
 
     def _source(self, value: Value, place: str, form: str, is_optional: bool) -> Getter:
+        if value.path is not None and form == "zone" and is_zone(value.path):
+            named = value.path
+            return lambda item, scope: named
         if value.path is not None:
             return _from_path(self.path(value.path, place, is_optional=is_optional))
         if value.first is not None:
@@ -155,7 +161,11 @@ class Compiler:
     def _zone(self, value: Value, place: str) -> Getter:
         if value.zone is None:
             return lambda item, scope: scope.zone
-        return self.value(value.zone, f"{place}.zone")
+        # A zone is a fact of the record, whatever the moment is one of.
+        scope, self.scope = self.scope, "record"
+        get = self.value(value.zone, f"{place}.zone", "zone")
+        self.scope = scope
+        return lambda item, scope: get(scope.record, scope)
 
     def condition(self, condition: Condition, place: str) -> Test:
         """Return whether a record or utterance is as the condition says."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from ingest.domain.conversation import is_redacted
 from ingest.domain.faults import Fault
 from ingest.errors import InputError
 from ingest.formats.conversion import Built
@@ -34,7 +35,7 @@ def check_folder(
     """Raise InputError when the folder holds another call, or when it or one of the `others`, the
     call's under other dates, holds the call redacted and this isn't."""
     for each in (folder, *others):
-        if _source(each).get("redacted") is True and source.get("redacted") is not True:
+        if is_redacted(_held(each) or {}) and source.get("redacted") is not True:
             raise InputError(
                 f"{each} is redacted and this isn't",
                 "convert the redacted file, or another --out",

@@ -381,6 +381,26 @@ class BigQueryWarehouse:
                     raise
                 return None
 
+    def pages(
+        self, dataset: str, name: str, columns: Sequence[str], size: int
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Yield the rows of a table, so many at a time; those of the columns that it has."""
+        reference = bigquery.DatasetReference(self._settings.project_id, dataset).table(name)
+        client = self._client
+        with reading(_SERVICE, in_full=True):
+            table = client.get_table(reference, **self._limits)
+            chosen = [field for field in table.schema if field.name in columns]
+            found = client.list_rows(
+                table, selected_fields=chosen, page_size=size, **self._limits
+            ).pages
+        while True:
+            with reading(_SERVICE, in_full=True):
+                page = next(found, None)
+                rows = None if page is None else [dict(row.items()) for row in page]
+            if rows is None:
+                return
+            yield rows
+
 
 def _run(
     client: bigquery.Client,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -156,3 +156,11 @@ class Warehouse(Protocol):
 
     def table(self, dataset: str, name: str) -> TableDetails | None:
         """Return one table, or None."""
+
+    def pages(
+        self, dataset: str, name: str, columns: Sequence[str], size: int
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Yield the rows of a table, so many at a time; those of the columns that it has.
+
+        No query is run, so nothing is billed. Raises RemoteError NOT_FOUND without a table.
+        """

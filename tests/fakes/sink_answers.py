@@ -152,12 +152,13 @@ def _revisions(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[
 
 
 def _landed_hashes(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    pairs = {
-        (row["conversation_id"], row["payload_sha256"])
+    names = ("conversation_id", "payload_sha256", "ci_updated_at")
+    states = {
+        tuple(row[name] for name in names)
         for row in sink.rows[CI_CONVERSATIONS]
         if row["conversation_id"] in parameters["ids"]
     }
-    return [{"conversation_id": i, "payload_sha256": sha256} for i, sha256 in sorted(pairs)]
+    return [dict(zip(names, state, strict=True)) for state in sorted(states)]
 
 
 def _landed_analyses(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:

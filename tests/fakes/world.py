@@ -25,6 +25,7 @@ from ingest.flows.reanalyze import Reanalyze
 from ingest.flows.services import Admission, Services, Silent
 from ingest.flows.source import LocalSource
 from ingest.flows.verify import DateCheck, Verify
+from ingest.ports.inspect import Warehouse
 from ingest.settings import Settings
 from tests.fakes.clock import ManualClock
 from tests.fakes.insights import FakeInsights
@@ -167,10 +168,10 @@ class World:
         """Pull, a second after the run before."""
         return await self.new_pull().run(selection)
 
-    def new_pull(self) -> Pull:
+    def new_pull(self, warehouse: Warehouse | None = None) -> Pull:
         """Return a pull of a new run, a second after the one before."""
         self.clock.advance(1)
-        return Pull(self.outside(), self.attempts(), self.landing())
+        return Pull(self.outside(), self.attempts(), self.landing(), warehouse)
 
     def new_reanalyze(self, reason: str | None = None) -> Reanalyze:
         """Return a re-analysis of a new run, a second after the one before."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
 from google.cloud import contact_center_insights_v1 as insights
-from google.cloud import storage
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
-from push_command import Command, ended, rows
+from push_command import REPOSITORY, Command, difference, ended, left_on, rows
 from stack_fixture import Stack
 
 from ingest.flows.matchers import read_definitions
+from ingest.gcp.bigquery import bigquery_client
 from tests.fakes.folders import transcription, write
 
 pytestmark = pytest.mark.stack
@@ -48,7 +49,7 @@ class Team:
     def close(self) -> None:
         self._channel.close()
 
-    def make(self, id_: str, analyses: int = 3) -> None:
+    def make(self, id_: str, analyses: int = 3, talk: Sequence[str] = TALK) -> None:
         """Make a conversation of this talk, and analyse it."""
         entries = [
             {
@@ -57,7 +58,7 @@ class Team:
                 "user_id": (2, 1)[place % 2],
                 "start_timestamp_usec": (1_766_892_000 + 7 * place) * 1_000_000,
             }
-            for place, text in enumerate(TALK)
+            for place, text in enumerate(talk)
         ]
         blob = self._bucket.blob(f"another-team/{id_}.json")
         blob.upload_from_string(json.dumps({"entries": entries}))
@@ -86,6 +87,11 @@ class Team:
         listed = self._client.list_analyses(parent=self._name(id_))
         names = [a.name for a in sorted(listed, key=lambda a: a.create_time, reverse=True)]
         return found.data_source.gcs_source.transcript_uri, dict(found.labels), names
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write an object, and return its address."""
+        self._bucket.blob(name).upload_from_string(content)
+        return f"gs://{self._bucket.name}/{name}"
 
     def _name(self, id_: str) -> str:
         return f"{self._parent}/conversations/{id_}"
@@ -158,6 +164,122 @@ def test_a_replaced_conversation_has_all_its_analyses_landed(
     assert "owner" not in labels
     assert sorted(row["analysis_name"] for row in landed) == sorted([*theirs, *names])
     assert all(row["analysis_name"] == row["named"] for row in landed)
+
+
+EARLIER = "earlier_pipeline"
+SAMPLE = REPOSITORY / "tests" / "fixtures" / "foreign_transcripts" / "cc-coach"
+
+
+def earlier_id(number: int) -> str:
+    return f"9c2b7f1e-4d0a-4a63-8f7e-0b5f3f0d2a{number:02}"
+
+
+def _earlier_row(team: Team, number: int, **changes: str | None) -> dict[str, Any]:
+    """Put the files of a conversation of the earlier pipeline, and return its registry row."""
+    id_ = earlier_id(number)
+    uris = {}
+    for kind, column in (
+        ("metadata", "metadata_uri_raw"),
+        ("transcription", "transcript_uri_raw"),
+    ):
+        content = json.loads((SAMPLE / f"{kind}.json").read_text())
+        name = f"earlier/2026-01-06/{id_}/{kind}.json"
+        uris[column] = team.put(name, json.dumps(content | {"conversation_id": id_}).encode())
+    name = f"projects/1/locations/us-central1/conversations/{id_}"
+    return {"conversation_id": id_, "ci_conversation_name": name, **uris, **changes}
+
+
+def _earlier_tables(stack: Stack, registry: list[dict[str, Any]], exported: list[str]) -> None:
+    settings = stack.settings
+    client = bigquery_client(settings)
+    client.create_dataset(EARLIER)
+    for table, rows_ in (
+        ("conversation_registry", registry),
+        ("ci_enrichment", [{"conversation_id": id_} for id_ in exported]),
+    ):
+        columns = [bigquery.SchemaField(name, "STRING") for name in rows_[0]]
+        config = bigquery.LoadJobConfig(schema=columns)
+        full_name = f"{settings.project_id}.{EARLIER}.{table}"
+        client.load_table_from_json(rows_, full_name, job_config=config).result(timeout=60)
+    client.close()
+
+
+def test_what_the_earlier_pipeline_made_is_adopted_once_and_the_rest_is_named(
+    command: Command, team: Team
+) -> None:
+    said = [
+        turn["text"] for turn in json.loads((SAMPLE / "transcription.json").read_text())["turns"]
+    ]
+    adopted, differs, gone, lost, unsent = map(earlier_id, range(5))
+    team.make(adopted, analyses=1, talk=said)
+    team.make(differs, analyses=1)
+    team.make(lost, analyses=1, talk=said)
+    good = _earlier_row(team, 0)
+    registry = [
+        good,
+        good,
+        _earlier_row(team, 1),
+        _earlier_row(team, 2),
+        _earlier_row(team, 3, metadata_uri_raw=f"gs://{command.stack.settings.bucket}/nothing"),
+        _earlier_row(team, 4, ci_conversation_name=None),
+    ]
+    _earlier_tables(command.stack, registry, [adopted, adopted, "elsewhere-0001"])
+    migrate = ("migrate", "cc-coach", "--dataset", EARLIER, "--json")
+    before = team.held(adopted), team.held(differs)
+    start = left_on(command)
+
+    planned = command.run(*migrate, "--dry-run")
+    middle = left_on(command)
+    first = command.run(*migrate)
+    end = left_on(command)
+    again = command.run(*migrate)
+
+    _, labels, names = team.held(adopted)
+    marks = rows(
+        command,
+        "select analysis_name, json_value(payload, '$.labels.earlier_call_outcome') as outcome "
+        "from {ci_conversations} where _landed_at >= timestamp('2000-01-01') "
+        "and conversation_id = @id_",
+        id_=adopted,
+    )
+    assert (planned.exit_code, difference(start, middle)) == (1, {})
+    assert (first.exit_code, first.states, failures(first.report)) == (
+        1,
+        {"done": 1, "failed": 1},
+        [(differs, "submit", "FOREIGN_CONVERSATION")],
+    )
+    assert first.report["duplicates"] == [
+        {"table": "conversation_registry", "id": adopted, "rows": 2},
+        {"table": "ci_enrichment", "id": adopted, "rows": 2},
+    ]
+    assert [(each["table"], each["id"], each["reason"]) for each in first.report["unplaced"]] == [
+        ("conversation_registry", unsent, "it never came to Insights"),
+        ("ci_enrichment", "elsewhere-0001", "conversation_registry has no row of it"),
+        ("conversation_registry", gone, "Insights no longer holds it"),
+        ("conversation_registry", lost, "the file of its metadata_uri_raw is gone"),
+    ]
+    assert difference(middle, end)["ci_conversations"] == 1
+    assert "CreateAnalysis" not in difference(middle, end)
+    assert (labels["owner"], labels["call_outcome"]) == ("crm", "INFORMATION_GIVEN")
+    assert (names, team.held(differs)) == (before[0][2], before[1])
+    assert marks == [{"analysis_name": names[0], "outcome": "RESOLVED_WITH_ACTION"}]
+    assert (again.exit_code, again.states) == (1, {"unchanged": 1, "failed": 1})
+    assert (again.report["unplaced"], difference(end, left_on(command))) == (
+        first.report["unplaced"],
+        {"pipeline_events": 1},
+    )
+
+
+def test_a_dataset_without_the_two_tables_is_a_usage_error(command: Command) -> None:
+    refused = command.run("migrate", "cc-coach", "--dataset", "coach_raw")
+
+    assert (refused.exit_code, refused.stderr.splitlines()[-2:]) == (
+        2,
+        [
+            "error: coach_raw.conversation_registry: no such table",
+            "hint:  name the dataset of the earlier pipeline's tables",
+        ],
+    )
 
 
 def undated(command: Command) -> list[int]:

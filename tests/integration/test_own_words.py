@@ -176,6 +176,7 @@ def test_own_words_and_fields_come_as_far_as_agent_daily(
     )
     total = sum(round(each["custom"][number] * 10) for each in made) / 10
     assert measured == [{"conversations": COUNT, "total": pytest.approx(total)}]
+    project.run("test", "--select", "assert_custom_fields_are_kept")
     columns = ", ".join(field["name"] for field in company.fields)
     typed = rows(
         f"select conversation_id, {columns} from coach_{name}.conversation_custom_fields "

@@ -245,7 +245,7 @@ def test_a_folder_name_must_be_an_id_that_ci_accepts(
             {"ended_at": "2025-12-28T10:22:47+10:00"},
             [("/ended_at", "ends_before_start", "error")],
         ),
-        ({"portfolio_id": None}, [("", "no_portfolio_or_campaign", "warning")]),
+        ({"portfolio_id": None}, []),
         ({"queue": "q" * 257}, [("/queue", "label_too_long", "warning")]),
         ({"labels": {"queue": "x"}}, [("/labels/queue", "reserved_label", "warning")]),
         ({"labels": {f"l{n}": "" for n in range(87)}}, []),
@@ -472,3 +472,37 @@ def test_a_long_number_is_found_wherever_it_stands_and_not_in_a_text(
     assert has_long_number(b"[" + orjson.dumps(before) + b"," + number.encode() + b"]")
     assert has_long_number(number.encode())
     assert not has_long_number(b'{"id": "9c2b7f1e-4d0a-4e63-8f7e-0b5f3f0d2a11", "n": 12.5}')
+
+
+_WORDS = st.sampled_from(["a", "b", 'a":', "a\\", '": "', "é", "\x01", " :", '\\":', '"'])
+_ESCAPES = st.sampled_from([False, True])
+
+
+@st.composite
+def _object_texts(draw: st.DrawFn, depth: int = 2) -> tuple[str, Any, bool]:
+    """Return the text of an object, its value, and whether a key comes twice in it."""
+    pairs: list[str] = []
+    value: dict[str, Any] = {}
+    is_twice = False
+    for _ in range(draw(st.integers(0, 3))):
+        key = draw(_WORDS)
+        below = depth and draw(st.booleans())
+        text, inner, twice = draw(_object_texts(depth - 1)) if below else ("", draw(_WORDS), False)
+        is_ascii, blank = draw(_ESCAPES), draw(st.sampled_from(["", " ", "\n"]))
+        written = text or json.dumps(inner, ensure_ascii=is_ascii)
+        pairs.append(f"{json.dumps(key, ensure_ascii=is_ascii)}{blank}:{written}")
+        is_twice = is_twice or twice or key in value
+        value[key] = inner
+    return "{" + ",".join(pairs) + "}", value, is_twice
+
+
+@given(_object_texts())
+def test_a_key_that_comes_twice_is_found_whatever_the_text_looks_like(
+    made: tuple[str, Any, bool],
+) -> None:
+    text, value, is_twice = made
+
+    found, faults = decode_json(text.encode(), "m.json")
+
+    assert {fault.rule for fault in faults} == ({"duplicate_key"} if is_twice else set())
+    assert found == (None if is_twice else value)

@@ -68,6 +68,11 @@ set labels = (
 where conversation_id = 'c-plain'
 """.strip()
 BREACHES = {
+    "a custom field of no version": (
+        "custom_fields_are_kept",
+        "laws_staging.int_custom_fields",
+        "set metadata_sha256 = 'stray' where conversation_id = 'c-plain'",
+    ),
     "a turn that was lost": (
         "every_turn_is_counted",
         "laws_staging.int_transcript_dynamics",

@@ -40,6 +40,7 @@ PLAIN = talk(
     batch_date="2025-12-29",
     queue="q" * 300,
     labels={"priority": "high", "shift": "", "campaign_id": "the pipeline's name"},
+    custom={"meter": 7},
 )
 """A label that is cut, one that is empty, and one of a name that isn't the user's to give."""
 LATE = talk("c-late", TURNS)

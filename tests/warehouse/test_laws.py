@@ -133,6 +133,15 @@ def test_hits_that_the_findings_and_the_mart_lost_are_found_in_what_landed_latel
     assert (unseen, seen) == (set(), {"phrase_matches_agree_with_ci"})
 
 
+def test_a_custom_field_that_was_lost_is_found_in_what_landed_lately(laws: Laws) -> None:
+    lost = "delete from laws_staging.int_custom_fields where conversation_id = 'c-plain'"
+    with (
+        laws.breach("laws_staging.int_custom_fields", lost),
+        laws.breach("coach_raw.conversation_files", _landed_again("conversation_files", 1, 2)),
+    ):
+        assert laws.broken("laws_staging.int_custom_fields") == {"custom_fields_are_kept"}
+
+
 def test_what_landed_again_lately_breaks_no_law(laws: Laws) -> None:
     with laws.breach("coach_raw.ci_conversations", _landed_again("ci_conversations", 1)):
         assert laws.broken("coach_raw.ci_conversations") == set()
@@ -159,13 +168,14 @@ def test_what_landed_twice_at_once_breaks_the_keys_of_staging(laws: Laws) -> Non
         "stg_ci__summaries",
         "stg_ci__turns",
         "stg_files__conversation_files",
+        "stg_files__custom_fields",
         "stg_files__turns",
         "stg_pipeline__events",
     }
 
 
-def _landed_again(table: str, times: int) -> str:
-    now = dt.datetime.now(dt.UTC).isoformat()
+def _landed_again(table: str, times: int, hours_ago: int = 0) -> str:
+    now = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours_ago)).isoformat()
     return f"""
         insert into coach_raw.{table}
         select landed.* replace (timestamp '{now}' as _landed_at)

@@ -1,12 +1,23 @@
 {# Every landed state with the version that it is a state of, and its place among the states of its conversation.
    Insights never changes the words of a conversation that it holds, so a state without our labels (from before it
    was adopted, or after someone took them off) is of the version that the labels of the same conversation name at
-   other times. #}
+   other times. A state of Insights' own export knows the second of its analysis and not the id: that is the one of
+   another state of the same second, where there is one. #}
 with
 
 ordered as (
     select
-        *,
+        * except (analysis_id),
+        if(
+            {{ is_exported('analysis_id') }},
+            coalesce(
+                max(if({{ is_exported('analysis_id') }}, null, analysis_id)) over (
+                    partition by conversation_id, unix_seconds(analysed_at)
+                ),
+                analysis_id
+            ),
+            analysis_id
+        ) as analysis_id,
         row_number() over (
             partition by conversation_id
             order by ci_updated_at, analysed_at, analysis_id, payload_sha256

@@ -11,7 +11,7 @@ from stack_fixture import Stack
 
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.errors import RemoteError
-from ingest.gcp.bigquery import BigQueryWarehouse
+from ingest.gcp.bigquery import BigQueryWarehouse, bigquery, bigquery_client
 from ingest.ports.inspect import Column, Estimate, QueryResult, TableSummary
 
 pytestmark = pytest.mark.stack
@@ -136,3 +136,26 @@ def test_what_is_not_there_is_none(warehouse: BigQueryWarehouse) -> None:
     assert warehouse.tables("no_such_dataset") == []
     assert warehouse.table("no_such_dataset", "pipeline_events") is None
     assert warehouse.table(warehouse.raw_dataset, "no_such_table") is None
+
+
+def test_a_table_is_read_page_by_page_and_without_a_query(
+    stack: Stack, warehouse: BigQueryWarehouse
+) -> None:
+    client = bigquery_client(stack.settings)
+    client.create_dataset("paged", timeout=30)
+    written = [{"n": n, "parts": [{"key": "k", "value": str(n)}]} for n in range(5)]
+    client.load_table_from_json(
+        [{**row, "other": "x"} for row in written],
+        f"{stack.settings.project_id}.paged.rows",
+        job_config=bigquery.LoadJobConfig(autodetect=True),
+    ).result(timeout=60)
+    client.close()
+
+    pages = list(warehouse.pages("paged", "rows", ("n", "parts", "nothing"), 2))
+
+    rows = sorted((row for page in pages for row in page), key=lambda row: row["n"])
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [(row["n"], sorted(row)) for row in rows] == [(n, ["n", "parts"]) for n in range(5)]
+    with pytest.raises(RemoteError) as caught:
+        next(warehouse.pages("paged", "nothing", ("n",), 2))
+    assert caught.value.code == "NOT_FOUND"

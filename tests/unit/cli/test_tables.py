@@ -105,6 +105,10 @@ def test_in_a_pipe_nothing_is_shortened_whatever_a_shell_says_of_the_terminal(
     assert table(("ID", "SHA"), [(ID_A, SHA)]).split("\n")[1] == f"{ID_A}  {SHA}"
 
 
+def test_what_has_no_columns_is_empty() -> None:
+    assert table((), ()) == ""
+
+
 WORDS = st.text(st.characters(exclude_categories=["Nd"], exclude_characters="abcdef"))
 """Text without what a hash, an id, a time or a number is made of."""
 

@@ -46,7 +46,7 @@ def test_generate_then_validate_strictly(tmp_path: Path) -> None:
     code, out, err = run("validate", tmp_path, "--strict", "--json")
     assert (code, json.loads(out), err) == (
         0,
-        {"conversations": 12, "errors": 0, "warnings": 0, "faults": []},
+        {"conversations": 12, "errors": 0, "warnings": 0, "faults": [], "converted": None},
         "",
     )
 
@@ -187,6 +187,97 @@ def test_a_mapping_beside_the_files_is_used_and_its_context(tmp_path: Path) -> N
     custom = metadata.get("custom", metadata["source"].get("custom"))
     assert (code, metadata["queue"], custom) == (0, "billing", {"case": 77})
     assert (result["read"], result["left_out"], err) == (1, [], "")
+
+
+def _foreign(folder: Path, mapping: Path) -> None:
+    """Write a call of another system, a file that is none, and the mapping that tells of both."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.json").write_bytes(SAMPLE.read_bytes())
+    (folder / "notes.txt").write_text("Nothing.")
+    lines = "".join(f"  {line}\n" for line in DEFAULTS.split("\n") if line)
+    mapping.write_text(f"mapping: 1\nextends: twilio\nname: ours\ndefaults:\n{lines}")
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_validate_judges_what_a_mapping_makes_and_leaves_the_files(
+    tmp_path: Path, is_named: bool
+) -> None:
+    source = tmp_path / "in"
+    mapping = (tmp_path if is_named else source) / "mapping.yaml"
+    source.mkdir()
+    _foreign(source, mapping)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    named = ("--mapping", mapping) if is_named else ()
+
+    code, out, _ = run("validate", source, *named, "--json")
+    strict, _, err = run("validate", source, *named, "--strict")
+
+    found = json.loads(out)
+    assert (code, found["conversations"], found["errors"]) == (0, 1, 0)
+    assert found["converted"]["written"] == ["2026-01-05/gt0123456789abcdef0123456789abcdef"]
+    assert found["converted"]["left_out"] == [
+        {"file": "notes.txt", "reason": "the mapping reads json"}
+    ]
+    assert "2 read: 1 written, 0 joined, 0 refused, 1 left out" in err
+    assert strict == (1 if found["warnings"] else 0)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(before)
+
+
+def test_strict_refuses_what_the_mapping_warns_of(tmp_path: Path) -> None:
+    _foreign(tmp_path, tmp_path / "mapping.yaml")
+    with (tmp_path / "mapping.yaml").open("a") as file:
+        file.write("conversation: {queue: {const: x, map: {y: z}}}\n")
+
+    _, out, _ = run("validate", tmp_path, "--json")
+    code, strict, _ = run("validate", tmp_path, "--strict", "--json")
+
+    told = json.loads(out)["converted"]["warnings"]
+    assert ("unmapped_value", "conversation.queue", 1) in [
+        (each["rule"], each["place"], each["count"]) for each in told
+    ]
+    refused = json.loads(strict)["converted"]["refused"]
+    assert (code, [(each["file"], each["line"], each["hint"]) for each in refused]) == (
+        1,
+        [("a.json", "conversation.queue", "map it, or leave --strict out")],
+    )
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_files_of_another_system_are_told_their_way_in(tmp_path: Path, is_file: bool) -> None:
+    (tmp_path / "a.json").write_bytes(SAMPLE.read_bytes())
+
+    code, _, err = run("validate", tmp_path / "a.json" if is_file else tmp_path)
+
+    assert (code, err.splitlines()[1]) == (
+        2,
+        "hint:  a.json looks like twilio: write `mapping: 1` and `extends: twilio` to mapping.yaml "
+        "beside it",
+    )
+
+
+def test_what_a_mapping_refuses_fails_a_validation(tmp_path: Path) -> None:
+    _foreign(tmp_path, tmp_path / "mapping.yaml")
+    (tmp_path / "a.json").write_text('{"transcript": {"sid": "GT1", "channel": {}}, "sentences": [')
+
+    code, out, _ = run("validate", tmp_path, "--json")
+
+    found = json.loads(out)
+    assert (code, found["conversations"], found["faults"]) == (1, 0, [])
+    assert [each["file"] for each in found["converted"]["refused"]] == ["a.json"]
+
+
+def test_a_mapping_that_takes_nothing_of_the_source_is_a_usage_error(tmp_path: Path) -> None:
+    _foreign(tmp_path, tmp_path / "mapping.yaml")
+    (tmp_path / "a.json").write_text("{}")
+
+    code, _, err = run("validate", tmp_path)
+
+    counts = "2 read: 0 written, 0 joined, 0 refused, 2 left out"
+    assert (code, err.splitlines()[0]) == (
+        2,
+        f"error: the mapping takes nothing of {tmp_path}: {counts}",
+    )
 
 
 @pytest.mark.parametrize("is_named", [False, True])

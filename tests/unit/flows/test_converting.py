@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.domain.converted import Converted
 from ingest.errors import InputError
-from ingest.flows.convert import Converted, Job, convert
+from ingest.flows.convert import Job, convert
 from ingest.formats.engine import Engine
 from ingest.formats.mapping_files import load_bundled, own_places, parse_mapping
 from ingest.formats.reading import read_context

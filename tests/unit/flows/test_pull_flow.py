@@ -14,6 +14,7 @@ from ingest.ports.move import CiConversation, Page
 from tests.fakes.clock import EPOCH
 from tests.fakes.folders import DATE, LATER_DATE, write, write_many
 from tests.fakes.world import World
+from tests.unit.flows.warehouse_fake import FakeWarehouse
 
 ALL = PullSelection(is_all=True)
 
@@ -277,3 +278,77 @@ def test_a_conversation_that_a_listing_gives_twice_is_landed_once(
     asyncio.run(world.pull(PullSelection(is_all=True)))
 
     assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids
+
+
+EXPORT = PullSelection(export=("coach_native_export", "conversations"))
+
+
+def exported(world: World, id_: str, analysed: dt.datetime | None = None) -> dict[str, Any]:
+    """Return a row of the first version of the export."""
+    held = asyncio.run(world.insights.get_conversation(id_))
+    assert held is not None
+    return {
+        "conversationName": held.name,
+        "loadTimestampUtc": int(EPOCH.timestamp()),
+        "analysisTimestampUtc": int((analysed or EPOCH).timestamp()),
+        "labels": [{"key": key, "value": value} for key, value in held.labels.items()],
+        "sentences": [{"sentence": "Hello.", "participantRole": "END_USER", "speakerTag": 1}],
+    }
+
+
+def pull_export(world: World, *rows: dict[str, Any]) -> PullReport:
+    warehouse = FakeWarehouse(answer=lambda sql: rows)
+    return asyncio.run(world.new_pull(warehouse).run(EXPORT))
+
+
+def test_an_export_is_landed_once_and_asks_nothing_of_insights(tmp_path: Path) -> None:
+    world, ids = in_ci(tmp_path, 3)
+    rows = [exported(world, id_) for id_ in ids]
+    world.insights.trouble.fail("list_matchers", "PERMISSION_DENIED", times=9)
+
+    first = pull_export(world, *rows)
+    second = pull_export(world, *rows)
+
+    assert told(first) == {
+        "exit_code": ExitCode.OK,
+        "filter": "",
+        "states": {ItemState.DONE: 3},
+        "effects": {"rows_ci_conversations": 3},
+        "failures": [],
+    }
+    assert dict(+second.states) == {ItemState.UNCHANGED: 3}
+    row = world.sink.rows["ci_conversations"][0]
+    name = f"{row['ci_name']}/analyses/export-{ids[0]}-{int(EPOCH.timestamp())}"
+    assert (row["analysis_name"], row["annotator_profile_sha256"]) == (name, None)
+    assert row["transcript_sha256"] == world.insights.labels(ids[0])["transcript_sha256"]
+
+
+def test_a_row_of_an_export_counts_only_where_nothing_newer_landed(tmp_path: Path) -> None:
+    world, ids = in_ci(tmp_path, 2)
+    asyncio.run(world.pull(PullSelection(ids=(ids[0],))))
+    later = world.clock.now() + dt.timedelta(hours=1)
+
+    older = pull_export(world, *(exported(world, id_, EPOCH) for id_ in ids))
+    newer = pull_export(world, exported(world, ids[0], later))
+
+    assert dict(+older.states) == {ItemState.DONE: 1, ItemState.UNCHANGED: 1}
+    assert dict(+newer.states) == {ItemState.DONE: 1}
+    assert landed(world) == [ids[0], ids[1], ids[0]]
+
+
+def test_a_row_of_no_conversation_fails_alone_and_a_forgotten_one_stays_out(
+    tmp_path: Path,
+) -> None:
+    world, ids = in_ci(tmp_path, 2)
+    rows = [exported(world, id_) for id_ in ids]
+    asyncio.run(world.forget(ids[0]))
+
+    odd = {**rows[1], "entities": [{"kind": "none"}]}
+    report = pull_export(world, *rows, {**rows[1], "conversationName": None}, odd)
+
+    assert [(failure.conversation_id, failure.code) for failure in report.failures] == [
+        ("", "INVALID_ARGUMENT"),
+        ("", "INTERNAL"),
+        (ids[0], "FORGOTTEN"),
+    ]
+    assert (report.exit_code, landed(world)) == (ExitCode.SOME_FAILED, [ids[1]])

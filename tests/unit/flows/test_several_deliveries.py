@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.domain.conversation import FileKind, json_sha256, sha256_hex
 from ingest.domain.deliveries import Counting, FileVersion, counting
+from ingest.domain.faults import Severity
 from ingest.domain.outcome import ItemState, Step
 from ingest.errors import ExitCode
 from ingest.flows.conversation_run import PushReport
@@ -81,6 +82,47 @@ def test_a_reverted_file_is_no_reason_to_trust_an_old_state(tmp_path: Path) -> N
     assert failed.exit_code is ExitCode.SOME_FAILED
     assert report.exit_code is ExitCode.OK
     assert world.insights.labels(ID)["transcript_sha256"] == original
+
+
+def _converted(is_redacted: bool, sha256: str) -> dict[str, Any]:
+    files = [{"name": "a.json", "sha256": sha256, "fields": {}}]
+    return metadata(ID, source={"format": "x", "redacted": is_redacted, "files": files})
+
+
+@pytest.mark.parametrize("date", [DATE, LATER_DATE])
+def test_what_is_redacted_is_never_replaced_by_what_is_not(tmp_path: Path, date: str) -> None:
+    world = World()
+    write(tmp_path / "old", ID, metadata=_converted(True, "a"))
+    asyncio.run(world.push(tmp_path / "old"))
+    before = world.effects()["rows"]["conversation_files"], len(world.insights.analyses)
+    said = transcription(ID, "My number is 7.")
+    write(tmp_path / "new", ID, date, metadata=_converted(False, "b"), transcription=said)
+
+    refused = asyncio.run(world.push(tmp_path / "new"))
+    after = world.effects()["rows"]["conversation_files"], len(world.insights.analyses)
+    write(tmp_path / "new", ID, date, metadata=_converted(True, "b"), transcription=said)
+    taken = asyncio.run(world.push(tmp_path / "new"))
+
+    assert dict(+refused.states) == {ItemState.INVALID: 1}
+    errors = [fault for fault in refused.faults if fault.severity is Severity.ERROR]
+    assert [(fault.rule, fault.file) for fault in errors] == [
+        ("unredacted", f"{date}/{ID}/metadata.json")
+    ]
+    assert "unredacted" in {row["error_code"] for row in world.sink.rows["pipeline_events"]}
+    assert refused.exit_code is ExitCode.SOME_FAILED
+    assert after == before
+    assert dict(+taken.states) == {ItemState.DONE: 1}
+
+
+def test_what_is_not_redacted_may_be_replaced_by_either(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID, metadata=_converted(False, "a"))
+    states = [asyncio.run(world.push(tmp_path)).states]
+    for is_redacted, sha256 in ((False, "b"), (True, "c")):
+        write(tmp_path, ID, metadata=_converted(is_redacted, sha256))
+        states.append(asyncio.run(world.push(tmp_path)).states)
+
+    assert [dict(+each) for each in states] == [{ItemState.DONE: 1}] * 3
 
 
 def corrected(root: Path) -> tuple[World, Path, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,13 @@ class FakeWarehouse:
 
     def tables(self, dataset: str) -> Sequence[TableSummary]:
         return [table for table in self.listed if table.dataset == dataset]
+
+    def pages(
+        self, dataset: str, name: str, columns: Sequence[str], size: int
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        rows = self.answer(f"{dataset}.{name}")
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size]
 
     def table(self, dataset: str, name: str) -> TableDetails | None:
         return self.details.get((dataset, name))

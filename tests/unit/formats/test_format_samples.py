@@ -14,9 +14,10 @@ import pytest
 from ingest.datagen.maker import Maker
 from ingest.datagen.profile import load_profile
 from ingest.domain.conversation import Metadata, Transcription
+from ingest.domain.converted import Converted
 from ingest.domain.insights_format import ci_transcript
 from ingest.domain.validation import check_conversation
-from ingest.flows.convert import Converted, Job, convert
+from ingest.flows.convert import Job, convert
 from ingest.formats.conversion import build
 from ingest.formats.detecting import fitting
 from ingest.formats.engine import Engine, FileName

@@ -522,6 +522,59 @@ def test_a_file_of_no_format_gets_lines_of_a_mapping_that_reads_it() -> None:
     assert cure_for({"a": 1}, "json").startswith("it holds no list of utterances")
 
 
+def test_a_proposal_goes_by_values_where_names_say_nothing_and_names_our_fields() -> None:
+    record = {
+        "callId": "C-1",
+        "begin": "2026-01-05T09:00:00",
+        "endTime": "2026-01-05T09:01:00Z",
+        "LineOfBusiness": "POWER",
+        "queue": None,
+        "zeilen": [
+            {"von": "xy"[i % 2], "sek": i * 4, "inhalt": f"Guten Tag, Herr Nummer {i}."}
+            for i in range(4)
+        ],
+    }
+
+    lines = proposal(record)
+
+    assert lines == [
+        "mapping: 1",
+        "conversation:",
+        "  source_id: callId",
+        "  started_at: {path: begin, time: iso, zone: AREA/CITY}",
+        "  ended_at: {path: endTime, time: iso}",
+        "  business_line: LineOfBusiness",
+        "turns:",
+        "  from: zeilen",
+        "  speaker: {path: von, map: {THEIR_AGENT: AGENT, THEIR_CUSTOMER: CUSTOMER}, "
+        "otherwise: AUTOMATED_AGENT}",
+        "  start: {path: sek, unit: s}",
+        "  text: inhalt",
+    ]
+
+
+def test_the_bare_name_of_a_zone_is_the_zone_and_any_other_a_path() -> None:
+    def started(zone: str) -> str:
+        mapping = (
+            f"mapping: 1\nconversation: {{source_id: id, started_at: {{path: at, zone: {zone}}}, "
+            f"time_zone: {zone}}}\nturns: {{from: said, speaker: {{path: who, "
+            "map: {a: AGENT}}, start: sec, text: text}"
+        )
+        said = [{"who": "a", "sec": 0, "text": "Hello."}]
+        record = {"id": "c1", "at": "2026-01-05T09:00:00", "city": "Asia/Tokyo", "said": said}
+        draft = Engine(parse_mapping(mapping, "m.yaml")).draft(
+            record, Scope(FileName("x.json").parts(None), {})
+        )
+        assert draft.started_at is not None
+        return draft.started_at.isoformat()
+
+    assert [started(zone) for zone in ("Europe/Berlin", "UTC", "city")] == [
+        "2026-01-05T09:00:00+01:00",
+        "2026-01-05T09:00:00+00:00",
+        "2026-01-05T09:00:00+09:00",
+    ]
+
+
 @pytest.mark.parametrize("name", ["twilio", "webvtt", "csv-calls"])
 def test_an_explanation_names_the_format_its_fields_and_what_is_left(name: str) -> None:
     told = explanation(sample(name), None, None)

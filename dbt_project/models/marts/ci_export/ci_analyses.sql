@@ -9,7 +9,8 @@
     )
 }}
 {# A new analysis changes what the older ones are (superseded), and an event that lands late says why an
-   analysis was made, so all of such a conversation are read again. #}
+   analysis was made, so all of such a conversation are read again. What Insights said of an analysis counts before
+   what its export says. #}
 {%- set changed = changed_conversations([ref('int_ci_states'), ref('int_pipeline_events')], landed_from()) %}
 with
 
@@ -23,7 +24,7 @@ analyses as (
     inner join changed
         on states.conversation_id = changed.conversation_id
     where states.analysis_id is not null
-    {{ latest_by('states.analysis_id', 'states.state_number desc') }}
+    {{ latest_by('states.analysis_id', 'states.annotator_profile_sha256 is null, states.state_number desc') }}
 ),
 
 reasons as (
