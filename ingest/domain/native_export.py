@@ -231,8 +231,8 @@ def _annotations(sentences: Sequence[Row], parent: str) -> Iterator[dict[str, An
             yield place | {"intentMatchData": {"intentUniqueId": hit["intentId"]}}
         for hit in sentence.get("phraseMatchData") or ():
             matcher = f"{parent}/phraseMatchers/{hit['phraseMatcherId']}@{hit['revisionId']}"
-            data = {"phraseMatcher": matcher, "displayName": hit.get("displayName")}
-            yield place | {"phraseMatchData": _without_none(data)}
+            match = {"phraseMatcher": matcher, "displayName": hit.get("displayName")}
+            yield place | {"phraseMatchData": _without_none(match)}
 
 
 def _entity(entity: Row) -> dict[str, Any]:
