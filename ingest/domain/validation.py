@@ -330,7 +330,7 @@ def deliver_file(
         faults.extend(_blank_turns(parsed, path))
     else:
         faults.extend(_times_without_utc(parsed, path))
-    if has_errors(faults):
+    if faults and has_errors(faults):
         return None, faults
     return DeliveredFile.of(kind, content, payload, parsed), faults
 
@@ -364,7 +364,7 @@ def check_delivery(
         if delivered is not None:
             files[kind] = delivered
     faults += check_files(folder_name, batch_date, files, declared)
-    is_usable = not has_errors(faults, strict=declared.is_strict)
+    is_usable = not (faults and has_errors(faults, strict=declared.is_strict))
     if not contents and is_usable:
         faults.append(no_files(f"{batch_date}/{folder_name}"))
     return Delivery(files, faults, is_usable and bool(contents))

@@ -30,7 +30,7 @@ from ingest.flows import source
 from tests.fakes.folders import write_many
 from tests.fakes.world import World
 
-MOST_CALLS = 63
+MOST_CALLS = 67
 FEW = 20
 FILES = 2
 _TOOL_ID = 4
