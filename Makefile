@@ -82,7 +82,7 @@ dbt-rules: $(VENV)/.dev-installed profiles.yml ## What dbt's own linters say of 
 	  --cov-fail-under 1
 
 unit: $(VENV)/.dev-installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten
 	$(BIN)/python -m pytest tests/warehouse/test_properties.py
@@ -124,7 +124,7 @@ reading: $(VENV)/.dev-installed ## Time and memory of commands that read, at 1,0
 	$(BIN)/python -m tests.benchmarks.reading_commands
 
 check-terraform: $(VENV)/.dev-installed ## fmt, validate, test, plan and scan terraform/ offline
-	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadgroup
+	$(BIN)/python -m pytest tests/terraform -n 2 --dist loadfile
 
 validate-terraform: ## fmt and validate with Google's own provider, which terraform downloads
 	terraform fmt -check -recursive terraform
