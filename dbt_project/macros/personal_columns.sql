@@ -1,7 +1,7 @@
 {# dbt's setting of columns' descriptions, which puts the policy tag on those that hold personal data as well. A view
    takes none: BigQuery asks for the tags of the tables that it reads. #}
 {% macro bigquery__alter_column_comment(relation, column_dict) -%}
-    {%- set policy_tag = var('personal_data_policy_tag') or env_var('INGEST_PERSONAL_DATA_POLICY_TAG', '') -%}
+    {%- set policy_tag = var('personal_data_policy_tag') or env_var('DBT_PERSONAL_DATA_POLICY_TAG', '') -%}
     {%- if policy_tag and not relation.is_view -%}
         {%- set personal = personal_columns() -%}
         {%- for name, column in column_dict.items() if name in personal -%}

@@ -141,7 +141,7 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
 @pytest.mark.parametrize(
     "words",
     [
-        ("status", "--date", "yesterday"),
+        ("status", "--date", "someday"),
         ("ls", "raw", "--date", "2025-13-01"),
         ("bq", "schema", "nothing_here"),
         ("bq", "count", "a.b.c"),

@@ -90,6 +90,8 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("matchers", "destroy", "--yes"), 0),
 ]
 """In this order: what each does and how it ends, with a broken and a missing one among them."""
+TAKEN_OVER = {"migrate_cc_coach"}
+"""Wants another pipeline's tables, which test_foreign_sources_on_stack.py makes."""
 REFUSED = [
     ("push", "no/such/folder"),
     ("pull", "--ids", BAD_ID),
@@ -159,7 +161,7 @@ def _passes(words: tuple[str, ...], printed: object) -> bool:
 def test_every_schema_is_held_against_an_output_of_the_stack() -> None:
     from test_commands_for_people import JSON_OUTPUTS
 
-    changing = {output_name(words) for words, _ in CASES}
+    changing = {output_name(words) for words, _ in CASES} | TAKEN_OVER
 
     assert changing | set(JSON_OUTPUTS.values()) == set(OUTPUTS)
     assert {output_name(command.split()) for command in commands_with_json()} <= set(OUTPUTS)

@@ -21,8 +21,10 @@ from ingest.flows.health import Health
 from ingest.settings import Settings
 
 from .plan_policy import resources
+from .workspace import REPOSITORY
 
 _DATE_FOLDER = "gs://acme-coach-dev-cc-prod/2025-12-28"
+_ENV_VAR = re.compile(r"env_var\('(\w+)'")
 _FIELD = re.compile(r"jsonPayload\.(\w+)(=|>)")
 
 
@@ -89,13 +91,19 @@ def refusal(words: Sequence[str]) -> str | None:
 
 
 def _unknown_variables(plan: dict[str, Any]) -> Iterator[str]:
-    known = {f"INGEST_{name.upper()}" for name in Settings.model_fields}
+    known = {f"INGEST_{name.upper()}" for name in Settings.model_fields} | _read_by_dbt()
     for resource in resources(plan):
         if resource["type"] == "google_cloud_run_v2_job":
             container = resource["values"]["template"][0]["template"][0]["containers"][0]
             for variable in container["env"]:
                 if variable["name"] not in known:
                     yield f"{resource['address']}: {variable['name']} is no setting"
+
+
+def _read_by_dbt() -> set[str]:
+    macros = sorted((REPOSITORY / "dbt_project" / "macros").glob("*.sql"))
+    texts = [path.read_text(encoding="utf-8") for path in macros]
+    return {name for text in texts for name in _ENV_VAR.findall(text)}
 
 
 def _unlogged_fields(plan: dict[str, Any]) -> Iterator[str]:

@@ -43,7 +43,7 @@ locals {
     INGEST_RAW_DATASET   = local.dataset_ids.raw
     INGEST_MARTS_DATASET = local.dataset_ids.marts
     # dbt puts it on columns of its tables.
-    INGEST_PERSONAL_DATA_POLICY_TAG = google_data_catalog_policy_tag.personal_data.name
+    DBT_PERSONAL_DATA_POLICY_TAG = google_data_catalog_policy_tag.personal_data.name
   }
 
   has_registry  = var.cloud_jobs != null

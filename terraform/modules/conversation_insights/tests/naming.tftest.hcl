@@ -35,7 +35,7 @@ run "names_follow_project_and_environment" {
       INGEST_RAW_DATASET   = "coach_raw"
       INGEST_MARTS_DATASET = "coach"
 
-      INGEST_PERSONAL_DATA_POLICY_TAG = "projects/acme-coach/locations/europe-west1/taxonomies/1/policyTags/2"
+      DBT_PERSONAL_DATA_POLICY_TAG = "projects/acme-coach/locations/europe-west1/taxonomies/1/policyTags/2"
     }
     error_message = "The settings of the sidecar name what was made here."
   }
