@@ -91,7 +91,7 @@ CASES: list[tuple[tuple[str, ...], int]] = [
 ]
 """In this order: what each does and how it ends, with a broken and a missing one among them."""
 TAKEN_OVER = {"migrate_cc_coach"}
-"""Wants another pipeline's tables, which test_foreign_sources_on_stack.py makes."""
+"""Wants another pipeline's tables, which test_foreign_on_stack.py makes."""
 REFUSED = [
     ("push", "no/such/folder"),
     ("pull", "--ids", BAD_ID),
