@@ -62,6 +62,12 @@ def reply(
 
 
 @contextlib.contextmanager
+class _Server(ThreadingHTTPServer):
+    """Lets as many connections wait as a client opens at once; by default it is five."""
+
+    request_queue_size = 128
+
+
 def serving(answer: Callable[[Request], bytes]) -> Iterator[Service]:
     """Yield a service that sends what `answer` returns, byte for byte, and ends the connection."""
 
@@ -83,7 +89,7 @@ def serving(answer: Callable[[Request], bytes]) -> Iterator[Service]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     service = Service(server.server_port)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
