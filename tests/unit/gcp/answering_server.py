@@ -61,13 +61,13 @@ def reply(
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-@contextlib.contextmanager
 class _Server(ThreadingHTTPServer):
     """Lets as many connections wait as a client opens at once; by default it is five."""
 
     request_queue_size = 128
 
 
+@contextlib.contextmanager
 def serving(answer: Callable[[Request], bytes]) -> Iterator[Service]:
     """Yield a service that sends what `answer` returns, byte for byte, and ends the connection."""
 
