@@ -50,7 +50,7 @@ READING = (
     "bq tables",
     f"show {sorted(path.name for path in DATE_FOLDER.iterdir())[0]}",
 )
-OF_NEW_TABLES = {"report", "ls marts", "bq tables", READING[-1]}
+OF_NEW_TABLES = {*READING} - {"ls raw"}
 RAW_TABLES = (
     "conversation_files",
     "ci_conversations",
