@@ -27,6 +27,7 @@ from ingest.site.redaction import Redactor, Span
 _STEERING = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+NO_VALUE = "–"  # noqa: RUF001 - a dash stands where a value would
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
@@ -88,14 +89,14 @@ def _environment() -> Environment:
     environment.filters["cut_hash"] = lambda name: _HASH.sub(r"\1…", name)
     environment.filters["page_name"] = page_name
     environment.filters["words"] = lambda name: str(name or "").replace("_", " ").lower()
-    environment.filters["clock"] = lambda sec: "–" if sec is None else clock(sec)  # noqa: RUF001
+    environment.filters["clock"] = lambda sec: NO_VALUE if sec is None else clock(sec)
     environment.globals["list_of"] = list_of
     environment.filters["tail"] = lambda name: "" if name is None else str(name).rsplit("/", 1)[-1]
     return environment
 
 
 def _moment(moment: dt.datetime | None) -> str:
-    return "–" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"  # noqa: RUF001
+    return NO_VALUE if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def local_text(moment: dt.datetime) -> str:
@@ -104,7 +105,7 @@ def local_text(moment: dt.datetime) -> str:
 
 
 def _short(sha256: str | None) -> str:
-    return "–" if sha256 is None else sha256[:12]  # noqa: RUF001
+    return NO_VALUE if sha256 is None else sha256[:12]
 
 
 def _score(score: float | None) -> str:
@@ -114,7 +115,7 @@ def _score(score: float | None) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share:.0%}"  # noqa: RUF001
+    return NO_VALUE if share is None else f"{share:.0%}"
 
 
 def page_name(key: object) -> str:

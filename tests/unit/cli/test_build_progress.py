@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
+from ingest.cli._progress import Lines
 from ingest.cli.local import _Nodes
 
 
-class Heard:
+class Heard(Lines):
     """Progress that keeps what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[tuple[object, ...]] = []
 
     def stage(self, name: str, total: int | None) -> None:
@@ -36,7 +38,7 @@ def _node(kind: str, name: str) -> dict[str, str]:
 
 def test_nodes_are_counted_as_they_end_and_what_goes_wrong_is_said() -> None:
     heard = Heard()
-    nodes = _Nodes(heard)  # type: ignore[arg-type]
+    nodes = _Nodes(heard)
     seed, model, test = _node("seed", "media"), _node("model", "ci_turns"), _node("test", "key")
 
     for line in (

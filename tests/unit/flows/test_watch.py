@@ -5,6 +5,8 @@ import dataclasses
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from ingest.domain.insights_format import CiSubmission
 from ingest.enums import Mode
 from ingest.errors import ExitCode, RemoteError
@@ -80,7 +82,9 @@ def test_a_bulk_analysis_counts_as_it_goes(tmp_path: Path) -> None:
     assert all(said.endswith(" of 12 done, 0 failed") for said in running)
 
 
-def test_what_waits_for_a_bulk_analysis_is_not_called_analysed(tmp_path: Path) -> None:
+def test_what_waits_for_a_bulk_analysis_is_not_called_analysed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World(settings=fake_settings(concurrency=4))
     write_many(tmp_path, 12)
     create = world.insights.create_conversation
@@ -89,7 +93,7 @@ def test_what_waits_for_a_bulk_analysis_is_not_called_analysed(tmp_path: Path) -
         await world.clock.sleep(15)
         return await create(submission)
 
-    world.insights.create_conversation = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(world.insights, "create_conversation", slow)
     ticks = watched_push(world, tmp_path, Mode.BULK)
 
     said = [each for each in ticks.said if "analysed" in each and "bulk analysis of" not in each]
