@@ -46,10 +46,9 @@ READING = (
     "health",
     "report",
     "ls raw",
-    "ls marts",
-    "bq tables",
     f"show {sorted(path.name for path in DATE_FOLDER.iterdir())[0]}",
 )
+"""Not `bq tables`: it counts seeds too, and dbt-bigquery drops each before it loads it anew."""
 OF_NEW_TABLES = {*READING} - {"ls raw"}
 RAW_TABLES = (
     "conversation_files",
