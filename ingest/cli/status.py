@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -20,23 +24,30 @@ from ingest.cli._console import (
 )
 from ingest.cli._options import AsJson, DateOption
 from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
-from ingest.errors import ExitCode
+from ingest.errors import ExitCode, InputError
 from ingest.flows.lease import RunRecord, RunState
 from ingest.flows.status import DateFunnel, PipelineStatus, RunSummary, read_status
 from ingest.settings import Settings
 
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show it anew every 5 seconds, until nothing runs.")
+]
 
-def status(date: DateOption = None, as_json: AsJson = False) -> None:
+
+def status(date: DateOption = None, as_json: AsJson = False, watch: Watch = False) -> None:
     """Show how far every conversation has come, by date.
 
     Counts are evidence: files, Insights' states and events in raw tables. `ingest why` explains one
     conversation. Exits with 4 where the bucket, which knows what runs now, can't be read.
 
-    Example: ingest status
+    Example: ingest status --watch
     """
+    if watch and as_json:
+        raise InputError("--watch is for people", "leave out --json, or --watch")
+    raise typer.Exit(int(show(date, as_json=as_json, is_watched=watch)))
 
-    raise typer.Exit(int(show(date, as_json=as_json)))
 
+WATCH_SEC = 5.0
 
 _STAGES = "rrrrrrrrr"
 _INDENT = " " * 10
@@ -45,18 +56,52 @@ _BROKEN_RUNS = 3
 _NOTHING = "nothing (of this date) has landed: run `ingest push seeds/conversations/2025-12-28`"
 
 
-def show(date: str | None, *, as_json: bool) -> ExitCode:
-    """Print the status of the pipeline; return the exit code."""
+def show(date: str | None, *, as_json: bool, is_watched: bool = False) -> ExitCode:
+    """Print the status of the pipeline, watched until nothing runs; return the exit code."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
-    found = read_status(warehouse, now(), quotas_of(settings), batch_date)
-    in_bucket, code = runs_in_bucket(settings)
-    found = replace(found, in_bucket=in_bucket)
+
+    def look() -> tuple[PipelineStatus, ExitCode]:
+        found = read_status(warehouse, now(), quotas_of(settings), batch_date)
+        in_bucket, code = runs_in_bucket(settings)
+        return replace(found, in_bucket=in_bucket), code
+
+    if is_watched:
+        with _screen() as print_anew:
+            return watched(look, lambda found: print_anew(status_text(found, settings)), time.sleep)
+    found, code = look()
     if as_json:
         print_json(found)
     else:
         typer.echo(status_text(found, settings))
     return code
+
+
+def watched(
+    look: Callable[[], tuple[PipelineStatus, ExitCode]],
+    show_one: Callable[[PipelineStatus], None],
+    sleep: Callable[[float], None],
+) -> ExitCode:
+    """Show what each look finds, until one finds no run that goes on; return its exit code."""
+    while True:
+        found, code = look()
+        show_one(found)
+        if not any(run.state is RunState.RUNNING for run in found.in_bucket or ()):
+            return code
+        sleep(WATCH_SEC)
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[[str], None]]:
+    """Yield what prints over its last print on a terminal, and below it elsewhere."""
+    if not sys.stdout.isatty():
+        yield lambda text: typer.echo(f"{text}\n")
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False, vertical_overflow="crop") as live:
+        yield lambda text: live.update(Text(text), refresh=True)
 
 
 def quotas_of(settings: Settings) -> dict[str, int]:

@@ -142,6 +142,7 @@ def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
     "words",
     [
         ("status", "--date", "someday"),
+        ("status", "--watch", "--json"),
         ("ls", "raw", "--date", "2025-13-01"),
         ("bq", "schema", "nothing_here"),
         ("bq", "count", "a.b.c"),

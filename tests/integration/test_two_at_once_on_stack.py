@@ -8,6 +8,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from uuid import UUID
 
@@ -176,3 +177,29 @@ def test_a_second_push_names_the_first_and_one_that_was_killed_is_taken_over_fro
     assert taken_over.exit_code in (0, 130), taken_over.stderr
     assert taken_over.lines("taking over push-2025-12-28-0-of-1 from push ") != []
     assert {UUID(id_) for id_ in ids} == {UUID(id_) for id_ in ids if raw_rows(command, id_)}
+
+
+def test_status_is_watched_until_the_push_that_it_shows_has_ended(
+    command: Command, tmp_path: Path
+) -> None:
+    copy_dev_conversations(tmp_path, next(_SPACES), 0, 2)
+    lines: list[str] = []
+    with command.control() as control:
+        push = slow_push(command, tmp_path, control)
+        watch = command.start("status", "--watch")
+        stuck = Timer(120, watch.kill)
+        stuck.start()
+        try:
+            for line in watch.stdout or ():
+                if "running: push" in line and not any("running: push" in one for one in lines):
+                    push.send_signal(signal.SIGINT)
+                lines.append(line)
+        finally:
+            stuck.cancel()
+            pushed = ended(push)
+            control.set_operation_latency("CreateAnalysis", 0)
+    shown = "".join(lines)
+
+    assert (ended(watch).exit_code, pushed.exit_code) == (0, 130)
+    assert f"process {push.pid}," in " ".join(shown.split())
+    assert "running: push" not in shown.rpartition("\nDATE ")[2]
