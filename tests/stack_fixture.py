@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.cli.local import run_first_steps
-from ingest.errors import InputError
+from ingest.errors import InputError, RemoteError
 from ingest.local import stack as local_stack
 from ingest.local.layout import PORTS_PER_STACK, Layout, Service, is_free
 from ingest.local.processes import StackState
@@ -18,6 +20,8 @@ from ingest.settings import Settings
 
 _FIRST_PORT = 20_000
 _PORTS_PER_WORKER = 400
+_BLOCKS = 31
+"""All of them below the ports that Linux gives to clients, which begin at 32768."""
 _ATTEMPTS = 5
 
 
@@ -37,9 +41,12 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack_port_bases(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Yield port bases with four free ports each; no two workers share one."""
-    worker = getattr(request.config, "workerinput", {}).get("workerid", "gw0")
-    first = _FIRST_PORT + int(re.sub(r"\D", "", worker)) * _PORTS_PER_WORKER
+    """Yield port bases with free ports each; no two workers share one, two runs seldom do."""
+    worker = getattr(request.config, "workerinput", {})
+    run = str(worker.get("testrunuid", os.getpid()))
+    number = int(re.sub(r"\D", "", worker.get("workerid", "gw0")))
+    block = (zlib.crc32(run.encode()) + number) % _BLOCKS
+    first = _FIRST_PORT + block * _PORTS_PER_WORKER
     return (
         base
         for base in range(first, first + _PORTS_PER_WORKER, PORTS_PER_STACK)
@@ -72,6 +79,6 @@ def _up(data_dir: Path, port_bases: Iterator[int]) -> tuple[Layout, StackState]:
             return layout, local_stack.up(
                 layout, list(Service), print_nothing, ends_with_caller=True
             )
-        except InputError:
+        except (InputError, RemoteError):
             continue
     raise AssertionError(f"no free ports for a stack after {_ATTEMPTS} attempts")
