@@ -248,12 +248,19 @@ def explanation_text(found: Explanation, width: int) -> str:
 
 def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> ExitCode:
     """Write the conversation's page; without a talk where none is to be had."""
+    from ingest.flows.declared import read_own_words
     from ingest.flows.transcript import known_talk
     from ingest.site.pages import conversation_page
 
     settings, warehouse = opened()
     trace = read_trace(settings, warehouse, given_id, source)
-    page = conversation_page(trace, known_talk(warehouse, trace), explain(trace), with_pii=with_pii)
+    page = conversation_page(
+        trace,
+        known_talk(warehouse, trace),
+        explain(trace),
+        with_pii=with_pii,
+        own_words=read_own_words(settings.seeds_dir),
+    )
     write_html(file, page, f"{trace.conversation_id}.html")
     return _told_unread(trace)
 

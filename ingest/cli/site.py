@@ -37,6 +37,7 @@ def site(
 
     Example: ingest site --open
     """
+    from ingest.flows.declared import read_own_words
     from ingest.site.build import build_site
     from ingest.site.pages import Frame
     from ingest.site.reading import SiteReader
@@ -50,7 +51,8 @@ def site(
         if error.code != "NOT_FOUND":
             raise
         report = None
-    frame = Frame(settings.project_id, with_pii, has_docs=_DOCS.exists())
+    own_words = read_own_words(settings.seeds_dir)
+    frame = Frame(settings.project_id, with_pii, has_docs=_DOCS.exists(), own_words=own_words)
     if out == SITE_DIR:
         SITE_DIR.parent.mkdir(mode=0o700, exist_ok=True)
     counts = build_site(reader, report, frame, out, _DOCS)

@@ -42,6 +42,21 @@ def read_declarations(seeds_dir: Path, project_file: Path) -> Declarations:
     return Declarations(words, media, fields)
 
 
+def read_own_words(seeds_dir: Path) -> tuple[str, ...]:
+    """Return firms, products and places of `not_personal.txt`, a line each; # begins a comment.
+
+    Raises SettingsError where the file can't be read.
+    """
+    path = seeds_dir / "not_personal.txt"
+    if not path.exists():
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"can't read {path}", "save it as text in UTF-8") from error
+    return tuple(word for line in lines if (word := line.partition("#")[0].strip()))
+
+
 def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
     if not path.exists():
         return []

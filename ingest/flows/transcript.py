@@ -20,10 +20,8 @@ from ingest.ports.inspect import Warehouse
 PERSONAL_ENTITIES = {
     "PERSON": "name",
     "ADDRESS": "address",
-    "LOCATION": "address",
     "PHONE_NUMBER": "number",
     "EMAIL": "email",
-    "DATE": "date",
 }
 _SPEAKERS = {"HUMAN_AGENT": "AGENT", "AUTOMATED_AGENT": "AUTOMATED_AGENT", "END_USER": "CUSTOMER"}
 
@@ -61,7 +59,7 @@ class Talk:
     labels: Mapping[str, str]
     agent_names: tuple[str, ...]
     personal_details: tuple[tuple[str, str], ...]
-    """What metadata and Insights name as personal, by kind (name, address, number, email, date)."""
+    """What metadata and Insights name as personal, by kind (name, address, number, email)."""
     analysis_name: str | None
     overall_sentiment: float | None
     turns: tuple[SpokenTurn, ...]

@@ -141,9 +141,7 @@ def _put_call(folder: SiteFolder, call: Call, words: Words, frame: Frame) -> str
     )
 
     def make() -> tuple[str, str]:
-        shown, left = shown_talk(
-            words.turns, words.personal, with_pii=frame.with_pii, summary=words.summary
-        )
+        shown, left = shown_talk(words.turns, words.personal, frame, summary=words.summary)
         page = rendered(
             "conversation.html.j2", with_pii=frame.with_pii, frame=frame, call=call, **shown
         )

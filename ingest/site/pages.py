@@ -17,12 +17,13 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ingest.domain.redaction.redactor import Redactor
+from ingest.domain.redaction.turn import Kind, Span, built_in
 from ingest.flows.report import RunReport
 from ingest.flows.show import Trace
 from ingest.flows.transcript import SpokenTurn, Talk, no_talk
 from ingest.flows.why import Explanation
 from ingest.site.charts import Mark, clock, score_chart, score_word, time_ticks
-from ingest.site.redaction import Redactor, Span
 
 _STEERING = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
@@ -39,6 +40,8 @@ class Frame:
     with_pii: bool
     has_docs: bool
     root: str = "../"
+    own_words: tuple[str, ...] = ()
+    """The user's firms, products and places: no redaction takes them for names."""
 
 
 def rendered(template: str, *, with_pii: bool, frame: Frame | None = None, **values: Any) -> str:
@@ -132,12 +135,18 @@ def list_of(**wanted: object) -> str:
     return "index.html#" + urlencode({key: str(value) for key, value in wanted.items()})
 
 
-_PERSONAL_LABELS = ("agent_name",)
+_KINDS = {
+    "name": Kind.NAME,
+    "address": Kind.ADDRESS,
+    "number": Kind.NUMBER,
+    "email": Kind.EMAIL,
+}
+"""Personal details of a talk, by the words that it has for them."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a turn's text, within the same matches; `text` is a kind when redacted."""
+    """A stretch of a turn's text, within the same matches; a placeholder when redacted."""
 
     text: str
     is_redacted: bool
@@ -157,13 +166,22 @@ class PageTurn:
 
 
 def conversation_page(
-    trace: Trace, talk: Talk | None, explanation: Explanation, *, with_pii: bool = False
+    trace: Trace,
+    talk: Talk | None,
+    explanation: Explanation,
+    *,
+    with_pii: bool = False,
+    own_words: tuple[str, ...] = (),
 ) -> str:
     """Return the page as HTML; personal details are taken out by rules unless asked for.
 
     Without a talk it shows what is known of the conversation elsewhere.
     """
     shown = talk or no_talk(trace.conversation_id)
+    redactor = None if with_pii else _redactor(shown.turns, shown.personal_details, own_words)
+    labels = {key: value for key, value in shown.labels.items() if not key.endswith("_sha256")}
+    if redactor is not None:
+        labels = redactor.redacted_fields(labels)
     return rendered(
         "trace.html.j2",
         with_pii=with_pii,
@@ -172,24 +190,34 @@ def conversation_page(
         has_talk=talk is not None,
         explanation=explanation,
         agent=", ".join(shown.agent_names) if with_pii else "",
-        labels={
-            key: value for key, value in sorted(shown.labels.items()) if key not in _PERSONAL_LABELS
-        },
-        **shown_talk(shown.turns, shown.personal_details, with_pii=with_pii)[0],
+        labels=dict(sorted(labels.items())),
+        **_shown(shown.turns, redactor)[0],
     )
+
+
+def _redactor(
+    turns: Sequence[SpokenTurn], personal: Sequence[tuple[str, str]], own_words: tuple[str, ...]
+) -> Redactor:
+    known = [(_KINDS[kind], text) for kind, text in personal if kind in _KINDS]
+    return Redactor([turn.text for turn in turns], known, built_in().with_own(own_words))
 
 
 def shown_talk(
     turns: Sequence[SpokenTurn],
     personal: Sequence[tuple[str, str]],
+    frame: Frame,
     *,
-    with_pii: bool,
     summary: str | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return what pages show of a talk, and the words that are left in it, each once."""
-    texts = [turn.text for turn in turns] + ([summary] if summary else [])
-    redactor = None if with_pii else Redactor(texts, personal)
-    page_turns = [_page_turn(turn, redactor) for turn in turns]
+    redactor = None if frame.with_pii else _redactor(turns, personal, frame.own_words)
+    return _shown(turns, redactor, summary)
+
+
+def _shown(
+    turns: Sequence[SpokenTurn], redactor: Redactor | None, summary: str | None = None
+) -> tuple[dict[str, Any], str]:
+    page_turns = [_page_turn(turn, place, redactor) for place, turn in enumerate(turns)]
     left = summary and (redactor.redacted(summary) if redactor else summary)
     said = [
         "".join(" " if piece.is_redacted else piece.text for piece in turn.pieces)
@@ -249,8 +277,10 @@ def _talk_chart(turns: Sequence[SpokenTurn]) -> Markup | None:
     return Markup(harmless(chart))
 
 
-def pieces(turn: SpokenTurn, spans: Sequence[Span]) -> tuple[Piece, ...]:
-    """Return the text cut at every edge of a match or redaction; what is redacted is a kind."""
+def pieces(
+    turn: SpokenTurn, spans: Sequence[Span], placeholder: Callable[[Kind, str], str]
+) -> tuple[Piece, ...]:
+    """Return the text cut at every edge of a match or redaction, with placeholders."""
     matched = [
         (match.start_char, match.end_char, match.phrase_matcher)
         for match in turn.matches
@@ -265,19 +295,25 @@ def pieces(turn: SpokenTurn, spans: Sequence[Span]) -> tuple[Piece, ...]:
     for start, end in pairwise(kept):
         span = next((span for span in spans if span.start <= start < span.end), None)
         matchers = sorted({name for left, right, name in matched if left < end and start < right})
-        text = f"[{span.kind}]" if span else turn.text[start:end]
+        text = turn.text[start:end]
+        text = placeholder(span.kind, text) if span else text
         found.append(Piece(text, span is not None, tuple(matchers)))
     return tuple(found)
 
 
-def _page_turn(turn: SpokenTurn, redactor: Redactor | None) -> PageTurn:
-    spans = () if redactor is None else redactor.spans(turn.text)
+def _kept(kind: Kind, text: str) -> str:
+    """Return the text itself, where nothing is taken out."""
+    return text
+
+
+def _page_turn(turn: SpokenTurn, place: int, redactor: Redactor | None) -> PageTurn:
+    spans = () if redactor is None else redactor.turn_spans(place)
     return PageTurn(
         turn_index=turn.turn_index,
         speaker=turn.speaker,
         clock="" if turn.start_offset_sec is None else clock(turn.start_offset_sec),
         sentiment_score=turn.sentiment_score,
-        pieces=pieces(turn, spans),
+        pieces=pieces(turn, spans, redactor.placeholder if redactor else _kept),
         matches=tuple(
             f"{match.phrase_matcher}: {match.phrase}" if match.phrase else match.phrase_matcher
             for match in turn.matches
