@@ -32,6 +32,7 @@ from ingest.cli.reanalyze import ReanalyzeResult
 from ingest.cli.show import Shown, ShownObject, ShownRaw
 from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
+from ingest.datagen.redaction_measure import RedactionMeasure
 from ingest.domain.converted import Converted
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
@@ -126,6 +127,7 @@ OUTPUTS: dict[str, Any] = {
     "data_generate": GeneratedSet,
     "data_validate": ValidatedSet,
     "data_report": tuple[DataSetFigures, ...],
+    "data_redaction_report": RedactionMeasure,
     "data_convert": Converted,
     "data_map": tuple[Format, ...],
     "data_map_explain": Explanation_,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
+from ingest.cli._console import aligned
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
@@ -29,14 +30,17 @@ from ingest.datagen.figures import DataSetFigures, Tally
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
+from ingest.datagen.redaction_measure import RedactionMeasure, RedactionTally
+from ingest.datagen.truth import ExpectedTruth
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.converted import Converted
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
+from ingest.domain.redaction.turn import Vocabulary, built_in
 from ingest.domain.validation import parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.declared import read_declarations
+from ingest.flows.declared import read_declarations, read_own_words
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalConversation, LocalSource
@@ -122,6 +126,18 @@ def report(
     """
 
     raise typer.Exit(int(run_report(folder, against, html, as_json=as_json)))
+
+
+@app.command("redaction-report")
+def redaction_report(folder: Folder, seeds: Seeds = Path("seeds"), as_json: AsJson = False) -> None:
+    """Measure by type of detail what redaction finds of the personal data planted in a data set.
+
+    The truth is `pii_spans` of each expected.json; a conversation without one doesn't count.
+
+    Example: ingest data redaction-report seeds/conversations
+    """
+
+    raise typer.Exit(int(run_redaction_report(folder, seeds, as_json=as_json)))
 
 
 app.command()(convert)
@@ -350,6 +366,50 @@ def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json
         values = (f"{column.get(name, '-'):>18}" for column in columns)
         typer.echo(" ".join([f"{name:<46}", *values]))
     return ExitCode.OK
+
+
+def run_redaction_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode:
+    """Redact a data set and print how much of what was planted is found."""
+    found = run(_measure_redaction(folder, built_in().with_own(read_own_words(seeds))))
+    if as_json:
+        print_json(found)
+        return ExitCode.OK
+    rows = [
+        (
+            each.type,
+            f"{each.planted:,}",
+            f"{each.whole / each.planted:.3f}",
+            f"{each.touched / each.planted:.3f}",
+        )
+        for each in found.types
+    ]
+    typer.echo(aligned(("TYPE", "PLANTED", "WHOLE", "TOUCHED"), rows, " rrr"))
+    typer.echo(
+        f"\n{found.conversations:,} conversations, {found.taken:,} stretches taken out, "
+        f"{found.false:,} of them touch nothing planted: precision {found.precision:.3f}"
+    )
+    return ExitCode.OK
+
+
+async def _measure_redaction(folder: Path, vocabulary: Vocabulary) -> RedactionMeasure:
+    tally = RedactionTally(vocabulary)
+    async for found in walk_set(folder):
+        talk = _parsed(found, FileKind.TRANSCRIPTION)
+        truth = found.truth if isinstance(found, ConversationFiles) else None
+        if truth is None or not isinstance(talk, Transcription):
+            continue
+        spans = ExpectedTruth.model_validate_json(truth).pii_spans
+        if spans is None:
+            continue
+        metadata = _parsed(found, FileKind.METADATA)
+        name = metadata.agent_name if isinstance(metadata, Metadata) else None
+        tally.add([turn.text for turn in talk.turns], name, spans)
+    if not tally.conversations:
+        raise InputError(
+            f"{folder} has no conversation with `pii_spans` in expected.json",
+            "make some with `ingest data generate`",
+        )
+    return tally.measure()
 
 
 async def _measure(folder: Path) -> DataSetFigures:

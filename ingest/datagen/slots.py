@@ -187,7 +187,7 @@ def _account_number(talk: Talk) -> tuple[str, str | None]:
 
 def _reference(talk: Talk) -> tuple[str, str | None]:
     number = f"{int(talk.rng.random() * 1000):03d} {int(talk.rng.random() * 1000):03d}"
-    return _digits(talk, number), None
+    return _digits(talk, number), "REFERENCE_NUMBER"
 
 
 _TALK_SLOTS: dict[str, TalkSlot] = {

@@ -73,6 +73,7 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("verify", "--date", "1999-01-01"), 1),
     (("data", "validate", "{folder}"), 1),
     (("data", "report", "{folder}"), 0),
+    (("data", "redaction-report", "seeds/conversations"), 0),
     (("data", "land-truth", "{folder}"), 0),
     (("data", "generate", "--count", "3", "--out", "{out}", "--seeds", "{seeds}"), 0),
     (
@@ -111,6 +112,7 @@ REFUSED = [
     ("data", "generate", "--out", "x", "--seeds", "no/such/folder"),
     ("data", "validate", "no/such/folder"),
     ("data", "report", "no/such/folder"),
+    ("data", "redaction-report", "no/such/folder"),
     ("data", "land-truth", "no/such/folder"),
     ("data", "convert", "x.json", "--from", "nonsense", "--out", "x"),
 ]

@@ -69,6 +69,7 @@ PiiType = Literal[
     "ORGANISATION",
     "PERSON_NAME",
     "PHONE",
+    "REFERENCE_NUMBER",
 ]
 
 

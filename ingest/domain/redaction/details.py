@@ -108,6 +108,9 @@ _KIND_ASKED = {
     "reference": Kind.REFERENCE,
     "account": Kind.ACCOUNT,
 }
+_PAYMENT_ASKED = frozenset(["bank", "card", "account", "reference"])
+_HOTLINE = re.compile(r"1[38]00\d{6}|13\d{4}")
+"""Numbers that anybody may ring in Australia."""
 _LETTER_GAPS = (" ", "-", "", ", ")
 
 
@@ -195,7 +198,7 @@ def spellings(turn: Turn) -> Iterator[Span]:
         text = match.group()
         start = match.start()
         letters = "".join(word.lower for word in words_of(text) if len(word.text) == 1)
-        if letters[0] in "ai" and text[1:2] in (" ", ".", ",", "\u2026"):
+        if text[0] in "aI" and text[1:2] in (" ", ".", ",", "\u2026"):
             start += words_of(text)[1].start
             letters = letters[1:]
         if letters in _ACRONYMS or set(letters) <= {"a", "i"}:
@@ -226,7 +229,9 @@ def _is_personal(turn: Turn, run: NumberRun, here: list[str]) -> bool:
     if not run.is_by_digit:
         return is_asked and count >= 7 and words >= 4
     if count >= 6:
-        return True
+        is_payment = not _PAYMENT_ASKED.isdisjoint((*turn.expected, *here))
+        is_open_to_all = _HOTLINE.fullmatch(run.digits) and (run.is_typed or count > 6)
+        return is_payment or not is_open_to_all
     if "ending" in here[-2:] and count >= 3:
         return True
     is_lettered = _with_letters(turn, run).start < turn.words[run.first].start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -318,7 +318,7 @@ class Turn:
     def __init__(self, text: str) -> None:
         self.text = text
         self.words = words_of(text)
-        self.runs = list(number_runs(self.words))
+        self.runs = [self._without_amount(run) for run in number_runs(self.words)]
         is_asking = not _ASK_WORDS.isdisjoint({word.bare for word in self.words})
         self.asks = (
             frozenset(match.lastgroup or "" for match in _ASKS.finditer(text))
@@ -331,6 +331,19 @@ class Turn:
         self.expected: frozenset[str] = frozenset()
         self.just_asked: frozenset[str] = frozenset()
         self.spans: list[Span] = []
+
+    def _without_amount(self, run: NumberRun) -> NumberRun:
+        """Leave out a quantity that follows a number: `seven eight three, twelve times`."""
+        following = self.words[run.last + 1 : run.last + 2]
+        if not following or following[0].lower not in _UNITS_OF_MEASURE:
+            return run
+        cuts = [p for p in range(run.first + 1, run.last + 1) if "," in self.words[p].gap]
+        if not cuts:
+            return run
+        before = list(number_runs(self.words[run.first : cuts[-1]]))
+        if len(before) != 1 or len(before[0].digits) < LEARNT_DIGITS:
+            return run
+        return replace(before[0], first=run.first, last=cuts[-1] - 1)
 
     def is_taken(self, word: Word) -> bool:
         """Whether a word lies in what has been found."""

@@ -130,6 +130,7 @@ PII_SHAPES = {
     "CARD_NUMBER": r"[\d ]{19}|[A-Za-z ,]+",
     "BANK_ACCOUNT": r"00\d-\d{3} \d{6}|BSB .+",
     "ACCOUNT_NUMBER": r"[\d ]{9}|[A-Za-z ,]+",
+    "REFERENCE_NUMBER": r"[\d ]{7}|[A-Za-z ,\u2014-]+",
 }
 
 

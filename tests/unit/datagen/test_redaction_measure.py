@@ -1,0 +1,96 @@
+"""How well the redactor does, on generated talks that no rule was written for and on the 24."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest.datagen.redaction_measure import FoundOfType, RedactionMeasure, RedactionTally
+from ingest.datagen.truth import ExpectedPiiSpan
+from ingest.domain.redaction.turn import built_in
+from ingest.flows.declared import read_own_words
+from tests.unit.datagen.test_maker import made
+
+SEEDS = Path(__file__).parents[3] / "seeds"
+NUMBERS = {
+    "ACCOUNT_NUMBER",
+    "BANK_ACCOUNT",
+    "CARD_NUMBER",
+    "EMAIL",
+    "PHONE",
+    "REFERENCE_NUMBER",
+}
+
+
+def tally() -> RedactionTally:
+    return RedactionTally(built_in().with_own(read_own_words(SEEDS)))
+
+
+@pytest.fixture(scope="module")
+def generated() -> RedactionMeasure:
+    found = tally()
+    for conversation in made():
+        texts = [turn["text"] for turn in conversation.transcription["turns"]]
+        spans = [
+            ExpectedPiiSpan.model_validate(span) for span in conversation.expected["pii_spans"]
+        ]
+        found.add(texts, conversation.metadata.get("agent_name"), spans)
+    return found.measure()
+
+
+@pytest.fixture(scope="module")
+def written_by_hand() -> RedactionMeasure:
+    found = tally()
+    for folder in sorted((SEEDS / "conversations").glob("*/*")):
+        files = {
+            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("metadata", "transcription", "expected")
+        }
+        texts = [turn["text"] for turn in files["transcription"]["turns"]]
+        spans = [ExpectedPiiSpan.model_validate(span) for span in files["expected"]["pii_spans"]]
+        found.add(texts, files["metadata"]["agent_name"], spans)
+    return found.measure()
+
+
+def shares(measure: RedactionMeasure) -> dict[str, float]:
+    return {each.type: each.whole / each.planted for each in measure.types}
+
+
+def test_generated_talks_lose_their_details_and_nothing_else(generated: RedactionMeasure) -> None:
+    found = shares(generated)
+
+    assert {name: share for name, share in found.items() if share < 0.97} == {}
+    whole = sum(each.whole for each in generated.types if each.type in NUMBERS)
+    planted = sum(each.planted for each in generated.types if each.type in NUMBERS)
+    assert whole / planted >= 0.985
+    assert generated.precision >= 0.97
+
+
+def test_the_24_talks_show_no_detail_untouched_but_two_pieces_of_addresses(
+    written_by_hand: RedactionMeasure,
+) -> None:
+    untouched = {each.type: each.planted - each.touched for each in written_by_hand.types}
+
+    assert {name: count for name, count in untouched.items() if count} == {"ADDRESS": 2}
+    assert written_by_hand.precision >= 0.9
+
+
+def test_a_detail_counts_as_whole_by_its_letters_and_digits() -> None:
+    found = tally()
+    planted = [
+        ExpectedPiiSpan(type="PHONE", turn_index=1, start_char=0, end_char=13),
+        ExpectedPiiSpan(type="PERSON_NAME", turn_index=1, start_char=15, end_char=23),
+    ]
+
+    found.add(["Your number?", "0491 570 110. the lady Kettlewell"], None, planted)
+
+    assert found.measure() == RedactionMeasure(
+        redactor_version="1",
+        conversations=1,
+        characters=45,
+        types=(FoundOfType("PERSON_NAME", 1, 0, 0), FoundOfType("PHONE", 1, 1, 1)),
+        taken=2,
+        false=1,
+    )
