@@ -6,6 +6,7 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,6 +258,36 @@ def test_create_table_as_names_the_table_and_has_no_rows(warehouse: Warehouse) -
 
     assert (f"{job.destination}", rows) == (name, [])
     assert warehouse.rows(f"select a from `{name}`") == [(1,)]
+
+
+def test_a_table_is_replaced_whole_or_not_at_all(warehouse: Warehouse) -> None:
+    name = f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    replaced = f"create or replace table `{name}` (a int64 not null) as select"
+    warehouse.rows(f"{replaced} 1 as a")
+
+    with pytest.raises(exceptions.BadRequest, match="no such number"):
+        warehouse.rows(f"{replaced} if(n > 1, error('no such number'), n) from unnest([1, 2]) as n")
+    left = warehouse.rows(f"select a from `{name}`")
+    warehouse.rows(f"{replaced} 2 as a union all select 3")
+
+    assert left == [(1,)]
+    assert sorted(warehouse.rows(f"select a from `{name}`")) == [(2,), (3,)]
+
+
+def test_no_reader_meets_a_table_while_it_is_replaced(warehouse: Warehouse) -> None:
+    name = f"{warehouse.raw}.test_{uuid.uuid4().hex}"
+    statement = f"create or replace table `{name}` (a int64) as select a from unnest([1, 2]) as a"
+    warehouse.rows(statement)
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = [pool.submit(warehouse.rows, statement) for _ in range(10)]
+        counts = [warehouse.rows(f"select count(*) from `{name}`")]
+        while not all(each.done() for each in ended):
+            counts.append(warehouse.rows(f"select count(*) from `{name}`"))
+        for each in ended:
+            each.result()
+
+    assert set(map(tuple, counts)) == {((2,),)}
 
 
 def test_recursion_is_taken_at_the_top_of_a_statement_and_refused_inside(

@@ -1,8 +1,9 @@
 """Where the BigQuery emulator finds one table without listing all of them.
 
-For every table that a statement names, the emulator asks DuckDB for the list of all tables, of
-which each costs a look at its statistics: a few milliseconds, many times a query, the more the
-fuller the warehouse. The functions here ask for the one table. They give what the emulator's own
+For every table that a statement names, and once a statement for those that are temporary, the
+emulator asks DuckDB for the list of all tables, of which each costs a look at its statistics: a few
+milliseconds, many times a query, the more the fuller the warehouse. The functions here ask for the
+one table, and for temporary ones only where there can be any. They give what the emulator's own
 give, which a test holds, but for the number of rows: it is exact here, as BigQuery's `numRows` is,
 where the emulator still counts the deleted ones.
 """
@@ -108,6 +109,36 @@ def with_lookup_of_hidden_column(is_hidden: Callable[[Any], bool]) -> Callable[[
         except duckdb.CatalogException:
             return is_hidden(table)
         return (tables.INGESTION_TIME,) in rows
+
+    return corrected
+
+
+_SEARCH = "SELECT table_name FROM duckdb_tables() WHERE temporary"
+"""What the emulator asks before each statement."""
+
+
+class _NewCursor:
+    """A cursor that nothing has run on, so that it has no temporary table: nobody looks for one."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def sql(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the relation; an empty one for the search."""
+        return self._cursor.sql(
+            "SELECT 1 WHERE false" if query == _SEARCH else query, *args, **kwargs
+        )
+
+
+def without_search_for_temporary(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the runner of a job's text that looks for temporary tables in a session alone."""
+
+    def corrected(cursor: Any, *args: Any, session: Any = None, **kwargs: Any) -> Any:
+        own = _NewCursor(cursor) if session is None else cursor
+        return execute(own, *args, session=session, **kwargs)
 
     return corrected
 

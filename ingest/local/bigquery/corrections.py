@@ -16,8 +16,13 @@ from local_bigquery.jobs import extract, load, query, runner
 from local_bigquery.sql import script
 from local_bigquery.sql.rules import NODE_RULES, STATEMENT_RULES, ddl, partitions
 
-from ingest.local.bigquery import files, jobs, loads, statements
-from ingest.local.bigquery.catalog import columns, with_lookup_of_hidden_column, with_lookup_of_one
+from ingest.local.bigquery import creations, files, jobs, loads, statements
+from ingest.local.bigquery.catalog import (
+    columns,
+    with_lookup_of_hidden_column,
+    with_lookup_of_one,
+    without_search_for_temporary,
+)
 
 
 def install(gcs_endpoint: str | None = None) -> None:
@@ -27,7 +32,7 @@ def install(gcs_endpoint: str | None = None) -> None:
     """
     errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
     errors.from_duckdb = query.from_duckdb = jobs.with_own_troubles(errors.from_duckdb)
-    database.objects = with_lookup_of_one(database.objects)
+    database.objects = creations.with_table_in_creation(with_lookup_of_one(database.objects))
     tables.columns = tabledata.columns = columns
     partitions._hidden = with_lookup_of_hidden_column(partitions._hidden)
     script.parse = query.parse = files.with_known_statements(
@@ -36,7 +41,9 @@ def install(gcs_endpoint: str | None = None) -> None:
     STATEMENT_RULES.insert(0, files.check_tables)
     database.attach = files.with_checked_project_id(database.attach)
     extract.written = files.uploaded_to(gcs_endpoint)
-    query.execute = statements.with_destination_of_ctas(query.execute)
+    query._run = creations.with_end_of_parts(query._run)
+    ddl.split = creations.with_parts_at_once(ddl.split)
+    query.execute = statements.with_destination_of_ctas(without_search_for_temporary(query.execute))
     jobs_api.results = statements.without_rows_of_ctas(jobs_api.results)
     runner.submit = jobs.with_checked_job_id(runner.submit)
     runner._handle = jobs.with_job_in_commits(runner._handle)

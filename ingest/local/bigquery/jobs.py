@@ -103,7 +103,7 @@ def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
         conflict = ""
         for _ in range(MOST_COMMITS):
             try:
-                with _transaction(cursor):
+                with transaction(cursor):
                     cursor.execute(message)
                     materialise(cursor, query, name, *args, **kwargs)
                 return
@@ -115,7 +115,8 @@ def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def _transaction(cursor: Any) -> Iterator[None]:
+def transaction(cursor: Any) -> Iterator[None]:
+    """Commit what the block does, or nothing of it when it ends in an error."""
     cursor.execute("BEGIN")
     try:
         yield
