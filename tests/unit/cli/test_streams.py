@@ -129,3 +129,29 @@ def test_a_signal_ends_a_command_that_a_service_holds_up_and_says_what_is_done(
     assert code == 130
     assert "interrupted: upload 3 of 5\nrun the same command again: it goes on from here\n" in told
     assert told.rfind("\x1b[?25h") >= told.rfind("\x1b[?25l")
+
+
+_INTERRUPTED_AT_AN_IMPORT = """
+import os, signal, sys
+
+interrupted = sys.argv.pop()
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+from ingest.start import main
+sys.argv += ["local", "status"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "ingest.cli.local", "psutil"])
+def test_a_signal_while_modules_are_imported_ends_without_a_word(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_AT_AN_IMPORT, module], capture_output=True, timeout=60
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
