@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,12 @@ _TABLE_NAME = re.compile(r"(?:(?P<dataset>[A-Za-z0-9_]+)\.)?(?P<table>[A-Za-z0-9
 _READING = frozenset({"SELECT"})
 _THREADS = 4
 _KINDS = {"MATERIALIZED_VIEW": "view", "VIEW": "view", "TABLE": "table"}
+_BEING_REBUILT = "being rebuilt"
 
 
 @dataclass(frozen=True)
 class ListedTable:
-    """A table or view; counts are None for views."""
+    """A table or view; counts are None for views, and where `kind` is `being rebuilt`."""
 
     dataset: str
     name: str
@@ -48,22 +49,27 @@ class ColumnChange:
 
 
 def list_tables(warehouse: Warehouse, datasets: Sequence[str]) -> tuple[ListedTable, ...]:
-    """Return tables and views with row counts, by dataset and name."""
+    """Return tables and views with row counts, by dataset and name.
+
+    One that goes while it is looked at, as dbt drops a seed before it loads it anew, is named as
+    being rebuilt.
+    """
     with ThreadPoolExecutor(_THREADS) as pool:
         listed = [table for found in pool.map(warehouse.tables, datasets) for table in found]
         details = list(pool.map(lambda table: warehouse.table(table.dataset, table.name), listed))
-    known = [table for table in details if table is not None]
-    counts = _row_counts(warehouse, [table for table in known if table.row_count is not None])
+        known = [table for table in details if table is not None and table.row_count is not None]
+        counts = _row_counts(warehouse, known, pool)
     return tuple(
-        ListedTable(
-            table.dataset,
-            table.name,
-            _KINDS.get(table.type, table.type.lower()),
-            counts.get((table.dataset, table.name)),
-            table.size_bytes,
-        )
-        for table in known
+        _listed(table, found, counts.get((table.dataset, table.name)))
+        for table, found in zip(listed, details, strict=True)
     )
+
+
+def _listed(table: TableSummary, found: TableDetails | None, row_count: int | None) -> ListedTable:
+    if found is None or (found.row_count is not None and row_count is None):
+        return ListedTable(table.dataset, table.name, _BEING_REBUILT, None, None)
+    kind = _KINDS.get(found.type, found.type.lower())
+    return ListedTable(table.dataset, table.name, kind, row_count, found.size_bytes)
 
 
 def find_table(warehouse: Warehouse, name: str, datasets: Sequence[str]) -> TableDetails:
@@ -163,7 +169,24 @@ def _as_text(type_: str, mode: str | None) -> str:
     return f"{_TYPE_NAMES.get(type_, type_)} {mode or 'NULLABLE'}"
 
 
-def _row_counts(warehouse: Warehouse, tables: Sequence[TableDetails]) -> dict[tuple[str, str], int]:
+def _row_counts(
+    warehouse: Warehouse, tables: Sequence[TableDetails], pool: Executor
+) -> dict[tuple[str, str], int]:
+    """Return rows by dataset and name, in one statement unless one of the tables has gone."""
+    try:
+        return _counted(warehouse, tables)
+    except RemoteError as error:
+        if error.code != "NOT_FOUND" or not tables:
+            raise
+        if len(tables) == 1:
+            return {}
+    found: dict[tuple[str, str], int] = {}
+    for each in pool.map(lambda table: _row_counts(warehouse, [table], pool), tables):
+        found |= each
+    return found
+
+
+def _counted(warehouse: Warehouse, tables: Sequence[TableDetails]) -> dict[tuple[str, str], int]:
     if not tables:
         return {}
     sql = " union all ".join(

@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.flows.warehouse_fake import FakeWarehouse
 
-from ingest.errors import InputError
-from ingest.flows.schema import ColumnChange, checked, find_table, schema_changes
+from ingest.errors import InputError, RemoteError
+from ingest.flows.schema import (
+    ColumnChange,
+    ListedTable,
+    checked,
+    find_table,
+    list_tables,
+    schema_changes,
+)
 from ingest.flows.status import (
     OPEN_STATUSES,
     DateFunnel,
@@ -21,7 +28,7 @@ from ingest.flows.status import (
     open_failures,
 )
 from ingest.flows.transcript import Match, matcher_of_payload, talk_of_file, talk_of_state
-from ingest.ports.inspect import Column, Estimate
+from ingest.ports.inspect import Column, Estimate, TableDetails, TableSummary
 
 DATE = dt.date(2026, 1, 1)
 T0 = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
@@ -197,4 +204,30 @@ def test_a_schema_differs_by_type_mode_and_missing_columns() -> None:
     assert schema_changes(declared, live) == (
         ColumnChange("a", "STRING REQUIRED", "STRING NULLABLE"),
         ColumnChange("c", None, "DATE NULLABLE"),
+    )
+
+
+def test_a_table_that_goes_while_tables_are_listed_is_named_as_being_rebuilt() -> None:
+    names = ("stays", "seen", "gone", "view")
+    details = {
+        ("coach", name): TableDetails(
+            "coach", name, "VIEW" if name == "view" else "TABLE", (),
+            None if name == "view" else 0, None, None, False, (), None, "",
+        )
+        for name in names
+        if name != "gone"
+    }  # fmt: skip
+
+    def counted(sql: str) -> list[dict[str, Any]]:
+        if "`p.coach.seen`" in sql:
+            raise RemoteError("no such table", "run dbt build", code="NOT_FOUND")
+        return [{"dataset": "coach", "name": "stays", "row_count": 7}]
+
+    listed = [TableSummary("coach", name, "TABLE") for name in names]
+
+    assert list_tables(FakeWarehouse(counted, listed, details), ["coach"]) == (
+        ListedTable("coach", "stays", "table", 7, None),
+        ListedTable("coach", "seen", "being rebuilt", None, None),
+        ListedTable("coach", "gone", "being rebuilt", None, None),
+        ListedTable("coach", "view", "view", None, None),
     )
