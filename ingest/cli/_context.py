@@ -168,7 +168,6 @@ class ProcessMarks:
     def __init__(self) -> None:
         user = os.getuid() if hasattr(os, "getuid") else 0
         self._folder = Path(tempfile.gettempdir()) / f"ingest-runs-{user}"
-        self._dead: set[str] = set()
 
     @contextmanager
     def marked(self, run_id: str) -> Iterator[None]:
@@ -192,10 +191,8 @@ class ProcessMarks:
 
             with (self._folder / run_id).open() as mark:
                 fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                (self._folder / run_id).unlink(missing_ok=True)
-                self._dead.add(run_id)
         except (OSError, ImportError):
-            return run_id in self._dead
+            return False
         return True
 
 

@@ -12,7 +12,8 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,7 +29,7 @@ from ingest.cli._console import (
     terminal_width,
     width_of,
 )
-from ingest.cli._context import say
+from ingest.cli._context import ProcessMarks, say
 from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import BatchReport, Failure, ItemState
 from ingest.errors import ExitCode, InputError, RemoteError
@@ -50,25 +51,41 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def runs_in_bucket(settings: Settings) -> tuple[tuple[RunRecord, ...] | None, ExitCode]:
-    """Return runs that go on, were interrupted or died, and OK.
+type RunsInBucket = tuple[RunRecord, ...] | None
+
+
+def with_runs_in_bucket[Found](
+    settings: Settings, read: Callable[[], Found]
+) -> tuple[Found, RunsInBucket, ExitCode]:
+    """Return what `read` returns and, asked for meanwhile, runs that go on, were interrupted or
+    died, and OK.
 
     Where the bucket can't be read it is said: None, and REMOTE, or OK for want of rights.
     """
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(_runs_in_bucket, settings)
+        found = read()
+        in_bucket, problem = asked.result()
+    if problem is None:
+        return found, in_bucket, ExitCode.OK
+    told = problem.message if isinstance(problem, RemoteError) else "no answer in time"
+    say(f"note: what runs now isn't known: {told}")
+    is_unreachable = getattr(problem, "exit_code", ExitCode.REMOTE) is ExitCode.REMOTE
+    return found, None, ExitCode.REMOTE if is_unreachable else ExitCode.OK
+
+
+def _runs_in_bucket(settings: Settings) -> tuple[RunsInBucket, Exception | None]:
     from ingest.gcp.storage import GcsObjectStore
 
     async def read() -> tuple[RunRecord, ...]:
         async with asyncio.timeout(_BUCKET_SECONDS):
-            return await read_runs_in_bucket(store, now())
+            return await read_runs_in_bucket(store, now(), ProcessMarks().is_surely_dead)
 
     store = GcsObjectStore(settings.model_copy(update={"rpc_timeout_sec": _BUCKET_SECONDS}))
     try:
-        return asyncio.run(read()), ExitCode.OK
+        return asyncio.run(read()), None
     except (RemoteError, TimeoutError) as error:
-        told = error.message if isinstance(error, RemoteError) else "no answer in time"
-        say(f"note: what runs now isn't known: {told}")
-        is_unreachable = getattr(error, "exit_code", ExitCode.REMOTE) is ExitCode.REMOTE
-        return None, ExitCode.REMOTE if is_unreachable else ExitCode.OK
+        return None, error
     finally:
         store.close()
 

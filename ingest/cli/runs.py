@@ -17,7 +17,7 @@ from ingest.cli._console import (
     wrapped,
 )
 from ingest.cli._options import AsJson, DateOption, Limit
-from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
+from ingest.cli._output import now, opened, parsed_date, print_json, with_runs_in_bucket
 from ingest.errors import ExitCode
 from ingest.flows.runs import (
     FailedStep,
@@ -66,8 +66,9 @@ def show_runs(date: str | None, limit: int, *, as_json: bool) -> ExitCode:
     """Print the latest runs; return the exit code."""
     batch_date = parsed_date(date)
     settings, warehouse = opened()
-    found = read_runs(warehouse, batch_date, limit)
-    in_bucket, code = runs_in_bucket(settings)
+    found, in_bucket, code = with_runs_in_bucket(
+        settings, lambda: read_runs(warehouse, batch_date, limit)
+    )
     found = with_states(found, in_bucket, limit, are_of_one_date=batch_date is not None)
     if as_json:
         print_json(found)

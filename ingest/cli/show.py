@@ -231,7 +231,7 @@ def _told_unread(trace: Trace, hop: str | None = None) -> ExitCode:
 def show_why(given_id: str, source: str, *, as_json: bool) -> ExitCode:
     """Print the explanation, the command to run alone on the last line."""
     settings, warehouse = opened()
-    found = explain(read_trace(settings, warehouse, given_id, source))
+    found = explain(read_trace(settings, warehouse, given_id, source, with_marts=False))
     if as_json:
         print_json(found)
     else:
@@ -265,7 +265,14 @@ def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> Exit
     return _told_unread(trace)
 
 
-def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: str) -> Trace:
+def read_trace(
+    settings: Settings,
+    warehouse: Warehouse,
+    given_id: str,
+    source: str,
+    *,
+    with_marts: bool = True,
+) -> Trace:
     """Return the trace of a conversation, through adapters that are closed again."""
     from ingest.gcp.insights import GrpcInsightsApi
     from ingest.gcp.storage import GcsObjectStore
@@ -276,7 +283,7 @@ def read_trace(settings: Settings, warehouse: Warehouse, given_id: str, source: 
         insights, store = GrpcInsightsApi(settings), GcsObjectStore(settings)
         try:
             reader = TraceReader(warehouse, store, insights, Path(source))
-            return await reader.read(conversation_id, now())
+            return await reader.read(conversation_id, now(), with_marts=with_marts)
         finally:
             await insights.close()
             store.close()

@@ -23,7 +23,7 @@ from ingest.cli._console import (
     wrapped,
 )
 from ingest.cli._options import AsJson, DateOption
-from ingest.cli._output import now, opened, parsed_date, print_json, runs_in_bucket
+from ingest.cli._output import now, opened, parsed_date, print_json, with_runs_in_bucket
 from ingest.errors import ExitCode, InputError
 from ingest.flows.lease import RunRecord, RunState
 from ingest.flows.status import DateFunnel, PipelineStatus, RunSummary, read_status
@@ -62,8 +62,9 @@ def show(date: str | None, *, as_json: bool, is_watched: bool = False) -> ExitCo
     settings, warehouse = opened()
 
     def look() -> tuple[PipelineStatus, ExitCode]:
-        found = read_status(warehouse, now(), quotas_of(settings), batch_date)
-        in_bucket, code = runs_in_bucket(settings)
+        found, in_bucket, code = with_runs_in_bucket(
+            settings, lambda: read_status(warehouse, now(), quotas_of(settings), batch_date)
+        )
         return replace(found, in_bucket=in_bucket), code
 
     if is_watched:

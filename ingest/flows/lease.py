@@ -22,14 +22,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
 from ingest.domain.conversation import RUNS_PREFIX, Shard, sha256_hex
 from ingest.errors import RemoteError
-from ingest.flows.attempts import Attempts, every_item
-from ingest.ports.move import Clock, ObjectStore, StoredObject
+from ingest.flows.attempts import Attempts, every_item, items_of
+from ingest.ports.move import Clock, ObjectStore, Page, StoredObject
 
 HEARTBEAT_SEC = 10.0
 TIMEOUT_SEC = 60.0
@@ -421,21 +421,33 @@ class BucketLease:
 class RunsReader(Protocol):
     """What is needed to see who runs."""
 
-    async def list(self, prefix: str, start: str = "", end: str = "", page_token: str = "") -> Any:
+    async def list(
+        self, prefix: str, start: str = "", end: str = "", page_token: str = ""
+    ) -> Page[StoredObject]:
         """Return a page of the live objects under the prefix."""
 
     async def read(self, name: str) -> bytes:
         """Return the live object's bytes."""
 
 
-async def read_runs_in_bucket(store: RunsReader, now: dt.datetime) -> tuple[RunRecord, ...]:
+async def read_runs_in_bucket(
+    store: RunsReader, now: dt.datetime, is_surely_dead: Callable[[str], bool] = lambda _: False
+) -> tuple[RunRecord, ...]:
     """Return runs that run, and the newest that were interrupted or died, by id.
 
     Here nothing is written, so the age of a sign of life is taken by the machine's clock.
     """
-    live, ended = await asyncio.gather(store.list(_LIVE), store.list(_ENDED))
-    newest = sorted(ended.items, key=lambda one: one.name)[-_MOST_SHOWN:]
-    records = await asyncio.gather(*(_record_of(store, one, now) for one in (*newest, *live.items)))
+    pages = partial(store.list, RUNS_PREFIX, "", "")
+    listed = [one async for one in items_of(pages)]
+    live = [one for one in listed if one.name.startswith(_LIVE)]
+    ended = sorted(one.name for one in listed if one.name.startswith(_ENDED))[-_MOST_SHOWN:]
+    shown = [one for one in listed if one.name in ended] + live
+    records = [
+        replace(record, state=RunState.DIED)
+        if record and record.state is RunState.RUNNING and is_surely_dead(record.run_id)
+        else record
+        for record in await asyncio.gather(*(_record_of(store, one, now) for one in shown))
+    ]
     # A run that lives is told by its sign of life.
     found = {record.run_id: record for record in records if record is not None}
     return tuple(found[run_id] for run_id in sorted(found))

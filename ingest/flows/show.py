@@ -223,6 +223,15 @@ class Trace:
         return last if newest == [last.metadata_sha256, last.transcript_sha256] else None
 
 
+def is_erasure(event: EventRow) -> bool:
+    """Tell whether the event is the tombstone of the conversation."""
+    return (event.step, event.outcome) == (Step.FORGET, "succeeded")
+
+
+async def _none() -> None:
+    return None
+
+
 def source_faults(folder: Path) -> tuple[SourceFault, ...]:
     """Return what a push refuses in `<date>/<conversation_id>`; nothing of another folder."""
     batch_date = parse_batch_date(folder.parent.name)
@@ -269,25 +278,33 @@ class TraceReader:
         self._source = source
         self._problems: dict[str, str] = {}
 
-    async def read(self, conversation_id: str, taken_at: dt.datetime) -> Trace:
-        """Return the trace; raise InputError when no hop that answers knows the id."""
+    async def read(
+        self, conversation_id: str, taken_at: dt.datetime, *, with_marts: bool = True
+    ) -> Trace:
+        """Return the trace; raise InputError when no hop that answers knows the id.
+
+        Rows in marts take a statement over all of them: `with_marts` says whether they are counted
+        of a conversation that isn't erased.
+        """
         checked = checked_id(conversation_id)
-        files, states, events, ci, versions = await asyncio.gather(
-            self._rows(_FILES, "conversation_files", checked),
-            self._rows(_STATES, "ci_conversations", checked),
-            self._rows(_EVENTS, "pipeline_events", checked),
-            self._guarded(Hop.INSIGHTS, self._read_ci, checked),
-            self._guarded(Hop.REGISTRY, self._read_registry, checked),
+        (files, states, events, ci, versions), marts = await asyncio.gather(
+            asyncio.gather(
+                self._rows(_FILES, "conversation_files", checked),
+                self._rows(_STATES, "ci_conversations", checked),
+                self._rows(_EVENTS, "pipeline_events", checked),
+                self._guarded(Hop.INSIGHTS, self._read_ci, checked),
+                self._guarded(Hop.REGISTRY, self._read_registry, checked),
+            ),
+            self._marts(checked) if with_marts else _none(),
         )
         source = self._read_source(checked)
         file_rows = tuple(FileRow(**row) for row in files or ())
         event_rows = tuple(EventRow(**row) for row in events or ())
         dates = {row.batch_date for row in file_rows}
         dates |= {row.batch_date for row in event_rows if row.batch_date}
-        objects, marts = await asyncio.gather(
-            self._guarded(Hop.GCS, self._read_objects, (checked, dates)),
-            self._guarded(Hop.MARTS, self._read_marts, checked),
-        )
+        if not with_marts and any(map(is_erasure, event_rows)):
+            marts = await self._marts(checked)
+        objects = await self._guarded(Hop.GCS, self._read_objects, (checked, dates))
         trace = Trace(
             conversation_id=checked,
             taken_at=taken_at,
@@ -347,35 +364,46 @@ class TraceReader:
         return query
 
     async def _read_registry(self, conversation_id: str) -> tuple[RegistryVersion, ...] | None:
-        names = await self._mart_names()
-        if REGISTRY not in names:
-            return None
         sql = (
             f"select {_VERSIONS} from {self._warehouse.mart(REGISTRY)} "
             "where conversation_id = @conversation_id order by version_number"
         )
-        rows = await self._query(sql)(conversation_id)
+        try:
+            rows = await self._query(sql)(conversation_id)
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
         return tuple(RegistryVersion(**row) for row in rows)
 
-    async def _mart_names(self) -> set[str]:
+    async def _marts_with_ids(self) -> list[str]:
+        """Return the marts that have a column of the id.
+
+        INFORMATION_SCHEMA tells it in one statement, which takes longer than asking for each.
+        """
         dataset = self._warehouse.marts_dataset
         tables = await asyncio.to_thread(self._warehouse.tables, dataset)
-        return {table.name for table in tables if table.type == "TABLE"}
+        names = [table.name for table in tables if table.type == "TABLE"]
+        found = await asyncio.gather(
+            *(asyncio.to_thread(self._warehouse.table, dataset, name) for name in names)
+        )
+        return [
+            table.name
+            for table in found
+            if table and any(column.name == "conversation_id" for column in table.columns)
+        ]
+
+    async def _marts(self, conversation_id: str) -> list[MartRows] | None:
+        return await self._guarded(Hop.MARTS, self._read_marts, conversation_id)
 
     async def _read_marts(self, conversation_id: str) -> list[MartRows]:
-        names = await self._mart_names()
-        if not names:
-            return []
-        dataset = self._warehouse.mart("INFORMATION_SCHEMA.COLUMNS")
-        sql = f"select table_name from {dataset} where column_name = 'conversation_id'"
-        rows = await self._query(sql)(conversation_id)
-        having_id = sorted({row["table_name"] for row in rows} & names)
+        having_id = await self._marts_with_ids()
         if not having_id:
             return []
         counts = " union all ".join(
             f"select '{name}' as mart, count(*) as row_count from {self._warehouse.mart(name)} "
             "where conversation_id = @conversation_id"
-            for name in having_id
+            for name in sorted(having_id)
         )
         rows = await self._query(f"{counts} order by mart")(conversation_id)
         return [MartRows(row["mart"], row["row_count"]) for row in rows]

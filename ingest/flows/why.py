@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ingest.domain.conversation import parse_batch_date
 from ingest.domain.declarations import MEDIA_SEED
-from ingest.flows.show import EventRow, Hop, Trace
+from ingest.flows.show import EventRow, Hop, Trace, is_erasure
 
 UNKNOWN = "unknown"
 KEPT_HERE = "not_for_insights"
@@ -118,12 +118,11 @@ _FIX_FIRST = frozenset(
     {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "FORGOTTEN", "OUT_OF_RANGE"}
 )
 _PERMISSION = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
-_ERASED = ("forget", "succeeded")
 
 
 def forgotten(trace: Trace) -> Verdict | None:
     """Return that it was erased, and where something of it is left."""
-    events = [event for event in trace.events if (event.step, event.outcome) == _ERASED]
+    events = list(filter(is_erasure, trace.events))
     if not events:
         return None
     last = max(events, key=lambda event: event.ended_at)

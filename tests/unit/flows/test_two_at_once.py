@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ingest.cli._context import ProcessMarks
 from ingest.domain.conversation import Shard
 from ingest.domain.outcome import BatchReport, ItemState
 from ingest.errors import ExitCode, RemoteError
@@ -478,3 +483,31 @@ def test_a_reanalysis_and_a_push_of_the_same_date_do_not_run_over_each_other(
     else:
         assert isinstance(reanalyzed, HeldError)
         assert reanalyzed.message.startswith(f"push-{DATE}-0-of-1 is held by push run-2 on ")
+
+
+def test_a_run_whose_process_has_ended_on_this_machine_is_told_as_died(tmp_path: Path) -> None:
+    world = World()
+    write_many(tmp_path, 2)
+
+    async def looked_at() -> list[str]:
+        await dead_push(world, tmp_path)
+        now = world.clock.now()
+        elsewhere = await read_runs_in_bucket(world.runs, now)
+        here = await read_runs_in_bucket(world.runs, now, {"run-1"}.__contains__)
+        return [record.state for record in (*elsewhere, *here)]
+
+    assert asyncio.run(looked_at()) == [RunState.RUNNING, RunState.DIED]
+
+
+def test_a_mark_tells_of_a_process_that_has_ended_however_often_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = "import os\nfrom ingest.cli._context import ProcessMarks\n"
+    killed += "with ProcessMarks().marked('run-1'):\n    os._exit(1)\n"
+    subprocess.run([sys.executable, "-c", killed], env={**os.environ, "TMPDIR": str(tmp_path)})
+
+    with ProcessMarks().marked("run-2"):
+        asked = [ProcessMarks().is_surely_dead(f"run-{number}") for number in (1, 1, 2, 3)]
+
+    assert asked == [True, True, False, False]
