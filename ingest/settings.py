@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.enums import LogFormat
@@ -23,6 +24,8 @@ _PREFIX = "INGEST_"
 LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 _LOOPBACK = "127.0.0.1"
+_ENDPOINT, _ADDRESS = r"^https?://[^/\s]+", r"^[^/\s]+:\d+$"
+_FORMS = {_ENDPOINT: "http://host:port or https://host", _ADDRESS: "host:port"}
 _EMULATOR_VARIABLE = "CONTACTCENTERINSIGHTS_EMULATOR_HOST"
 """How the Insights emulator is told to any program, as those of other services are."""
 _INSIGHTS_NAMES = AliasChoices(f"{_PREFIX}INSIGHTS_ENDPOINT", _EMULATOR_VARIABLE)
@@ -49,11 +52,16 @@ class Settings(BaseSettings):
     raw_dataset: str = Field(default="coach_raw", description="Dataset of the raw tables.")
     marts_dataset: str = Field(default="coach", description="Dataset of dbt's marts.")
     gcs_endpoint: str | None = Field(
-        default=None, description="GCS: emulator, http://host:port, or private endpoint, https://…"
+        default=None,
+        pattern=_ENDPOINT,
+        description="GCS: emulator, http://host:port, or private endpoint, https://…",
     )
-    bigquery_endpoint: str | None = Field(default=None, description="BigQuery: the same.")
+    bigquery_endpoint: str | None = Field(
+        default=None, pattern=_ENDPOINT, description="BigQuery: the same."
+    )
     insights_endpoint: str | None = Field(
         default=None,
+        pattern=_ADDRESS,
         validation_alias=_INSIGHTS_NAMES,
         description=f"Insights emulator, host:port; {_EMULATOR_VARIABLE} does as well.",
     )
@@ -252,10 +260,15 @@ def _local_endpoints(state_file: Path, probe: _Probe) -> dict[str, str]:
 
 def _settings_error(error: ValidationError) -> SettingsError:
     faults = "; ".join(
-        f"{_variable(str(fault['loc'][0]))}: {fault['msg'].lower()}" for fault in error.errors()
+        f"{_variable(str(fault['loc'][0]))}: {_told(fault)}" for fault in error.errors()
     )
     return SettingsError(f"unusable settings: {faults}", "set it in the environment or in .env")
 
 
 def _variable(name: str) -> str:
-    return f"{_PREFIX}{name.upper()}"
+    return f"{_PREFIX}{name.upper().removeprefix(_PREFIX)}"
+
+
+def _told(fault: ErrorDetails) -> str:
+    form = _FORMS.get(fault.get("ctx", {}).get("pattern", ""))
+    return fault["msg"].lower() if form is None else f"should be {form}"

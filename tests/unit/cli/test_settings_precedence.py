@@ -142,6 +142,25 @@ def test_nothing_of_a_customers_has_a_default(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        ("BIGQUERY", "127.0.0.1:9041", "http://host:port or https://host"),
+        ("GCS", "ftp://other", "http://host:port or https://host"),
+        ("INSIGHTS", "http://127.0.0.1:9042", "host:port"),
+    ],
+)
+def test_an_endpoint_of_another_form_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, form: str
+) -> None:
+    set_env(monkeypatch, CLOUD | {f"{name}_ENDPOINT": value})
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.message == f"unusable settings: INGEST_{name}_ENDPOINT: should be {form}"
+
+
 def test_a_misspelt_setting_in_dotenv_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
