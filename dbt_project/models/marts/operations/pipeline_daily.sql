@@ -5,7 +5,8 @@ versions as (
         *,
         is_current and origin = 'delivered' as is_delivered,
         metadata_sha256 is not null and transcript_sha256 is not null as is_complete,
-        submitted_at is not null as is_submitted
+        submitted_at is not null as is_submitted,
+        coalesce(open_reason = 'not_for_insights', false) as is_kept_here
     from {{ ref('conversation_registry', v=2) }}
 ),
 
@@ -45,7 +46,8 @@ funnel as (
         count(*) as version_count,
         countif(is_current) as conversation_count,
         countif(is_current and starts_with(status, 'waiting')) as waiting_count,
-        countif(is_current and status = 'registered') as registered_count,
+        countif(is_current and status = 'registered' and not is_kept_here) as registered_count,
+        countif(is_current and is_kept_here) as not_for_insights_count,
         countif(is_current and status = 'submitted') as submitted_count,
         countif(is_current and status = 'analysed') as analysed_count,
         countif(is_current and status = 'failed') as failed_count,
@@ -71,6 +73,7 @@ days as (
         coalesce(funnel.conversation_count, 0) as conversation_count,
         coalesce(funnel.waiting_count, 0) as waiting_count,
         coalesce(funnel.registered_count, 0) as registered_count,
+        coalesce(funnel.not_for_insights_count, 0) as not_for_insights_count,
         coalesce(funnel.submitted_count, 0) as submitted_count,
         coalesce(funnel.analysed_count, 0) as analysed_count,
         coalesce(funnel.failed_count, 0) as failed_count,
