@@ -22,7 +22,6 @@ from ingest.domain.raw_records import (
     CONVERSATION_FILES,
     KEPT_HERE_SQL,
     PIPELINE_EVENTS,
-    REFUSED_PREFIX,
 )
 from ingest.flows.attempts import Attempts
 from ingest.ports.move import Clock, ObjectStore, RawSink, StoredObject
@@ -47,27 +46,44 @@ async def forgotten_ids(sink: RawSink, attempts: Attempts) -> set[str]:
     return {row["conversation_id"] for row in rows}
 
 
-async def open_refusals(
-    sink: RawSink, attempts: Attempts, dates: Sequence[dt.date]
-) -> set[tuple[dt.date, str]]:
-    """Return refused folders of these dates whose names are no ids, and that no later run missed.
+_IS_REFUSED_SQL = (
+    f"max_by(concat(step, ' ', outcome), ended_at) = '{Step.VALIDATE} {Outcome.FAILED}'"
+)
+type Refusals = dict[tuple[dt.date, str], tuple[str | None, str | None]]
+"""Error code and message of refused folders, by date and the id that they are counted under."""
 
-    Their ids are made from the folder's name, so that no later delivery can settle them.
-    """
-    sql = (
-        "select batch_date, conversation_id, max_by(outcome, ended_at) as outcome "
-        f"from {sink.table(PIPELINE_EVENTS)} "
-        f"where {ANY_PARTITION} and step = 'validate' "
-        "and cast(batch_date as string) in unnest(@dates) "
-        f"and starts_with(conversation_id, '{REFUSED_PREFIX}') "
-        "group by batch_date, conversation_id"
-    )
-    rows = (
-        await attempts.run(lambda: sink.query(sql, {"dates": [date.isoformat() for date in dates]}))
-    ).value
-    return {
-        (row["batch_date"], row["conversation_id"]) for row in rows if row["outcome"] == "failed"
-    }
+
+class OpenRefusals:
+    """The folders whose newest event is a refusal; a date is asked for once."""
+
+    def __init__(self, sink: RawSink, attempts: Attempts) -> None:
+        self._sink = sink
+        self._attempts = attempts
+        self._dates: set[dt.date] = set()
+        self._found: Refusals = {}
+
+    async def of(self, dates: Collection[dt.date]) -> Refusals:
+        """Return those of all dates that were asked for. Raises RemoteError."""
+        new = sorted(set(dates) - self._dates)
+        if new:
+            for row in (await self._attempts.run(lambda: self._rows(new))).value:
+                place = row["batch_date"], row["conversation_id"]
+                self._found[place] = row["error_code"], row["error_message"]
+            self._dates.update(new)
+        return self._found
+
+    async def _rows(self, dates: Sequence[dt.date]) -> Sequence[Mapping[str, Any]]:
+        sql = f"""
+        select
+            batch_date, conversation_id, max_by(error_code, ended_at) as error_code,
+            max_by(error_message, ended_at) as error_message
+        from {self._sink.table(PIPELINE_EVENTS)}
+        where {ANY_PARTITION} and cast(batch_date as string) in unnest(@dates)
+            and step != '{Step.FORGET}'
+        group by batch_date, conversation_id
+        having {_IS_REFUSED_SQL}
+        """
+        return await self._sink.query(sql, {"dates": [date.isoformat() for date in dates]})
 
 
 async def forgotten_among(
@@ -243,8 +259,7 @@ def evidence_sql(table: Callable[[str], str]) -> str:
         from {table(PIPELINE_EVENTS)}
         where {in_range} and step != '{Step.FORGET}'
         group by conversation_id, batch_date
-        having max_by(concat(step, ' ', outcome), ended_at)
-            = '{Step.VALIDATE} {Outcome.FAILED}'
+        having {_IS_REFUSED_SQL}
         union all
         select 'kept_here', conversation_id, cast(null as string), cast(null as string),
             cast(null as int64), cast(null as date), cast(null as string),

@@ -21,14 +21,21 @@ from dataclasses import dataclass, field, replace
 from ingest.domain.conversation import Shard
 from ingest.domain.declarations import NOTHING_DECLARED, Declarations
 from ingest.domain.faults import has_errors
-from ingest.domain.outcome import STAGES, Failure, ItemState, Step
-from ingest.domain.raw_records import RawRow, StepEvent, event_row, refusal
+from ingest.domain.outcome import STAGES, Failure, ItemState, Outcome, Step
+from ingest.domain.raw_records import (
+    MAX_MESSAGE_CHARS,
+    PIPELINE_EVENTS,
+    RawRow,
+    StepEvent,
+    event_row,
+    refusal,
+)
 from ingest.enums import Foreign, Mode
 from ingest.errors import InputError, RemoteError, unexpected
 from ingest.flows.analysis import Analyst, BulkBatch, analyse_in_bulk, annotator_profile
 from ingest.flows.attempts import Attempts
 from ingest.flows.conversation_run import ConversationRun, ItemResult, PushReport, RunContext
-from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, EvidenceReader, open_refusals
+from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, EvidenceReader, OpenRefusals
 from ingest.flows.forget import Forget, take_up
 from ingest.flows.landing import Landing
 from ingest.flows.lease import date_lease
@@ -36,7 +43,7 @@ from ingest.flows.selection import CHUNK_SIZE, Selection
 from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.flows.source import Source, SourceConversation
 from ingest.flows.steps import span
-from ingest.flows.watch import ShownStages, Watch
+from ingest.flows.watch import FAILED, ShownStages, Watch
 from ingest.settings import Settings
 
 _OF_FIRST_PASS = (Step.UPLOAD, Step.SUBMIT)
@@ -63,6 +70,9 @@ class BatchLanding:
         self._flushing = asyncio.Lock()
         self.report = PushReport()
         self._whole = self.report
+        self._has_failed = False
+        self._told: frozenset[Failure] = frozenset()
+        """Failures of the first pass; where they come again they are no more events."""
 
     def begin_first_pass(self) -> None:
         """Count what comes now apart, since its conversations come once more to be analysed."""
@@ -72,6 +82,7 @@ class BatchLanding:
     def end_first_pass(self) -> None:
         """Keep of the first pass what was done; states are counted by the second."""
         self._whole.effects.update(self.report.effects)
+        self._told = frozenset(self.report.failures)
         self.report = self._whole
         self.shown.stages = tuple(step for step in self._stages if step not in _OF_FIRST_PASS)
 
@@ -119,6 +130,8 @@ class BatchLanding:
         self.report.faults += result.faults
         for step, outcome in result.steps_done.items():
             self.report.effects[f"{step.value}_{outcome.value}"] += 1
+        if result.failure in self._told:
+            result.rows = [row for row in result.rows if not _is_failure(row)]
         if result.rows:
             self._landing.add(
                 result.rows,
@@ -130,14 +143,26 @@ class BatchLanding:
             self._settle(result)
 
     def _settle(self, result: ItemResult) -> None:
-        if result.state is not ItemState.INTERRUPTED:
+        if result.state is ItemState.FAILED:
+            self._show_failed()
+        elif result.state is not ItemState.INTERRUPTED:
             for stage in self._stages:
                 if stage not in result.steps_passed:
                     self.shown.advance(stage.value)
         self.report.settle(result)
 
+    def _show_failed(self) -> None:
+        """Count it apart: the stages that it came to were passed, and no other."""
+        if self.report is not self._whole:
+            return  # it comes once more
+        if not self._has_failed:
+            self._has_failed = True
+            self._progress.stage(FAILED, None)
+        self._progress.advance(FAILED)
+
     def _lose(self, result: ItemResult, error: RemoteError) -> None:
         lost = Failure(result.conversation_id, Step.LAND, error.code, error.message)
+        self._show_failed()
         # That it was forgotten explains whatever failed before.
         failure = lost if error.code == FORGOTTEN_CODE else result.failure or lost
         self.report.fail([failure])
@@ -145,6 +170,10 @@ class BatchLanding:
     def interrupt(self, count: int = 1) -> None:
         """Count conversations that a stopped push doesn't take."""
         self.report.count(ItemState.INTERRUPTED, count)
+
+
+def _is_failure(row: RawRow) -> bool:
+    return row.table == PIPELINE_EVENTS and row.values["outcome"] == Outcome.FAILED
 
 
 GRACE_SEC = 4.0
@@ -219,6 +248,7 @@ class Push:
         """Ids that were forgotten while this push runs."""
         self._in_flight: set[str] = set()
         self._reader = EvidenceReader(services.store, services.sink, self._attempts, services.clock)
+        self._open_refusals = OpenRefusals(services.sink, self._attempts)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
@@ -279,10 +309,8 @@ class Push:
         if recovered.landed:
             progress.note(f"landed {recovered.landed} batches that an earlier run had left")
         if selection.has_seen_all and options.shard.index == 0:
-            selection.settle_refusals(
-                await open_refusals(self._services.sink, self._attempts, selection.dates)
-            )
-        self._take_refused(selection)
+            selection.settle_refusals(await self._open_refusals.of(selection.dates))
+        await self._take_refused(selection)
         if options.allow_return:
             await selection.look_ahead()
         context = replace(await self._context(), is_last_of=selection.is_last_of)
@@ -320,14 +348,26 @@ class Push:
                 await self._run_chunks(replace(context, in_bulk=submitted), items)
             else:
                 await self._run_chunks(context, items)
-            self._take_refused(selection)
+            await self._take_refused(selection)
             if self._is_stopped:
                 await self._drain()
-        self._take_refused(selection)
+        await self._take_refused(selection)
         await self._drain()
 
-    def _take_refused(self, selection: Selection) -> None:
-        self._batches.add_events(selection.take_refused(), self._options.run_id)
+    async def _take_refused(self, selection: Selection) -> None:
+        events = await self._not_told(selection.take_refused())
+        self._batches.add_events(events, self._options.run_id)
+
+    async def _not_told(self, events: Sequence[StepEvent]) -> list[StepEvent]:
+        """Return those but for refusals that the folder's newest event tells already."""
+        told = await self._open_refusals.of({one.batch_date for one in events if one.batch_date})
+        return [
+            one
+            for one in events
+            if one.batch_date is None
+            or told.get((one.batch_date, one.conversation_id))
+            != (one.error_code, (one.error_message or "")[:MAX_MESSAGE_CHARS] or None)
+        ]
 
     async def _context(self) -> RunContext:
         services = self._services
@@ -463,7 +503,8 @@ class Push:
             if result.state is ItemState.INVALID and has_errors(result.faults):
                 now = self._services.clock.now()
                 event = refusal(item.conversation_id, item.batch_date, result.faults, now)
-                result.rows.append(event_row(event, self._options.run_id))
+                new = await self._not_told([event])
+                result.rows += [event_row(one, self._options.run_id) for one in new]
             self._batches.take(result)
             # Landing happens in the slot: when it is slow, no more rows are made meanwhile.
             await self._batches.flush_when_full()

@@ -14,7 +14,7 @@ from ingest.domain.conversation import Shard, parse_batch_date
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity
 from ingest.domain.outcome import ItemState, Step
-from ingest.domain.raw_records import StepEvent, no_longer_refused, refusal
+from ingest.domain.raw_records import REFUSED_PREFIX, StepEvent, no_longer_refused, refusal
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.services import Progress
@@ -131,10 +131,15 @@ class Selection:
         return sorted(self._dates)
 
     def settle_refusals(self, held: Iterable[tuple[dt.date, str]]) -> None:
-        """Add an event for each refused folder that was `held` and is no longer there."""
+        """Add an event for each refused folder that was `held` and is no longer there.
+
+        Of those whose names are no ids: their ids are made from the name, so that no later delivery
+        can settle them.
+        """
         still = {(event.batch_date, event.conversation_id) for event in self._refused}
         for batch_date, conversation_id in sorted(held):
-            if (batch_date, conversation_id) in still:
+            is_nameless = conversation_id.startswith(REFUSED_PREFIX)
+            if not is_nameless or (batch_date, conversation_id) in still:
                 continue
             self._refused.append(no_longer_refused(conversation_id, batch_date, self._now()))
 

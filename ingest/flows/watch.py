@@ -19,6 +19,8 @@ from ingest.flows.services import Admission, Calls, Progress, Silent
 from ingest.ports.move import Clock
 
 TICK_SEC = 10.0
+FAILED = "failed"
+"""Shown as the stages are: conversations that pass no further one."""
 _QUOTAS = {"creates": Step.SUBMIT, "analyses": Step.ANALYSE}
 
 
@@ -144,7 +146,7 @@ class Watch:
         total = self._totals.get(step.value)
         if total is None:
             return ""
-        left = max(0, total - self._done[step.value])
+        left = max(0, total - self._done[step.value] - self._done[FAILED])
         return f", which {left} more take {max(1, round(left / limit))} min for"
 
     def _being_analysed(self) -> str:
@@ -191,7 +193,7 @@ class Watch:
             return ""
         began, at_first = self._first[name]
         passed, seconds = self._done[name] - at_first, self.clock.monotonic() - began
-        left = total - self._done[name]
+        left = total - self._done[name] - self._done[FAILED]
         if passed < 1 or seconds < TICK_SEC or left < 1:
             return ""
         return f"about {duration(left * seconds / passed)} to go"

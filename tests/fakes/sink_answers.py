@@ -251,26 +251,24 @@ def _dates(rows: list[Row]) -> list[Row]:
 
 
 def _open_refusals(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-    newest: dict[tuple[dt.date, str], Row] = {}
-    for row in sink.rows[PIPELINE_EVENTS]:
-        if (
-            row["step"] == "validate"
-            and row["batch_date"].isoformat() in parameters["dates"]
-            and row["conversation_id"].startswith("refused-")
-        ):
-            key = row["batch_date"], row["conversation_id"]
-            if key not in newest or newest[key]["ended_at"] <= row["ended_at"]:
-                newest[key] = row
     return [
-        {"batch_date": date, "conversation_id": name, "outcome": row["outcome"]}
-        for (date, name), row in newest.items()
+        {
+            "batch_date": date,
+            "conversation_id": name,
+            "error_code": row["error_code"],
+            "error_message": row["error_message"],
+        }
+        for (name, date), row in _latest_events(sink.rows[PIPELINE_EVENTS]).items()
+        if date is not None
+        and date.isoformat() in parameters["dates"]
+        and (row["step"], row["outcome"]) == ("validate", "failed")
     ]
 
 
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
     "step = 'submit' and conversation_id in": _kept_here,
-    "step = 'validate'": _open_refusals,
+    "max_by(error_message, ended_at)": _open_refusals,
     "select distinct matcher_id": _revisions,
     "select distinct analysis_name": _landed_analyses,
     "select distinct conversation_id, payload_sha256": _landed_hashes,

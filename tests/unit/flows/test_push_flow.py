@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.domain.conversation import Shard
-from ingest.domain.outcome import Failure, ItemState, Step
+from ingest.domain.outcome import STAGES, Failure, ItemState, Step
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.conversation_run import PushReport
 from ingest.flows.pull import PullSelection
@@ -308,12 +308,36 @@ def test_a_refused_folder_that_is_renamed_is_refused_no_longer(tmp_path: Path) -
 
     asyncio.run(world.push(tmp_path))
     asyncio.run(world.push(tmp_path))
-    assert outcomes() == ["failed", "failed"]
+    assert outcomes() == ["failed"]
     misnamed.rmdir()
     asyncio.run(world.push(tmp_path))
     asyncio.run(world.push(tmp_path))
 
-    assert outcomes() == ["failed", "failed", "skipped"]
+    assert outcomes() == ["failed", "skipped"]
+
+
+def test_a_refusal_is_told_again_only_where_something_else_was_told_since(tmp_path: Path) -> None:
+    world = World()
+    bad = b'{"turns": ['
+
+    def push(transcription: bytes | None) -> list[tuple[str, str, str | None]]:
+        write(tmp_path, ID, **({} if transcription is None else {"transcription": transcription}))
+        asyncio.run(world.push(tmp_path))
+        return [
+            (e["step"], e["outcome"], e["error_code"]) for e in world.sink.rows["pipeline_events"]
+        ]
+
+    once = push(bad)
+    again = push(bad)
+    otherwise = push(b'{"a": 1, "a": 2}')
+    delivered = push(None)
+    broken = push(bad)
+
+    told = [("validate", "failed", "not_json")]
+    assert once == again == told
+    assert otherwise == [*told, ("validate", "failed", "duplicate_key")]
+    assert ("analyse", "succeeded", None) in delivered
+    assert broken == [*delivered, *told]
 
 
 def test_a_conversation_of_a_bucket_that_is_refused_is_an_event(tmp_path: Path) -> None:
@@ -366,6 +390,8 @@ def test_a_failed_conversation_is_recorded_and_the_batch_goes_on(tmp_path: Path)
     assert [(e["conversation_id"], e["step"], e["error_code"]) for e in failed] == [
         (ids[1], "analyse", "INVALID_ARGUMENT")
     ]
+    shown = {stage: world.progress.advances[stage] for stage in (*STAGES, "failed")}
+    assert shown == {"upload": 3, "submit": 3, "analyse": 2, "land": 2, "failed": 1}
 
 
 @pytest.mark.parametrize("prefix", ["ci-transcripts/", f"{DATE}/"])

@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.cli import app
+from ingest.domain.insights_format import CiSubmission
 from ingest.domain.outcome import ItemState, Step
 from ingest.enums import Mode
-from ingest.errors import ExitCode, InputError
+from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.push import PushOptions
+from ingest.ports.move import CiConversation
 from tests.fakes.folders import DATE, LATER_DATE, metadata, write, write_many
 from tests.fakes.world import World, fake_settings
 
@@ -124,3 +126,28 @@ def test_what_others_left_unanalysed_is_not_analysed_with_the_batch(tmp_path: Pa
     assert [id_ for id_, _ in world.insights.selectors] == ids
     assert world.insights.trouble.calls["bulk_analyze"] == 0
     assert [note for note in world.progress.notes if "Insights has others" in note] != []
+
+
+def test_what_fails_in_both_passes_of_a_bulk_push_is_one_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    ids = write_many(tmp_path, 3)
+    create = world.insights.create_conversation
+
+    async def refuse_one(submission: CiSubmission) -> CiConversation:
+        if submission.conversation_id == ids[1]:
+            raise RemoteError("fake: refused", code="INVALID_ARGUMENT")
+        return await create(submission)
+
+    monkeypatch.setattr(world.insights, "create_conversation", refuse_one)
+
+    report = asyncio.run(world.push(tmp_path, mode=Mode.BULK))
+
+    assert +report.states == {ItemState.DONE: 2, ItemState.FAILED: 1}
+    assert [failure.conversation_id for failure in report.failures] == [ids[1]]
+    assert (world.progress.advances["analyse"], world.progress.advances["failed"]) == (2, 1)
+    failed = [e for e in world.sink.rows["pipeline_events"] if e["outcome"] == "failed"]
+    assert [(e["conversation_id"], e["step"], e["error_code"]) for e in failed] == [
+        (ids[1], "submit", "INVALID_ARGUMENT")
+    ]
