@@ -103,7 +103,7 @@ def converted(
     With `strict` a call that the mapping has a warning for is refused. Raises InputError where the
     mapping takes nothing of SOURCE, and where SOURCE has neither a mapping nor date folders.
     """
-    if mapping is None and not (source.exists() and _beside([source])):
+    if not has_mapping(source, mapping):
         _check_source(source)
         yield source, None
         return
@@ -121,6 +121,28 @@ def converted(
             )
         folders = (Path(each).relative_to(out).as_posix() for each in made.written)
         yield out, replace(made, written=tuple(folders))
+
+
+@contextmanager
+def readable(source: Path, mapping: Path | None) -> Iterator[tuple[Path, ExitCode]]:
+    """Yield the folder to read, as `converted` does, and SOME_FAILED where a part was refused.
+
+    Says on stderr what the mapping made. Raises InputError where it refused all of SOURCE.
+    """
+    with converted(source, mapping) as (folder, made):
+        if made is None:
+            yield folder, ExitCode.OK
+            return
+        say_converted(made)
+        say(counts_of(made))
+        if not made.written:
+            raise InputError(f"the mapping refused all of {source}", "see the lines above")
+        yield folder, ExitCode.SOME_FAILED if made.refused else ExitCode.OK
+
+
+def has_mapping(source: Path, mapping: Path | None) -> bool:
+    """Return whether a source is converted before it is read."""
+    return mapping is not None or (source.exists() and _beside([source]) is not None)
 
 
 def _check_source(source: Path) -> None:

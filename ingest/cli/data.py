@@ -22,6 +22,7 @@ from ingest.cli.convert import (
     converted,
     counts_of,
     map_,
+    readable,
     say_converted,
 )
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
@@ -112,6 +113,7 @@ def validate(
 @app.command()
 def report(
     folder: Folder,
+    mapping: SourceMapping = None,
     against: Annotated[
         Path | None, typer.Option("--against", help="A second data set, shown side by side.")
     ] = None,
@@ -125,7 +127,7 @@ def report(
     Example: ingest data report .local/data --against seeds/conversations --html report.html
     """
 
-    raise typer.Exit(int(run_report(folder, against, html, as_json=as_json)))
+    raise typer.Exit(int(run_report(folder, mapping, against, html, as_json=as_json)))
 
 
 @app.command("redaction-report")
@@ -145,13 +147,13 @@ app.command("map")(map_)
 
 
 @app.command("land-truth")
-def land_truth(folder: Folder, as_json: AsJson = False) -> None:
+def land_truth(folder: Folder, mapping: SourceMapping = None, as_json: AsJson = False) -> None:
     """Land every expected.json in the raw table conversation_truths.
 
     Example: ingest data land-truth seeds/conversations
     """
 
-    raise typer.Exit(int(run_land_truth(folder, as_json=as_json)))
+    raise typer.Exit(int(run_land_truth(folder, mapping, as_json=as_json)))
 
 
 _FAULT_LINES = 200
@@ -279,18 +281,18 @@ async def _all_faults(folder: Path, declared: Declarations) -> tuple[int, list[F
     return count, faults, cure
 
 
-def run_land_truth(folder: Path, *, as_json: bool) -> ExitCode:
+def run_land_truth(folder: Path, mapping: Path | None, *, as_json: bool) -> ExitCode:
     """Land the truths; exit 4 when a batch could not be landed."""
     settings = load_settings()
     say_target(settings)
     lost: list[RemoteError] = []
 
-    async def work() -> int:
+    async def work(source: Path) -> int:
         landed = 0
         async with open_services(settings, Silent()) as real:
             await real.sink.query(_ANSWERS.format(real.sink.table(CONVERSATION_TRUTHS)), {})
             _, landing = landing_of(real, settings, new_run_id())
-            async for found in walk_set(folder):
+            async for found in walk_set(source):
                 row = None if isinstance(found, Fault) else truth_row(found)
                 if row is not None:
                     landing.add([row], lambda: None, lost.append)
@@ -298,7 +300,8 @@ def run_land_truth(folder: Path, *, as_json: bool) -> ExitCode:
                     landed += sum((await landing.flush()).values())
             return landed + sum((await landing.flush()).values())
 
-    landed = run(work())
+    with readable(folder, mapping) as (source, code):
+        landed = run(work(source))
     if as_json:
         print_json(LandedTruths("conversation_truths", landed, len(lost)))
     else:
@@ -306,7 +309,7 @@ def run_land_truth(folder: Path, *, as_json: bool) -> ExitCode:
     if lost:
         say(f"{len(lost)} truths not landed: {lost[0].message}")
         return ExitCode.REMOTE
-    return ExitCode.OK
+    return code
 
 
 async def walk_set(folder: Path) -> AsyncIterator[ConversationFiles | Fault]:
@@ -347,10 +350,17 @@ def _print_summary(summary: DataSetSummary, out: Path) -> None:
     )
 
 
-def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json: bool) -> ExitCode:
+def run_report(
+    folder: Path, mapping: Path | None, against: Path | None, html: Path | None, *, as_json: bool
+) -> ExitCode:
     """Measure one or two data sets; print the figures and write the page if asked."""
-    folders = [folder] if against is None else [folder, against]
-    sets = [run(_measure(each)) for each in folders]
+    sets, code = [], ExitCode.OK
+    for each, by in (
+        [(folder, mapping)] if against is None else [(folder, mapping), (against, None)]
+    ):
+        with readable(each, by) as (source, refused):
+            sets.append(run(_measure(source, str(each))))
+        code = refused or code
     if html is not None:
         from ingest.datagen.figures import figures_page
 
@@ -358,14 +368,14 @@ def run_report(folder: Path, against: Path | None, html: Path | None, *, as_json
         say(f"page written to {html}")
     if as_json:
         print_json(sets)
-        return ExitCode.OK
+        return code
     columns = [dict(figures.table()) for figures in sets]
     names = dict.fromkeys(name for column in columns for name in column)
     typer.echo(" ".join([f"{'':<46}", *(f"{figures.name[-18:]:>18}" for figures in sets)]))
     for name in names:
         values = (f"{column.get(name, '-'):>18}" for column in columns)
         typer.echo(" ".join([f"{name:<46}", *values]))
-    return ExitCode.OK
+    return code
 
 
 def run_redaction_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode:
@@ -412,8 +422,8 @@ async def _measure_redaction(folder: Path, vocabulary: Vocabulary) -> RedactionM
     return tally.measure()
 
 
-async def _measure(folder: Path) -> DataSetFigures:
-    tally = Tally(str(folder))
+async def _measure(folder: Path, name: str) -> DataSetFigures:
+    tally = Tally(name)
     unread = 0
     async for found in walk_set(folder):
         talk = _parsed(found, FileKind.TRANSCRIPTION)
@@ -424,9 +434,9 @@ async def _measure(folder: Path) -> DataSetFigures:
         else:
             unread += 1
     if not tally.conversations:
-        raise InputError(f"{folder} has no readable conversation", "run `ingest data validate`")
+        raise InputError(f"{name} has no readable conversation", "run `ingest data validate`")
     if unread:
-        say(f"{unread:,} entries of {folder} have no readable transcript and don't count")
+        say(f"{unread:,} entries of {name} have no readable transcript and don't count")
     return tally.figures()
 
 

@@ -28,6 +28,7 @@ from ingest.cli._context import (
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
 from ingest.cli._progress import progress_for_people
+from ingest.cli.convert import SourceMapping, readable
 from ingest.domain.faults import Severity
 from ingest.domain.matchers import (
     MATCHER_COLUMNS,
@@ -94,6 +95,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command("test")
 def try_on(
     folder: Annotated[str, typer.Argument(help="A date folder or a folder of date folders.")],
+    mapping: SourceMapping = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the matchers of the seeds over transcripts, by the rule that Insights' results follow.
@@ -101,7 +103,7 @@ def try_on(
     Example: ingest matchers test seeds/conversations/2025-12-28
     """
 
-    raise typer.Exit(int(run_try_on(folder, as_json=as_json)))
+    raise typer.Exit(int(run_try_on(folder, mapping, as_json=as_json)))
 
 
 @app.command()
@@ -182,10 +184,11 @@ class PulledMatchers:
     files: tuple[str, str]
 
 
-def run_try_on(folder: str, *, as_json: bool) -> ExitCode:
+def run_try_on(folder: str, mapping: Path | None, *, as_json: bool) -> ExitCode:
     """Print how often each phrase of the seeds is found in a folder of transcripts."""
     definitions = read_definitions(load_seeds_dir())
-    count, matches, faults = run(try_on_source(LocalSource(Path(folder)), definitions))
+    with readable(Path(folder), mapping) as (source, code):
+        count, matches, faults = run(try_on_source(LocalSource(source), definitions))
     turns: Counter[str] = Counter(match.matcher for match in matches)
     phrases: Counter[tuple[str, str, str]] = Counter(
         (match.matcher, hit.group_name, hit.query) for match in matches for hit in match.hits
@@ -203,7 +206,7 @@ def run_try_on(folder: str, *, as_json: bool) -> ExitCode:
                     typer.echo(f"{number:>6}        {group}: {phrase}")
     show_faults(faults)
     broken = any(fault.severity is Severity.ERROR for fault in faults)
-    return ExitCode.SOME_FAILED if broken else ExitCode.OK
+    return ExitCode.SOME_FAILED if broken else code
 
 
 def show_impact(count: int, found: Sequence[Difference]) -> None:

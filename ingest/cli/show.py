@@ -7,7 +7,8 @@ import datetime as dt
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,7 @@ from ingest.cli._options import (
     write_html,
 )
 from ingest.cli._output import now, opened, print_json
+from ingest.cli.convert import SourceMapping, has_mapping, readable
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.show import (
     CiHop,
@@ -65,6 +67,7 @@ def show(
         typer.Option("--hop", help="Only this hop; `ci` as JSON is all Insights holds."),
     ] = None,
     source: SourceFolder = _SOURCE,
+    mapping: SourceMapping = None,
     html: HtmlFile = None,
     with_pii: WithPii = False,
     as_json: AsJson = False,
@@ -80,14 +83,18 @@ def show(
     others = {"--hop": hop, "--json": as_json}
     refuse_what_a_page_ignores(html, with_pii=with_pii, others=others)
     if html is not None:
-        code = write_page(conversation_id, source, html, with_pii=with_pii)
+        code = write_page(conversation_id, Local(source, mapping), html, with_pii=with_pii)
     else:
-        code = show_places(conversation_id, hop and hop.value, source, as_json=as_json)
+        local = Local(source, mapping)
+        code = show_places(conversation_id, hop and hop.value, local, as_json=as_json)
     raise typer.Exit(int(code))
 
 
 def why(
-    conversation_id: ConversationArgument, source: SourceFolder = _SOURCE, as_json: AsJson = False
+    conversation_id: ConversationArgument,
+    source: SourceFolder = _SOURCE,
+    mapping: SourceMapping = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say where one conversation is, since when, what it waits for and what to run.
 
@@ -96,7 +103,7 @@ def why(
     Example: ingest why 317675af
     """
 
-    raise typer.Exit(int(show_why(conversation_id, source, as_json=as_json)))
+    raise typer.Exit(int(show_why(conversation_id, Local(source, mapping), as_json=as_json)))
 
 
 @dataclass(frozen=True)
@@ -206,10 +213,11 @@ def _ci(ci: CiHop) -> ShownCi:
 _HASH_CHARS = 12
 
 
-def show_places(given_id: str, hop: str | None, source: str, *, as_json: bool) -> ExitCode:
+def show_places(given_id: str, hop: str | None, local: Local, *, as_json: bool) -> ExitCode:
     """Print the trace, or one hop of it; raise RemoteError when that one could not be read."""
     settings, warehouse = opened()
-    trace = read_trace(settings, warehouse, given_id, source)
+    with read_trace(settings, warehouse, given_id, local) as (_, trace):
+        pass
     if hop and hop in trace.problems:
         raise RemoteError(f"{hop} could not be read: {trace.problems[hop]}", "run `ingest doctor`")
     if as_json:
@@ -228,10 +236,11 @@ def _told_unread(trace: Trace, hop: str | None = None) -> ExitCode:
     return ExitCode.REMOTE if trace.problems and hop is None else ExitCode.OK
 
 
-def show_why(given_id: str, source: str, *, as_json: bool) -> ExitCode:
+def show_why(given_id: str, local: Local, *, as_json: bool) -> ExitCode:
     """Print the explanation, the command to run alone on the last line."""
     settings, warehouse = opened()
-    found = explain(read_trace(settings, warehouse, given_id, source, with_marts=False))
+    with read_trace(settings, warehouse, given_id, local, with_marts=False) as (_, trace):
+        found = explain(trace)
     if as_json:
         print_json(found)
     else:
@@ -246,49 +255,70 @@ def explanation_text(found: Explanation, width: int) -> str:
     return told if found.command is None else f"{told}\nRun:\n{safe(found.command)}"
 
 
-def write_page(given_id: str, source: str, file: str, *, with_pii: bool) -> ExitCode:
+def write_page(given_id: str, local: Local, file: str, *, with_pii: bool) -> ExitCode:
     """Write the conversation's page; without a talk where none is to be had."""
     from ingest.flows.declared import read_own_words
     from ingest.flows.transcript import known_talk
     from ingest.site.pages import conversation_page
 
     settings, warehouse = opened()
-    trace = read_trace(settings, warehouse, given_id, source)
-    page = conversation_page(
-        trace,
-        known_talk(warehouse, trace),
-        explain(trace),
-        with_pii=with_pii,
-        own_words=read_own_words(settings.seeds_dir),
-    )
+    with read_trace(settings, warehouse, given_id, local) as (read, trace):
+        talk = known_talk(warehouse, read)
+    own_words = read_own_words(settings.seeds_dir)
+    page = conversation_page(trace, talk, explain(trace), with_pii=with_pii, own_words=own_words)
     write_html(file, page, f"{trace.conversation_id}.html")
     return _told_unread(trace)
 
 
+@dataclass(frozen=True)
+class Local:
+    """Where files of this machine are looked for, and the mapping that converts them first."""
+
+    source: str
+    mapping: Path | None
+
+    @contextmanager
+    def folder(self) -> Iterator[tuple[Path, tuple[str, ...]]]:
+        """Yield the folder of date folders, and what a push of a converted SOURCE is given."""
+        source = Path(self.source)
+        if not has_mapping(source, self.mapping):
+            yield source, ()
+            return
+        options = ("--mapping", str(self.mapping)) if self.mapping else ()
+        with readable(source, self.mapping) as (folder, _):
+            yield folder, (self.source, *options)
+
+
+@contextmanager
 def read_trace(
     settings: Settings,
     warehouse: Warehouse,
     given_id: str,
-    source: str,
+    local: Local,
     *,
     with_marts: bool = True,
-) -> Trace:
-    """Return the trace of a conversation, through adapters that are closed again."""
+) -> Iterator[tuple[Trace, Trace]]:
+    """Yield the trace of a conversation, read through adapters that are closed again.
+
+    First with files that can be read within the block, then as it is shown: what a mapping makes
+    is gone after the block, so it is named by date and id alone.
+    """
     from ingest.gcp.insights import GrpcInsightsApi
     from ingest.gcp.storage import GcsObjectStore
 
-    conversation_id = resolved_id(settings, warehouse, given_id, source)
-
-    async def read() -> Trace:
+    async def read(conversation_id: str, folder: Path) -> Trace:
         insights, store = GrpcInsightsApi(settings), GcsObjectStore(settings)
         try:
-            reader = TraceReader(warehouse, store, insights, Path(source))
+            reader = TraceReader(warehouse, store, insights, folder)
             return await reader.read(conversation_id, now(), with_marts=with_marts)
         finally:
             await insights.close()
             store.close()
 
-    return asyncio.run(read())
+    with local.folder() as (folder, pushed_by):
+        conversation_id = resolved_id(settings, warehouse, given_id, str(folder))
+        trace = asyncio.run(read(conversation_id, folder))
+        yield trace, trace.converted(folder, pushed_by) if pushed_by else trace
 
 
 def _as_json(trace: Trace, hop: str | None) -> Any:

@@ -14,7 +14,8 @@ from ingest.cli._console import counted
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
-from ingest.errors import ExitCode
+from ingest.cli.convert import SourceMapping, readable
+from ingest.errors import ExitCode, InputError
 from ingest.flows.services import Silent
 from ingest.flows.source import LocalSource
 from ingest.flows.verify import PLACES, DateCheck, Mismatch, Verify
@@ -25,6 +26,7 @@ def verify(
     source: Annotated[
         str | None, typer.Argument(help="Compare with these files too: a (date) folder.")
     ] = None,
+    mapping: SourceMapping = None,
     date: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this date folder.")
     ] = None,
@@ -39,7 +41,7 @@ def verify(
     """
 
     only = date.date() if date else None
-    raise typer.Exit(int(execute(source, only, as_json=as_json)))
+    raise typer.Exit(int(execute(source, mapping, only, as_json=as_json)))
 
 
 _LINES = 50
@@ -57,12 +59,20 @@ class CheckedDate:
     """Conversations whose medium isn't sent to Insights, which holds an earlier state of them."""
 
 
-def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitCode:
+def execute(
+    source: str | None, mapping: Path | None, date: dt.date | None, *, as_json: bool
+) -> ExitCode:
     """Verify, print the checks, return the exit code."""
+    if mapping and not source:
+        raise InputError("--mapping is for SOURCE", "name the files that it converts")
     settings = load_settings()
     say_target(settings)
-    files = LocalSource(Path(source)) if source else None
-    checks = run(_verify(settings, files, date))
+    code = ExitCode.OK
+    if source:
+        with readable(Path(source), mapping) as (folder, code):
+            checks = run(_verify(settings, LocalSource(folder), date))
+    else:
+        checks = run(_verify(settings, None, date))
     if as_json:
         print_json([_checked(check) for check in checks])
     else:
@@ -70,7 +80,7 @@ def execute(source: str | None, date: dt.date | None, *, as_json: bool) -> ExitC
     if not _compared(checks):
         say("error: nothing was compared: no place holds anything")
         say("hint:  name another date, or see `ingest doctor` for bucket and datasets")
-    return exit_code(checks)
+    return exit_code(checks) or code
 
 
 def exit_code(checks: Sequence[DateCheck]) -> ExitCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,15 @@ class Trace:
     """None before the registry was first built."""
     marts: tuple[MartRows, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
+    pushed_by: tuple[str, ...] = ()
+    """What `push` is given where a mapping made the files; empty where their folder is pushed."""
+
+    def converted(self, folder: Path, pushed_by: tuple[str, ...]) -> Trace:
+        """Return it with files that a mapping made in `folder` named by date and id alone."""
+        root = f"{folder.as_posix()}/"
+        source = (replace(file, path=file.path.removeprefix(root)) for file in self.source)
+        faults = (replace(fault, path=fault.path.removeprefix(root)) for fault in self.faults)
+        return replace(self, source=tuple(source), faults=tuple(faults), pushed_by=pushed_by)
 
     @property
     def is_known(self) -> bool:

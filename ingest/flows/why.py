@@ -72,7 +72,7 @@ def pushed(
 def push_command(trace: Trace) -> str | None:
     """Return the push of its newest known date folder: here, else in the bucket; or None."""
     if trace.source:
-        return command_line("ingest push", date_folder_of(trace.source[-1].path))
+        return _of_source("ingest push", trace, trace.source[-1].path)
     if trace.files:
         newest = max(trace.files, key=lambda row: row.generation)
         return command_line("ingest push", date_folder_of(newest.uri))
@@ -83,9 +83,14 @@ def push_command(trace: Trace) -> str | None:
     return None
 
 
-def command_line(command: str, argument: str) -> str:
+def command_line(command: str, *arguments: str) -> str:
     """Return a line that a shell takes as it is."""
-    return f"{command} {shlex.quote(argument)}"
+    return f"{command} {shlex.join(arguments)}"
+
+
+def _of_source(command: str, trace: Trace, path: str) -> str:
+    """Return the command for the date folder of a file here, or for what a mapping converts."""
+    return command_line(command, *(trace.pushed_by or (date_folder_of(path),)))
 
 
 def folder_of(path: str) -> str:
@@ -155,7 +160,7 @@ def invalid(trace: Trace) -> Verdict | None:
         f"A push refuses its files in {folder_of(first.path)}: {first.text}"
         f"{f', and {more} more' if more else ''}."
     )
-    command = command_line("ingest data validate", date_folder_of(first.path))
+    command = _of_source("ingest data validate", trace, first.path)
     return Verdict("invalid", newest, (text,), "its files to be mended", command)
 
 
@@ -166,7 +171,8 @@ def only_local(trace: Trace) -> Verdict | None:
     if unknown := unread(Hop.GCS, Hop.INSIGHTS)(trace):
         return unknown
     folder = folder_of(trace.source[0].path)
-    text = f"Its files lie in {folder}, and bucket, Insights and raw tables hold nothing of it."
+    lie = f"A mapping makes its files {folder}" if trace.pushed_by else f"Its files lie in {folder}"
+    text = f"{lie}, and bucket, Insights and raw tables hold nothing of it."
     return Verdict("local", None, (text,), "a push", push_command(trace))
 
 
@@ -214,7 +220,7 @@ def changed_locally(trace: Trace) -> Verdict | None:
                 f"{file.path} has other content ({file.content_sha256[:12]}) than the newest that "
                 f"landed of it ({landed.content_sha256[:12]}, {at(landed.landed_at)})."
             )
-            command = command_line("ingest push", date_folder_of(file.path))
+            command = _of_source("ingest push", trace, file.path)
             return Verdict("changed", landed.landed_at, (text,), "a push", command)
     return None
 

@@ -67,3 +67,40 @@ def test_a_foreign_folder_is_pushed_by_its_mapping_and_again_does_nothing(
     assert difference(middle, left_on(command)) == {}
     assert landed == [{"queue": "billing", "number": "77"}]
     assert bucket.exit_code == 2
+
+
+def test_whatever_reads_files_reads_those_that_a_mapping_makes(
+    command: Command, tmp_path: Path
+) -> None:
+    source, mapping = tmp_path / "calls", tmp_path / "ours.yaml"
+    source.mkdir()
+    shutil.copy(SAMPLES / "twilio.json", source / "a.json")
+    mapping.write_text(MAPPING)
+    by = ("--mapping", mapping)
+    command.push(source, *map(str, by))
+
+    verified = command.run("verify", source, *by, "--json")
+    shown = command.run("show", ID, "--source", source, *by, "--json")
+    tried = command.run("matchers", "test", source, *by, "--json")
+    measured = command.run("data", "report", source, *by, "--json")
+    truths = command.run("data", "land-truth", source, *by, "--json")
+    changed = MAPPING.replace("const: 77", "const: 78")
+    mapping.write_text(changed)
+    told = command.run("why", ID, "--source", source, *by, "--json")
+    (source / "mapping.yaml").write_text(changed)
+    beside = command.run("why", ID, "--source", source, "--json")
+    unread = command.run("verify", *by)
+
+    (date,) = verified.report
+    differs = {mismatch["place"] for mismatch in date["mismatches"]}
+    assert (date["counts"]["files"], date["counts"]["bucket"], differs - {"marts"}) == (1, 1, set())
+    assert [file["path"] for file in shown.report["source"]] == [
+        f"2026-01-05/{ID}/metadata.json",
+        f"2026-01-05/{ID}/transcription.json",
+    ]
+    assert (tried.exit_code, tried.report["transcripts"]) == (0, 1)
+    assert (measured.report[0]["name"], measured.report[0]["conversations"]) == (str(source), 1)
+    assert (truths.exit_code, truths.report["landed"]) == (0, 0)
+    assert told.report["command"] == f"ingest push {source} --mapping {mapping}"
+    assert beside.report["command"] == f"ingest push {source}"
+    assert unread.exit_code == 2
