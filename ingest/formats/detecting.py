@@ -51,6 +51,7 @@ _OURS: Mapping[str, Sequence[str]] = {
     },
     "business_line": ("businessline", "lineofbusiness", "lob"),
     "call_outcome": ("calloutcome", "outcome", "disposition", "result"),
+    "call_reason": ("callreason", "contactreason", "reasonforcall", "reason"),
     "campaign_id": ("campaignid", "campaign"),
 }
 """Names that others give to our fields, without blanks and signs."""
@@ -91,8 +92,7 @@ def reads_of(path: Path) -> list[str]:
 
 def first_record(path: Path, reads: str) -> Any:
     """Return the first record of a file, read without a mapping; raise InputError."""
-    how = How(reads, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    for record in records_of(how, {path.name: read_bytes(path)}):
+    for record in records_of(How(reads), {path.name: read_bytes(path)}):
         if isinstance(record, Record):
             return record.value
     raise InputError("the file holds no record", "export it again")
@@ -259,7 +259,7 @@ def _growing(items: list[dict[str, Any]], keys: list[str]) -> str | None:
     for key in keys:
         values = [item.get(key) for item in items[:_LOOKED_AT]]
         numbers = [each for each in values if isinstance(each, int | float)]
-        if len(numbers) == len(values) and numbers == sorted(numbers):
+        if len(numbers) == len(values) and numbers == sorted(numbers) and len(set(numbers)) > 1:
             return key
     return None
 
@@ -273,7 +273,8 @@ def _wordy(items: list[dict[str, Any]], keys: Iterable[str]) -> str | None:
 
 
 def _named(keys: dict[str, Any], hints: Sequence[str]) -> str | None:
-    """Return the key whose name fits the earliest hint: equal before containing."""
+    """Return the key whose name fits the earliest hint: equal before containing; a short hint
+    at either end, since sentiment is no time."""
     plain = {key: re.sub(r"[^a-z0-9]", "", key.lower()) for key in keys}
     for hint in hints:
         for key, name in plain.items():
@@ -281,7 +282,8 @@ def _named(keys: dict[str, Any], hints: Sequence[str]) -> str | None:
                 return key
     for hint in hints:
         for key, name in plain.items():
-            if len(hint) > 2 and hint in name:
+            is_in = hint in name[1:-1] and len(hint) > 4
+            if len(hint) > 2 and (is_in or name.startswith(hint) or name.endswith(hint)):
                 return key
     return None
 

@@ -12,7 +12,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ SUFFIXES: Mapping[str, frozenset[str]] = {
     "srt": frozenset({".srt"}),
 }
 _BOM = b"\xef\xbb\xbf"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"</?[a-z][^>]*>|<\d[^>]*>", re.IGNORECASE)
 _TIMING = re.compile(
@@ -97,7 +98,9 @@ def records_of(how: How, contents: Mapping[str, bytes]) -> list[Record | Unread]
     if how.reads == "folder":
         folder = {name.rpartition(".")[0]: load_json(each) for name, each in contents.items()}
         return [Record("", folder)]
-    (content,) = contents.values()
+    ((name, content),) = contents.items()
+    if name.lower().endswith(".tsv") and how.delimiter == ",":
+        how = replace(how, delimiter="\t")
     read = _READERS[how.reads](content, how)
     if how.group is not None:
         return list(_grouped(read, how.group))
@@ -109,6 +112,8 @@ def records_of(how: How, contents: Mapping[str, bytes]) -> list[Record | Unread]
 def load_json(content: bytes) -> Any:
     """Return the JSON value; a number that BigQuery would round is kept as text, digit by digit."""
     content = content.removeprefix(_BOM)
+    if content.startswith(_WIDE_BOMS):
+        raise InputError("the file is UTF-16 or UTF-32", "save it as UTF-8")
     try:
         value = orjson.loads(content)
         if has_long_number(content):
@@ -187,6 +192,12 @@ def rows_of(text: str, delimiter: str) -> list[Record | Unread]:
     read: list[Record | Unread] = []
     try:
         names = next(reader, [])
+        if len(names) == 1 and (other := next((c for c in ",;\t|" if c in names[0]), None)):
+            shown = "tab" if other == "\t" else other
+            raise InputError(
+                f"its first line is one column that holds {shown!r}",
+                f"say `delimiter: {other!r}` in the mapping".replace("'\\t'", '"\\t"'),
+            )
         if len(set(names)) < len(names):
             raise InputError("two columns have one name", "name each column differently")
         for cells in reader:
@@ -273,7 +284,13 @@ def _grouped(rows: Iterable[Record | Unread], column: str) -> Iterator[Record | 
         if isinstance(row, Unread):
             yield row
         elif not isinstance(row.value, dict) or row.value.get(column) in (None, ""):
-            yield Unread(row.place, f"the row has no {column}", "see group in the mapping")
+            near = [name for name in row.value if name.lower() == column.lower()]
+            cure = f"its column is {near[0]}: " if near else ""
+            yield Unread(
+                row.place,
+                f"the row has no {column}",
+                f"{cure}say `group: COLUMN` in the mapping, the column that tells calls apart",
+            )
         else:
             key = str(row.value[column])
             groups.setdefault(key, []).append(row.value)
