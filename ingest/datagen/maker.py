@@ -246,6 +246,7 @@ class Maker:
             campaigns = cast.CAMPAIGNS
             fields["campaign_id"] = campaigns[int(rng.random() * len(campaigns))]
         fields["call_outcome"] = self._words.of("call_outcome", talk.outcome)
+        fields["call_reason"] = self._words.of("call_reason", talk.scenario.call_reason)
         fields["started_at"] = started_at.isoformat()
         fields["ended_at"] = (started_at + dt.timedelta(seconds=duration)).isoformat()
         fields["duration_sec"] = float(duration)

@@ -96,6 +96,8 @@ class Scenario:
 
     name: str
     business_line: BusinessLine
+    call_reason: str
+    """Why its conversations are held; a word of seeds/call_reasons.csv."""
     directions: tuple[tuple[Direction, float], ...]
     chat_weight: float
     """Weight of chat against 10 for the phone."""
@@ -141,6 +143,7 @@ def _scenario(name: str, fields: dict[str, Any]) -> Scenario:
     return Scenario(
         name=name,
         business_line=BusinessLine(fields["line"]),
+        call_reason=fields["reason"],
         directions=tuple(
             (Direction(key), float(weight)) for key, weight in fields["directions"].items()
         ),

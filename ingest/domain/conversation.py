@@ -105,6 +105,9 @@ class Metadata(_File):
     call_outcome: Text = Field(
         description="How the conversation ended; words in seeds/call_outcomes.csv."
     )
+    call_reason: Text | None = Field(
+        default=None, description="Why it was held; words in seeds/call_reasons.csv."
+    )
     started_at: AwareDatetime = Field(description="Start, RFC 3339 with the call's own offset.")
     ended_at: AwareDatetime = Field(description="End, RFC 3339 with the call's own offset.")
     duration_sec: Seconds = Field(description="ended_at - started_at, seconds.")

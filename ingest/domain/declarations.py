@@ -1,7 +1,7 @@
 """What a user declares of their own: words of the business, media, and custom fields.
 
-Words stand in seeds (`business_lines.csv`, `call_outcomes.csv`, `queues.csv`, `media.csv`), custom
-fields in `vars` of `dbt_project.yml`. dbt reads the same files.
+Words stand in seeds (`business_lines.csv`, `call_outcomes.csv`, `call_reasons.csv`, `queues.csv`,
+`media.csv`), custom fields in `vars` of `dbt_project.yml`. dbt reads the same files.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ingest.domain.conversation import Medium, Metadata
 WORD_SEEDS = {
     "business_line": "business_lines",
     "call_outcome": "call_outcomes",
+    "call_reason": "call_reasons",
     "queue": "queues",
 }
 """Field of metadata, and the seed that lists its words."""
@@ -90,7 +91,7 @@ class Declarations:
             )
         for name, words in self.words.items():
             word = getattr(metadata, name)
-            if words and word not in words:
+            if words and word is not None and word not in words:
                 near = difflib.get_close_matches(word.upper(), words, n=1)
                 guess = f"did you mean {near[0]}? else " if near else ""
                 yield Problem(

@@ -177,6 +177,7 @@ _SHOWN_FIELDS = frozenset(
         "portfolio_id",
         "campaign_id",
         "call_outcome",
+        "call_reason",
         "started_at",
         "ended_at",
         "duration_sec",

@@ -54,7 +54,7 @@ WORDS = {
     "step_outcomes": list(Outcome),
 }
 """Seeds of accepted values, and the words of those who write them."""
-OPEN_WORDS = {"business_lines", "call_outcomes", "media", "queues"}
+OPEN_WORDS = {"business_lines", "call_outcomes", "call_reasons", "media", "queues"}
 """Seeds whose words are the user's: a value that isn't among them is a warning."""
 TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
     "INTEGER": "int64"
@@ -152,6 +152,7 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
     assert seeded == {
         "business_lines.business_line": {"conversation_registry.v2.business_line"},
         "call_outcomes.call_outcome": {"conversation_registry.v2.call_outcome"},
+        "call_reasons.call_reason": {"conversation_registry.v2.call_reason"},
         "directions.direction": {"conversation_registry.v2.direction"},
         "entity_types.entity_type": {"ci_entities.entity_type"},
         "media.medium": {"conversation_registry.v2.medium"},
@@ -187,6 +188,7 @@ def test_a_word_that_is_the_users_own_is_a_warning(manifest: dict[str, Any]) -> 
     assert {field for field, severity in severities.items() if severity == "warn"} == {
         "business_line",
         "call_outcome",
+        "call_reason",
         "medium",
         "queue",
     }

@@ -95,7 +95,9 @@ def test_refusals_are_counted_and_gone_once_delivered_right(
         tmp_path_factory.mktemp(DATASET), warehouse.endpoint, DATASET, is_lean=True
     )
     build = ("run", "--select", "+pipeline_daily")
-    project.run("seed", "--select", "directions", "business_lines", "media", "call_outcomes")
+    project.run(
+        "seed", "--select", "directions", "business_lines", "media", "call_outcomes", "call_reasons"
+    )
 
     land(warehouse.client, _first())
     project.run(*build)

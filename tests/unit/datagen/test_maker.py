@@ -243,6 +243,7 @@ def test_conversations_speak_the_words_that_the_seeds_list(tmp_path: Path) -> No
         was_taken = theirs.metadata["call_outcome"] == "PAYMENT_TAKEN"
         assert not was_taken or own.metadata["call_outcome"] == "PAYMENT_TAKEN"
         assert own.metadata["queue"] == theirs.metadata["queue"]
+        assert own.metadata["call_reason"] == theirs.metadata["call_reason"]
     assert {each.metadata["custom"]["tariff"] for each in made_now} == {"day", None}
     assert {each.metadata["custom"]["reading"] for each in made_now} == {1.0, 1.1, 1.2}
 

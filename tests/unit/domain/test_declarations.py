@@ -34,6 +34,7 @@ UTILITY = Declarations(
     words={
         "business_line": frozenset({"ELECTRICITY", "GAS"}),
         "call_outcome": frozenset({"READING_TAKEN"}),
+        "call_reason": frozenset({"LEAK"}),
         "queue": frozenset(),
     },
     insights_media={"PHONE_CALL": Medium.PHONE_CALL, "EMAIL": Medium.CHAT, "LETTER": None},
@@ -60,6 +61,8 @@ def faults_of(declared: Declarations = UTILITY, **changes: Any) -> list[tuple[st
         ({}, []),
         ({"business_line": "WATER"}, [("/business_line", "unknown_word", "warning")]),
         ({"call_outcome": "reading_taken"}, [("/call_outcome", "unknown_word", "warning")]),
+        ({"call_reason": "LEAK"}, []),
+        ({"call_reason": "leak"}, [("/call_reason", "unknown_word", "warning")]),
         ({"medium": "EMAIL"}, []),
         ({"medium": "LETTER"}, []),
         ({"medium": "CHAT"}, [("/medium", "unknown_value", "error")]),
@@ -180,7 +183,8 @@ def test_declarations_are_read_from_seeds_and_the_project(tmp_path: Path) -> Non
     )
 
     assert read_declarations(tmp_path, project) == Declarations(
-        {"business_line": frozenset({"GAS"}), "call_outcome": frozenset(), "queue": frozenset()},
+        dict.fromkeys(("call_outcome", "call_reason", "queue"), frozenset())
+        | {"business_line": frozenset({"GAS"})},
         {"EMAIL": Medium.CHAT, "LETTER": None},
         {
             "tariff": CustomField("tariff", FieldType.STRING, "Tariff.", is_label=True),
@@ -214,7 +218,7 @@ def test_custom_fields_are_a_list(tmp_path: Path) -> None:
 
 def test_nothing_is_declared_where_no_file_is(tmp_path: Path) -> None:
     empty: dict[str, frozenset[str]] = dict.fromkeys(
-        ("business_line", "call_outcome", "queue"), frozenset()
+        ("business_line", "call_outcome", "call_reason", "queue"), frozenset()
     )
     assert read_declarations(tmp_path, tmp_path / "dbt_project.yml") == Declarations(empty)
 

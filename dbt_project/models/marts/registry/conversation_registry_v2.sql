@@ -52,6 +52,7 @@ registered as (
         coalesce(metadata_files.portfolio_id, found.portfolio_id) as portfolio_id,
         coalesce(metadata_files.campaign_id, found.campaign_id) as campaign_id,
         coalesce(metadata_files.call_outcome, found.call_outcome) as call_outcome,
+        metadata_files.call_reason,
         versions.status,
         versions.open_reason,
         versions.last_failed_step,

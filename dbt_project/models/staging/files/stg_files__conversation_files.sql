@@ -28,6 +28,7 @@ parsed as (
         json_value(payload, '$.portfolio_id') as portfolio_id,
         json_value(payload, '$.campaign_id') as campaign_id,
         json_value(payload, '$.call_outcome') as call_outcome,
+        json_value(payload, '$.call_reason') as call_reason,
         _run_id as run_id,
         generation,
         size_bytes,
