@@ -1,8 +1,8 @@
 """The annotators that need few words: sentiment, smart highlights, phrase matchers, summary.
 
-Sentiment: a turn's compound score of the VADER lexicon is laid on the documented pairs of score and
-magnitude (sentiment analysis page). The conversation's formula is published nowhere; ours leans on
-the end as the two real conversations do, and is an assumption.
+Sentiment: a small model's sign of a turn is laid on the documented pairs of score and magnitude
+(sentiment analysis page), the surer the further from 0. The conversation's formula is published
+nowhere; ours leans on the end as the two real conversations do, and is an assumption.
 
 Highlights: the three that exist, one annotation per sentence of an agent.
 
@@ -18,7 +18,7 @@ choice of sentences is an assumption.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from ingest.domain.phrase_matching import (
 )
 from ingest.emulator.analysis.cues import HIGHLIGHTS, Highlight
 from ingest.emulator.analysis.lexicon import analyzer
+from ingest.emulator.analysis.sentiment import Shares, shares
 from ingest.emulator.analysis.turns import Span, Token, Turn, chars, whole
 
 
@@ -43,8 +44,8 @@ class Sentiment(NamedTuple):
 NEUTRAL = Sentiment(0.0, 0.0)
 MIXED = Sentiment(0.0, 0.75)
 
-_PAIRS = ((0.6, 1.0, 1.0), (0.3, 0.5, 0.5), (0.05, 0.25, 0.75))
-"""Least absolute compound score, then the pair's score and magnitude."""
+_PAIRS = ((0.9, 1.0, 1.0), (0.7, 0.5, 0.5), (0.0, 0.25, 0.75))
+"""Least share of the model for its sign, then the pair's score and magnitude."""
 _MIXED_SHARE = 0.12
 """Share of positive and of negative words that makes a balanced turn mixed."""
 _DECAY = 1 / 3
@@ -52,12 +53,17 @@ _DECAY = 1 / 3
 
 
 def turn_sentiment(turn: Turn) -> Sentiment:
-    """Return the documented pair nearest to what the lexicon says about a turn."""
+    """Return the documented pair nearest to how a turn sounds."""
     scores = analyzer().scores(turn.text, turn.tokens)
-    compound = scores["compound"]
-    for least, score, magnitude in _PAIRS:
-        if abs(compound) >= least:
-            return Sentiment(score if compound > 0 else -score, magnitude)
+    return pair_of(shares(turn.text, scores, len(turn.tokens)), scores)
+
+
+def pair_of(found: Shares, scores: Mapping[str, float]) -> Sentiment:
+    """Return the documented pair, given the model's shares and the lexicon's (neg, pos)."""
+    surest = max(found)
+    if surest > found.neutral:
+        _, score, magnitude = next(pair for pair in _PAIRS if surest >= pair[0])
+        return Sentiment(score if surest == found.positive else -score, magnitude)
     if scores["pos"] >= _MIXED_SHARE and scores["neg"] >= _MIXED_SHARE:
         return MIXED
     return NEUTRAL

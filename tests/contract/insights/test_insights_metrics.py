@@ -124,7 +124,8 @@ def test_topics_and_answers_make_slices(service: Service) -> None:
         issue_models=[issue.partition("/issues/")[0]],
         qa_config={"scorecard_list": {"qa_scorecard_revisions": [revision]}},
     )  # fmt: skip
-    service.analyse(name, selector)
+    analysis = service.analyse(name, selector)
+    (overall,) = analysis.analysis_result.call_analysis_metadata.sentiments
     wanted = window("", day).replace('agent_team=""', f'agent_id="{agent}"')
 
     def slices(key: str) -> list[Any]:
@@ -139,7 +140,7 @@ def test_topics_and_answers_make_slices(service: Service) -> None:
     )
     measure = by_issue.total.conversation_measure
     assert (measure.conversation_count, measure.average_qa_normalized_score) == (1, 0.5)
-    assert measure.average_client_sentiment_score < 0
+    assert measure.average_client_sentiment_score == overall.sentiment_data.score
     (tag,) = measure.qa_tag_scores
     assert (tag.tag, tag.average_tag_normalized_score) == ("BUSINESS", 0.5)
     assert "average_qa_question_normalized_score" not in measure

@@ -14,12 +14,14 @@ from ingest.emulator.analysis.annotators import (
     Sentiment,
     as_text,
     conversation_sentiment,
+    pair_of,
     sentences,
     summarize,
     turn_sentiment,
 )
 from ingest.emulator.analysis.entities import find_entities, mentions, salience
 from ingest.emulator.analysis.lexicon import QuickAnalyzer
+from ingest.emulator.analysis.sentiment import Shares
 from ingest.emulator.analysis.turns import Turn, chars, whole
 
 SLOW, QUICK = SentimentIntensityAnalyzer(), QuickAnalyzer()
@@ -68,17 +70,27 @@ def test_the_quick_lexicon_scores_any_text_as_the_library_does(text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("found", "words", "expected"),
     [
-        ("It is twelve weeks.", (0.0, 0.0)),
-        ("This is terrible, I hate it.", (-1.0, 1.0)),
-        ("That's wonderful, thank you so much!", (1.0, 1.0)),
-        ("hope abandon", (0.0, 0.75)),
-        ("", (0.0, 0.0)),
+        ((0.95, 0.03, 0.02), (0, 0), (-1.0, 1.0)),
+        ((0.02, 0.2, 0.78), (0, 0), (0.5, 0.5)),
+        ((0.5, 0.2, 0.3), (0, 0), (-0.25, 0.75)),
+        ((0.2, 0.6, 0.2), (0.12, 0), (0.0, 0.0)),
+        ((0.2, 0.6, 0.2), (0.12, 0.12), (0.0, 0.75)),
+        ((0.4, 0.4, 0.2), (0, 0), (0.0, 0.0)),
     ],
 )
-def test_a_turn_gets_a_documented_pair(text: str, expected: tuple[float, float]) -> None:
-    assert turn_sentiment(turn(text)) == expected
+def test_the_surer_the_model_the_further_is_the_documented_pair(
+    found: tuple[float, float, float], words: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    assert pair_of(Shares(*found), dict(zip(("neg", "pos"), words, strict=True))) == expected
+
+
+@given(st.text(max_size=60))
+def test_a_turn_of_any_text_gets_a_documented_pair(text: str) -> None:
+    score, magnitude = turn_sentiment(turn(text))
+
+    assert (abs(score), magnitude) in {(0, 0), (0, 0.75), (0.25, 0.75), (0.5, 0.5), (1, 1)}
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,10 @@ def test_an_export_writes_the_native_columns(
         run_phrase_matcher_annotator=True, run_summarization_annotator=True,
         summarization_config=summary,
     )  # fmt: skip
-    exporter.client.create_analysis(
+    analysis = exporter.client.create_analysis(
         parent=made.name, analysis=insights.Analysis(annotator_selector=selector)
     ).result(timeout=30)
+    (overall,) = analysis.analysis_result.call_analysis_metadata.sentiments
     export(exporter, "insights")
     (row,) = rows(warehouse, "insights")
     known = {column["name"] for column in export_columns(3)}
@@ -135,7 +136,7 @@ def test_an_export_writes_the_native_columns(
         "labels": [{"key": "queue", "value": "blue"}],
         "agent": "a-1",
         "medium": "PHONE_CALL",
-        "score": -1.0,
+        "score": overall.sentiment_data.score,
         "entity": ("Chen", "PERSON"),
         "intent": "AUTHENTICATION_INFO",
         "phrases": [revision],
