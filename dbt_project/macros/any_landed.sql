@@ -4,10 +4,5 @@
     {%- if not execute or var('offline_compile', '') or not is_incremental() -%}
         {{ return(true) }}
     {%- endif -%}
-    {%- set query -%}
-        select count(*) as row_count
-        from {{ relation }}
-        where landed_at >= {{ landed_from }}
-    {%- endset -%}
-    {{ return(run_query(query).columns[0].values()[0] > 0) }}
+    {{ return(any_rows(relation, 'landed_at >= ' ~ landed_from)) }}
 {%- endmacro %}

@@ -13,7 +13,7 @@ nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlglot
@@ -95,6 +95,12 @@ def reads_of(statement: str, catalog: Catalog) -> list[Read]:
     """Return what a statement reads; nothing for DDL. A table's days don't matter here."""
     trees = sqlglot.parse(statement, read=DIALECT)
     return [read for tree in trees if tree is not None for read in _statement(tree, catalog)]
+
+
+def is_pruned(read: Read, catalog: Catalog) -> bool:
+    """Whether literals leave out any day of a table that has partitions."""
+    table = catalog.tables[read.table]
+    return len(_kept(table, read.conditions, catalog.now)) < len(table.days)
 
 
 def _bytes(reads: _Found, table: Table) -> float:
@@ -271,57 +277,56 @@ def _with_columns(
     )
 
 
+Verdict = Callable[[dt.date], bool | None]
+"""Whether rows of a day's partition may meet a condition; None where it doesn't say."""
+
+
 def _kept(table: Table, filters: Sequence[exp.Expression], now: dt.datetime) -> set[dt.date]:
     """Return the days that the conditions leave."""
+    verdicts = [_verdict(each, table.partition, now) for each in filters]
     days = table.days if table.partition else [_ALL]
-    return {
-        day
-        for day in days
-        if not any(_holds(each, table.partition, day, now) is False for each in filters)
-    }
+    return {day for day in days if not any(verdict(day) is False for verdict in verdicts)}
 
 
-def _holds(
-    condition: exp.Expression, partition: str | None, day: dt.date, now: dt.datetime
-) -> bool | None:
-    """Whether rows of the day's partition may meet the condition; None where it doesn't say."""
+def _verdict(condition: exp.Expression, partition: str | None, now: dt.datetime) -> Verdict:
     bare = condition.unnest()
     if isinstance(bare, exp.Boolean):
-        return bool(bare.this)
+        return lambda _: bool(bare.this)
     if isinstance(bare, (exp.And, exp.Or)):
-        sides = [_holds(side, partition, day, now) for side in (bare.left, bare.right)]
+        one, other = (_verdict(side, partition, now) for side in (bare.left, bare.right))
         if isinstance(bare, exp.And):
-            return False if False in sides else None
-        return False if sides == [False, False] else None
+            return lambda day: False if False in (one(day), other(day)) else None
+        return lambda day: False if one(day) is False and other(day) is False else None
     if isinstance(bare, exp.Between):
         low = exp.GTE(this=bare.this, expression=bare.args["low"])
         high = exp.LTE(this=bare.this, expression=bare.args["high"])
-        return _holds(exp.and_(low, high), partition, day, now)
+        return _verdict(exp.and_(low, high), partition, now)
     if isinstance(bare, exp.In) and bare.expressions:
         equal = [exp.EQ(this=bare.this, expression=each) for each in bare.expressions]
-        return False if all(_holds(each, partition, day, now) is False for each in equal) else None
+        each_day = [_compared(each, partition, now) for each in equal]
+        return lambda day: False if all(verdict(day) is False for verdict in each_day) else None
     if isinstance(bare, (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.EQ)):
-        return _compared(bare, partition, day, now)
-    return None
+        return _compared(bare, partition, now)
+    return lambda _: None
 
 
-def _compared(
-    condition: exp.Binary, partition: str | None, day: dt.date, now: dt.datetime
-) -> bool | None:
+def _compared(condition: exp.Binary, partition: str | None, now: dt.datetime) -> Verdict:
     column, constant = condition.left.unnest(), _constant(condition.right, now)
     if not isinstance(column, exp.Column) or column.name != partition or constant is None:
-        return None
-    first = _midnight(day)
-    last = first + dt.timedelta(days=1, microseconds=-1)
+        return lambda _: None
+    span = dt.timedelta(days=1, microseconds=-1)
     if not isinstance(constant, dt.datetime):
-        constant, last = _midnight(constant), first
+        constant, span = _midnight(constant), dt.timedelta()
+    limit = constant
     if isinstance(condition, exp.GT):
-        return last > constant
+        return lambda day: _midnight(day) + span > limit
     if isinstance(condition, exp.GTE):
-        return last >= constant
+        return lambda day: _midnight(day) + span >= limit
     if isinstance(condition, exp.LT):
-        return first < constant
-    return first <= constant and (isinstance(condition, exp.LTE) or constant <= last)
+        return lambda day: _midnight(day) < limit
+    if isinstance(condition, exp.LTE):
+        return lambda day: _midnight(day) <= limit
+    return lambda day: _midnight(day) <= limit <= _midnight(day) + span
 
 
 def _midnight(day: dt.date) -> dt.datetime:

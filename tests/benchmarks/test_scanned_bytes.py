@@ -7,10 +7,9 @@ import datetime as dt
 import pytest
 from google.cloud.bigquery import SchemaField
 
-from tests.benchmarks.build_cost import Recorded, all_reads, cost, logical_bytes, usd_a_month
+from tests.benchmarks.build_cost import Recorded, all_reads, cost, logical_bytes, usd
 from tests.benchmarks.scanned_bytes import (
     LEAST_OF_A_TABLE,
-    MIB,
     Catalog,
     Table,
     billed,
@@ -199,10 +198,12 @@ def test_a_struct_is_the_sum_of_its_parts() -> None:
 def test_a_builds_cost_grows_with_history_where_nothing_prunes() -> None:
     recorded = Recorded(
         at=dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC),
-        statements=[
-            ("m.a", "select id from `p`.`coach`.`ci_turns`"),
-            ("m.b", "select id from p.coach.ci_turns where day >= date '2026-01-10'"),
-        ],
+        statements={
+            "hourly": [
+                ("m.a", "select id from `p`.`coach`.`ci_turns`"),
+                ("m.b", "select id from p.coach.ci_turns where day >= date '2026-01-10'"),
+            ]
+        },
         tables={
             "p.coach.ci_turns": {"widths": {"id": 20, "day": 8}, "rows": 230, "partition": "day"}
         },
@@ -211,9 +212,8 @@ def test_a_builds_cost_grows_with_history_where_nothing_prunes() -> None:
         evidence="select 1",
     )
 
-    reads = all_reads(recorded)
-    month = cost(reads, recorded.catalog(30))
-    assert month.by_node == {"m.a": 30 * 100_000 * 20, "m.b": LEAST_OF_A_TABLE}
-    assert cost(reads, recorded.catalog(300)).by_node["m.a"] == 10 * month.by_node["m.a"]
-    assert month.by_read["m.b", "ci_turns"] == 10 * MIB
-    assert usd_a_month(1024**4) == 720 * 6.25
+    reads = all_reads(recorded, "hourly")
+    month, later = (cost(reads, recorded.catalog(days)) for days in (30, 300))
+    assert month == {"m.a": 30 * 100_000 * 20, "m.b": LEAST_OF_A_TABLE}
+    assert later == {"m.a": 10 * month["m.a"], "m.b": LEAST_OF_A_TABLE}
+    assert usd(1024**4, 720) == 720 * 6.25

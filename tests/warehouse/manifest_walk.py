@@ -166,19 +166,21 @@ def _measured(manifest: dict[str, Any], semantic: dict[str, Any]) -> str:
 
 
 def _merge(model: dict[str, Any], columns: list[Column]) -> str:
-    key = model["config"]["unique_key"]
+    keys = model["config"]["unique_key"]
+    keys = [keys] if isinstance(keys, str) else keys
+    matched = " and ".join(f"target.{key} = source_rows.{key}" for key in keys)
     names = [column.name for column in columns]
     kept = model["config"].get("merge_exclude_columns") or []
     updates = ", ".join(f"{n} = source_rows.{n}" for n in names if n not in kept)
     predicates = "".join(
-        f" and target.{p.split(':')[1]} between date '2025-01-01' and date '2025-12-31'"
+        f" and target.{p.partition(':')[2] or 'batch_date'} in (date '2025-01-01')"
         for p in model["config"].get("incremental_predicates") or []
-        if p.startswith("literal_range:")
+        if p == "own_days" or p.startswith("days_of_source:")
     )
     return (
         f"merge into {model['relation_name']} as target "
         f"using ({model['compiled_code']}) as source_rows "
-        f"on target.{key} = source_rows.{key}{predicates} "
+        f"on {matched}{predicates} "
         f"when matched then update set {updates} "
         f"when not matched then insert ({', '.join(names)}) values ({', '.join(names)})"
     )

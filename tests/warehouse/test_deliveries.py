@@ -13,7 +13,15 @@ from ingest.flows.evidence import Evidence
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
-from tests.warehouse.raw_rows import RawRows, Talk, file_row, talk
+from tests.warehouse.raw_rows import (
+    RawRows,
+    Talk,
+    analysis_of,
+    ci_row,
+    event_row,
+    file_row,
+    talk,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -191,3 +199,92 @@ def _landed_together(parts: tuple[RawRows, ...]) -> RawRows:
     for part in parts:
         rows.extend(part)
     return rows
+
+
+MOVED = _said("c-moved", MONDAY, "one")
+NEIGHBOUR = _said("c-neighbour", TUESDAY, "one")
+LATEST = _said("c-latest", TUESDAY, "one")
+STRAGGLER = _said("c-straggler", WEDNESDAY, "one")
+THIRD, FOURTH, FIFTH, SIXTH = (SECOND + dt.timedelta(hours=number) for number in (1, 2, 3, 4))
+PLACES = {
+    "dynamics": "late_staging.int_transcript_dynamics",
+    "turns": "late_staging.int_transcript_turns",
+    "versions": "late_staging.int_conversation_versions",
+    "insights": "late.ci_turns",
+}
+LEFT = " union all ".join(
+    f"select conversation_id, '{place}' as place, cast(batch_date as string) as day, "
+    f"count(*) as row_count from {table} group by all"
+    for place, table in PLACES.items()
+)
+
+
+def _state(spoken: Talk, analysis_id: str, landed: dt.datetime) -> RawRows:
+    analysis = analysis_of(spoken, analysis_id, landed, [])
+    state = ci_row(spoken, landed, "r1", analysis=analysis, profile="p", landed_at=landed)
+    return RawRows(ci_conversations=[state])
+
+
+def _told_of(spoken: Talk, date: str, *, has_state: bool = True) -> set[tuple[object, ...]]:
+    """Return the rows that are right: a version, and each of three turns once."""
+    id_ = spoken.conversation_id
+    first = str(spoken.batch_date)
+    facts = {(id_, "dynamics", first, 1), (id_, "turns", first, 3), (id_, "versions", date, 1)}
+    return facts | ({(id_, "insights", first, 3)} if has_state else set())
+
+
+def _left(warehouse: Warehouse) -> set[tuple[object, ...]]:
+    return {tuple(row.values()) for row in warehouse.rows(LEFT)}
+
+
+def test_what_lands_during_a_build_or_late_is_taken_once_and_forgotten_late(
+    warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    create_raw_tables(warehouse.client)
+    project = DbtProject(
+        tmp_path_factory.mktemp("late"),
+        warehouse.endpoint,
+        "late",
+        variables={"incremental_overlap_hours": 0},
+        is_lean=True,
+    )
+    tables = ("--exclude", "config.materialized:view")
+    build = (
+        "run",
+        "--select",
+        "+int_transcript_dynamics",
+        "+int_conversation_versions",
+        "+ci_turns",
+    )
+
+    at_first = (
+        _files(MOVED, 10, "r1", FIRST),
+        _files(NEIGHBOUR, 20, "r1", SECOND),
+        _files(LATEST, 30, "r1", SECOND),
+        _state(MOVED, "1", FIRST),
+        _state(NEIGHBOUR, "2", SECOND),
+        _state(LATEST, "3", SIXTH),
+    )
+    land(warehouse.client, _landed_together(at_first))
+    project.run(*build)
+    # Its turns stand on TUESDAY still, whose current state the next builds don't list.
+    warehouse.rows(
+        "update late.ci_conversations set batch_date = '2026-03-01' "
+        "where conversation_id = 'c-neighbour'"
+    )
+    project.run("run", "--select", "+int_changed_days", *tables)
+    land(warehouse.client, _files(_at(MOVED, TUESDAY), 40, "r2", THIRD))
+    project.run(*build, *tables, "+int_changed_days")
+    project.run(*build, *tables)
+    moved = _left(warehouse)
+    land(warehouse.client, _files(STRAGGLER, 50, "r3", FIFTH))
+    project.run(*build, *tables)
+    late = _left(warehouse)
+    forgotten = event_row(MOVED, "forget", "succeeded", "r4", FOURTH, landed_at=FOURTH)
+    land(warehouse.client, RawRows(pipeline_events=[forgotten]))
+    project.run(*build, *tables)
+
+    stay = _told_of(NEIGHBOUR, TUESDAY) | _told_of(LATEST, TUESDAY)
+    assert moved == stay | _told_of(MOVED, MONDAY)
+    assert late == moved | _told_of(STRAGGLER, WEDNESDAY, has_state=False)
+    assert _left(warehouse) == late - _told_of(MOVED, MONDAY)

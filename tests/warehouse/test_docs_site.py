@@ -17,10 +17,14 @@ pytestmark = pytest.mark.browser
 LIMIT_SEC = 60
 REGISTRY = "conversation_registry.v2"
 READS = {
-    "int_found_versions",
+    "int_changed_days",
+    "int_ci_state_versions",
     "int_ci_states",
+    "int_conversation_files",
     "int_conversation_versions",
     "int_conversations_forgotten",
+    "int_found_versions",
+    "int_version_evidence",
     "int_version_files",
     "int_version_progress",
     "int_version_steps",

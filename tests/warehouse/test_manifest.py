@@ -143,10 +143,14 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
     seeded: dict[str, set[str]] = {}
     for node in nodes:
         arguments = node["test_metadata"]["kwargs"]
+        words = (
+            dict(arguments.get("columns") or {}) if node["test_metadata"]["name"] == "words" else {}
+        )
         seed = re.sub(r"\W*ref\W*(\w+).*", r"\1", arguments.get("to", ""))
-        if seed in WORDS.keys() | OPEN_WORDS:
-            column = f"{node['attached_node'].split('.', 2)[2]}.{arguments['column_name']}"
-            seeded.setdefault(f"{seed}.{arguments['field']}", set()).add(column)
+        if seed in WORDS:
+            words[arguments["column_name"]] = f"{seed}.{arguments['field']}"
+        for column, word in words.items():
+            seeded.setdefault(word, set()).add(f"{node['attached_node'].split('.', 2)[2]}.{column}")
 
     assert [node["name"] for node in nodes if "accepted_values" in node["name"]] == []
     assert seeded == {
@@ -161,6 +165,7 @@ def test_accepted_values_stand_in_seeds_alone(manifest: dict[str, Any]) -> None:
             "int_pipeline_events.step",
         },
         "queues.queue": {"conversation_registry.v2.queue"},
+        "conversation_statuses.status": {"conversation_registry.v2.status"},
         "registry_v1_statuses.status": {"conversation_registry.v1.status"},
         "speakers.speaker": {"ci_turns.speaker"},
         "step_outcomes.outcome": {"int_pipeline_events.outcome"},
@@ -178,20 +183,13 @@ def test_seeds_of_accepted_values_are_complete() -> None:
 
 def test_a_word_that_is_the_users_own_is_a_warning(manifest: dict[str, Any]) -> None:
     severities = {
-        node["test_metadata"]["kwargs"]["field"]: node["config"]["severity"].lower()
+        word.split(".")[0]: node["config"]["severity"].lower()
         for node in manifest["nodes"].values()
-        if "registry" in node.get("attached_node", "")
-        and node.get("test_metadata")
-        and "to" in node["test_metadata"]["kwargs"]
+        if (node.get("test_metadata") or {}).get("name") == "words"
+        for word in node["test_metadata"]["kwargs"]["columns"].values()
     }
 
-    assert {field for field, severity in severities.items() if severity == "warn"} == {
-        "business_line",
-        "call_outcome",
-        "call_reason",
-        "medium",
-        "queue",
-    }
+    assert {seed for seed, severity in severities.items() if severity == "warn"} == OPEN_WORDS
 
 
 def test_every_mart_is_in_an_exposure(manifest: dict[str, Any]) -> None:
@@ -230,6 +228,7 @@ def test_layers_read_downwards_only(manifest: dict[str, Any]) -> None:
         ("marts", "marts"),
         ("marts", "parts"),
         ("parts", "seed"),
+        ("parts", "intermediate"),
         ("parts", "marts"),
         ("parts", "parts"),
     }

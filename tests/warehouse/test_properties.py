@@ -27,6 +27,8 @@ Tables = dict[str, list[str]]
 NOT_FROM_ROWS = ("int_forgotten_charges", "time_spine")
 """A table that hooks fill, and one of 11,000 days."""
 MODELS_JUDGED = 50
+SEEN = {"int_conversation_days", "int_changed_days"}
+"""What builds have seen, days of forgotten conversations too: no raw row tells of those again."""
 VIEWS_TOO = ("conversation_registry_current", "conversation_registry_v1", "ci_export_compat")
 
 LANDED_DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
@@ -425,6 +427,8 @@ def _tables(warehouse: Warehouse) -> Tables:
     for dataset in ("coach", "coach_staging"):
         for item in warehouse.client.list_tables(dataset, timeout=60):
             if item.table_type == "VIEW" and item.table_id not in VIEWS_TOO:
+                continue
+            if item.table_id in SEEN:
                 continue
             rows = warehouse.rows(f"select * from `{dataset}`.`{item.table_id}`")
             name = f"{dataset}.{item.table_id}"

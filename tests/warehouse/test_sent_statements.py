@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.raw_loading import create_raw_tables, land
-from tests.warehouse.sent_statements import recording, refused
+from tests.warehouse.sent_statements import recording, refused, unpruned
 from tests.warehouse.story import ERASURE, batches
 
 pytestmark = pytest.mark.stack
@@ -53,14 +54,55 @@ def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]
     assert "dbt_internal_unit_test_actual" in at_first
     assert "dbt_internal_test" in at_first
     assert "merge into" in again
-    assert "as stale_count" in again
+    assert "from `local-project`.`sent_staging`.`int_changed_days`" in again
     assert "as landed_from" in again
     assert "delete from" in again
-    assert "not in (select turn_id from" in again
+    assert "not in (select phrase_match_id from" in again
     assert "forgotten.step = 'forget'" not in at_first
     assert "forgotten.step = 'forget'" in again
     assert "mart.landed_at <= forgotten.forgotten_at" in again
     assert "current_state.payload_sha256 = mart.payload_sha256" in again
+    assert "current_state.payload_sha256 != mart.payload_sha256" in again
+
+
+ALL_DAYS = {
+    ("int_conversation_days", "int_ci_states"),
+    ("int_conversation_days", "int_conversation_days"),
+    ("int_conversation_days", "int_conversation_files"),
+    ("int_conversation_days", "int_pipeline_events"),
+    ("ci_phrase_matches", "int_analysis_findings"),
+}
+"""The index of days, and annotations after a matcher revision has landed: the story has one."""
+
+CLEAN_UP = re.compile(r"(as row_count|delete from|insert into).*\bas forgotten\b", re.DOTALL)
+"""Rows of who is forgotten are looked for on all days, since a forgetting may show late."""
+
+LIST_OF_DAYS = re.compile(r"in \((date '[^)]*)\)")
+
+
+def test_an_increment_reads_and_merges_the_days_of_what_changed_alone(
+    project: DbtProject, sent: tuple[list[str], list[str]]
+) -> None:
+    # The story's days are long past, so each watermark is looked for in all of them at last.
+    statements = [
+        each for each in sent[1] if "as landed_from" not in each and not CLEAN_UP.search(each)
+    ]
+
+    assert unpruned(statements, project.manifest()) == ALL_DAYS
+
+
+@pytest.mark.usefixtures("sent")
+def test_the_sql_of_an_increment_has_one_list_of_days_for_its_hooks_and_merge(
+    project: DbtProject,
+) -> None:
+    lists = {
+        node["name"]: set(LIST_OF_DAYS.findall(node["compiled_code"]))
+        for node in project.manifest()["nodes"].values()
+        if node["config"]["materialized"] == "incremental"
+    }
+
+    assert {name for name, found in lists.items() if len(found) > 1} == set()
+    assert len(lists["int_transcript_turns"]) == 1
 
 
 def test_a_second_build_without_an_event_is_valid_googlesql(

@@ -71,7 +71,7 @@ def test_a_corrected_rule_is_rebuilt_from_raw(
     land(warehouse.client, batches()[0])
     folder = tmp_path_factory.mktemp("corrected")
     project = EditedProject(folder, warehouse.endpoint, dataset="corrected")
-    model = "dbt_project/models/intermediate/int_version_progress.sql"
+    model = "dbt_project/macros/folds/version_progress.sql"
     versions = (
         "select conversation_version_id, conversation_id, status"
         " from corrected.conversation_registry order by conversation_id"

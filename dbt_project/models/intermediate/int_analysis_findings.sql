@@ -2,9 +2,8 @@
     config(
         materialized='incremental',
         unique_key='analysis_id',
-        partition_by={'field': 'analysed_date', 'data_type': 'date'},
+        partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['literal_range:analysed_date'],
         merge_exclude_columns=['landed_at'],
         post_hook="{{ delete_forgotten() }}"
     )
@@ -13,11 +12,17 @@
 {%- set landed_from = landed_from() %}
 with
 
-states as (
+first_states as (
     select *
     from {{ ref('int_ci_states') }}
-    where landed_at >= {{ landed_from }} and analysis_id is not null
+    where analysis_id is not null and {{ in_days(landed_from) }}
     {{ latest_by('analysis_id', 'landed_at, payload_sha256') }}
+),
+
+states as (
+    select *
+    from first_states
+    where landed_at >= {{ landed_from }}
 ),
 
 annotations as (
@@ -39,7 +44,7 @@ findings as (
         countif(annotations.annotation_type = 'intent') as highlight_count,
         countif(annotations.annotation_type = 'entity_mention') as entity_mention_count,
         count(annotations.analysis_id) as annotation_count,
-        date(states.analysed_at) as analysed_date,
+        states.batch_date,
         states.analysis_requested_at,
         states.landed_at,
         array_agg(
@@ -84,7 +89,7 @@ findings as (
     group by
         states.analysis_id,
         states.conversation_id,
-        date(states.analysed_at),
+        states.batch_date,
         states.analysis_requested_at,
         states.landed_at
 )

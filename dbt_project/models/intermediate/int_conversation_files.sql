@@ -5,6 +5,7 @@
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
         merge_exclude_columns=['landed_at', 'run_id'],
+        incremental_predicates=['days_of_source:batch_date'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}

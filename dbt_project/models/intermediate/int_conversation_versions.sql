@@ -4,22 +4,28 @@
         unique_key='conversation_version_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
+        incremental_predicates=['own_days', 'whole_conversations'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
 {# A delivery says what its folder holds from then on; what the folder lacks is what other folders delivered last, so
    that halves may come apart. After each delivery the two hashes are a version; content seen again is its old
    version. #}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 changed as (
-    {{ changed_conversations([ref('int_conversation_files')], landed_from()) }}
+    {{ changed_conversations([ref('int_conversation_files')], landed_from, within) }}
+),
+
+all_deliveries as (
+    {{ rows_of(ref('int_conversation_deliveries'), conversation_deliveries, within) }}
 ),
 
 deliveries as (
     select all_deliveries.*
-    from {{ ref('int_conversation_deliveries') }} as all_deliveries
+    from all_deliveries
     inner join changed
         on all_deliveries.conversation_id = changed.conversation_id
 ),

@@ -8,7 +8,7 @@ events as (
         ended_at,
         landed_at
     from {{ ref('int_pipeline_events') }}
-    where step = 'forget' and outcome = 'succeeded'
+    where kept_date = date '1970-01-01' and step = 'forget' and outcome = 'succeeded'
 ),
 
 forgotten as (

@@ -8,12 +8,14 @@
     )
 }}
 {# By content, as text: so a field that is declared later, or with another type, has its older values too. #}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 landed as (
     select *
     from {{ ref('stg_files__custom_fields') }}
-    where landed_at >= {{ landed_from() }}
+    where landed_at >= {{ landed_from }} and {{ within }} and {{ is_indexed(landed_from, within) }}
 ),
 
 known as (
@@ -27,7 +29,7 @@ known as (
 ),
 
 first_files as (
-    {{ first_files('metadata') }}
+    {{ first_files('metadata', within) }}
 ),
 
 first_landed as (

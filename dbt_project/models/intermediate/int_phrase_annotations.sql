@@ -6,7 +6,7 @@ annotations as (
     select
         findings.conversation_id,
         findings.analysis_id,
-        findings.analysed_date,
+        findings.batch_date,
         findings.analysis_requested_at,
         findings.landed_at,
         regexp_extract(annotation.phrase_matcher_name, r'/phraseMatchers/([^@/]+)') as phrase_matcher_id,
@@ -26,7 +26,7 @@ revised as (
         coalesce(annotations.named_revision_id, in_force.revision_id) as revision_id,
         annotations.phrase_matcher,
         annotations.turn_index,
-        annotations.analysed_date,
+        annotations.batch_date,
         annotations.landed_at
     from annotations
     left join {{ ref('int_matcher_revisions') }} as in_force

@@ -2,13 +2,14 @@
     config(
         materialized='incremental',
         unique_key='event_id',
-        partition_by={'field': 'batch_date', 'data_type': 'date'},
+        partition_by={'field': 'kept_date', 'data_type': 'date'},
         cluster_by=['step', 'conversation_id'],
+        incremental_predicates=['days_of_source:kept_date'],
         post_hook="{{ delete_forgotten_events() }}"
     )
 }}
 {# An event never changes; where it landed twice its first landing counts, and one that an earlier build has
-   merged stays. The filter stands below the window, so that it reaches the raw table's partitions; the range of
+   merged stays. The filter stands below the window, so that it reaches the raw table's partitions; the list of
    dates stands outside the outer join, whose condition it would make `… and false` where nothing landed. #}
 {%- set landed = 'landed_at >= ' ~ landed_from() %}
 with
@@ -27,7 +28,7 @@ events as (
             event_id,
             landed_at
         from {{ this }}
-        where {{ date_range('batch_date', ref('stg_pipeline__events'), landed) }}
+        where {{ in_dates('kept_date', ref('stg_pipeline__events'), landed, 'kept_date') }}
     ),
 {%- endif %}
 

@@ -9,9 +9,8 @@
 }}
 {# Times are counted in whole milliseconds, whose sums are exact. Where one turn has no end, no turn has: a gap that
    may be a turn is no silence. The other side of a customer is every agent, the bot too. #}
-{%- set landed = 'landed_at >= ' ~ landed_from() %}
+{%- set landed_from = landed_from() %}
 {%- set has_ends = 'count(end_ms) > 0' %}
-{%- set is_transcript = landed ~ " and kind = 'transcription'" %}
 with
 
 turns as (
@@ -24,7 +23,7 @@ turns as (
             null
         ) as end_ms
     from {{ ref('int_transcript_turns') }}
-    where {{ landed }} and {{ date_range('batch_date', ref('int_conversation_files'), is_transcript) }}
+    where landed_at >= {{ landed_from }} and {{ in_days(landed_from) }}
 ),
 
 ordered as (

@@ -9,12 +9,14 @@
 }}
 {# Turns by content: a transcript that lands again, or in another folder, has its rows already. They stay when a later
    version takes its place, since it may return without landing again. #}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 landed as (
     select *
     from {{ ref('stg_files__turns') }}
-    where landed_at >= {{ landed_from() }}
+    where landed_at >= {{ landed_from }} and {{ within }} and {{ is_indexed(landed_from, within) }}
 ),
 
 known as (
@@ -28,7 +30,7 @@ known as (
 ),
 
 first_files as (
-    {{ first_files('transcription') }}
+    {{ first_files('transcription', within) }}
 ),
 
 first_landed as (

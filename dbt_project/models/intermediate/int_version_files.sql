@@ -1,15 +1,2 @@
-{# The newest object of each content of each file: where a version's two files are. #}
-with
-
-files as (
-    select *
-    from {{ ref('int_conversation_files') }}
-),
-
-newest as (
-    select *
-    from files
-    {{ latest_by('conversation_id, kind, content_sha256', 'generation desc, uri') }}
-)
-
-select * from newest
+{# The fold is a macro, so that a model can have it of some days alone: see macros/rows_of.sql. #}
+{{ version_files() }}

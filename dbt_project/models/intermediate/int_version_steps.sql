@@ -4,12 +4,14 @@
         unique_key='conversation_version_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
+        incremental_predicates=['own_days', 'whole_conversations'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
 {# The latest event of a version decides whether it stands as failed; ties are broken by event_id. #}
-{%- set changed = changed_conversations([ref('int_pipeline_events')], landed_from()) %}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from, 'kept_date') %}
+{%- set changed = changed_conversations([ref('int_pipeline_events')], landed_from, within) %}
 with
 
 changed as (
@@ -25,9 +27,7 @@ events as (
         on pipeline.conversation_id = changed.conversation_id
     where
         pipeline.step not in ('validate', 'forget')
-        and {{ date_range(
-            'pipeline.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
-        ) }}
+        and {{ within | replace('kept_date', 'pipeline.kept_date') }}
 ),
 
 steps as (

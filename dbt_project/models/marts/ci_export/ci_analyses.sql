@@ -11,16 +11,30 @@
 {# A new analysis changes what the older ones are (superseded), and an event that lands late says why an
    analysis was made, so all of such a conversation are read again. What Insights said of an analysis counts before
    what its export says. #}
-{%- set changed = changed_conversations([ref('int_ci_states'), ref('int_pipeline_events')], landed_from()) %}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
+{%- set events_within = within | replace('batch_date', 'kept_date') %}
 with
 
 changed as (
-    {{ changed }}
+    {{ changed_conversations([ref('int_ci_states')], landed_from, within) }}
+    union distinct
+    {{ changed_conversations([ref('int_pipeline_events')], landed_from, events_within) }}
+),
+
+states as (
+    {{ rows_of(ref('int_ci_state_versions'), ci_state_versions, within) }}
+),
+
+conversations as (
+    select *
+    from {{ ref('ci_conversations') }}
+    where {{ within }}
 ),
 
 analyses as (
     select states.*
-    from {{ ref('int_ci_state_versions') }} as states
+    from states
     inner join changed
         on states.conversation_id = changed.conversation_id
     where states.analysis_id is not null
@@ -37,9 +51,7 @@ reasons as (
     where
         events.step = 'analyse'
         and events.reason is not null
-        and {{ date_range(
-            'events.batch_date', ref('int_pipeline_events'), 'conversation_id in (' ~ changed ~ ')'
-        ) }}
+        and {{ events_within | replace('kept_date', 'events.kept_date') }}
     group by regexp_extract(events.resource_name, r'([^/]+)$')
 ),
 
@@ -84,7 +96,7 @@ explained as (
     from ordered
     left join reasons
         on ordered.analysis_id = reasons.analysis_id
-    left join {{ ref('ci_conversations') }} as conversations
+    left join conversations
         on ordered.conversation_id = conversations.conversation_id
 )
 

@@ -4,19 +4,26 @@
         unique_key='conversation_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
+        incremental_predicates=['own_days'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
 {# States of one conversation are ordered by the time that Insights states, never by load time. #}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 changed as (
-    {{ changed_conversations([ref('int_ci_states')], landed_from()) }}
+    {{ changed_conversations([ref('int_ci_states')], landed_from, within) }}
+),
+
+states as (
+    {{ rows_of(ref('int_ci_state_versions'), ci_state_versions, within) }}
 ),
 
 latest_states as (
     select states.*
-    from {{ ref('int_ci_state_versions') }} as states
+    from states
     inner join changed
         on states.conversation_id = changed.conversation_id
     {{ latest_by('states.conversation_id', 'states.state_number desc') }}

@@ -4,7 +4,8 @@
         unique_key='entity_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        post_hook="{{ delete_superseded() }}"
+        incremental_predicates=['own_days'],
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
 {%- set landed_from = landed_from() %}
@@ -13,7 +14,7 @@ with
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }} and {{ in_days(landed_from) }}
 ),
 
 entities as (

@@ -4,19 +4,18 @@
         unique_key='highlight_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        post_hook="{{ delete_superseded() }}"
+        incremental_predicates=['own_days'],
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
-{# Highlights may be rare and the watermark old with them: only days of analyses that have some are read. #}
-{%- set landed = 'landed_at >= ' ~ landed_from() %}
-{%- set highlighted = '(select conversation_id from ' ~ ref('int_analysis_findings') ~ ' where highlight_count > 0)' %}
-{%- set is_changed = landed ~ ' and conversation_id in ' ~ highlighted %}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 turns as (
     select *
     from {{ ref('ci_turns') }}
-    where {{ landed }} and {{ date_range('batch_date', ref('ci_conversations'), is_changed) }}
+    where landed_at >= {{ landed_from }} and {{ within }}
 ),
 
 annotations as (
@@ -32,7 +31,7 @@ annotations as (
     cross join unnest(findings.turn_annotations) as annotation
     where
         annotation.annotation_type = 'intent'
-        and {{ date_range('findings.analysed_date', ref('ci_conversations'), is_changed, 'date(analysed_at)') }}
+        and {{ within | replace('batch_date', 'findings.batch_date') }}
 ),
 
 highlights as (

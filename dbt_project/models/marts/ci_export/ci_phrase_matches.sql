@@ -4,14 +4,17 @@
         unique_key='phrase_match_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        post_hook="{{ delete_superseded() }}"
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
 {# Insights says only that a matcher hit a turn. The phrases are looked for in the turn's text; a hit without a
    phrase (negated rules, or an unknown revision) keeps one row; a revision that lands late brings it back. #}
 {%- set landed = landed_from() %}
 {%- set late = [ref('int_phrase_annotations')] if any_landed(ref('int_matcher_revisions'), landed) else [] %}
-{%- set is_changed = 'conversation_id in (' ~ changed_conversations([ref('ci_conversations')] + late, landed) ~ ')' %}
+{%- set days = in_days(landed) %}
+{%- set changed = changed_conversations([ref('ci_conversations')] + late, landed, 'true' if late else days) %}
+{%- set is_changed = 'conversation_id in (' ~ changed ~ ')' %}
+{%- set within = in_days_and_those_of(landed, ref('ci_conversations'), is_changed) if late else days %}
 with
 
 hits as (
@@ -31,8 +34,8 @@ hits as (
             and turns.turn_index = annotations.turn_index
     where
         turns.{{ is_changed }}
-        and {{ date_range('turns.batch_date', ref('ci_conversations'), is_changed) }}
-        and {{ date_range('annotations.analysed_date', ref('ci_conversations'), is_changed, 'date(analysed_at)') }}
+        and {{ within | replace('batch_date', 'turns.batch_date') }}
+        and {{ 'true' if late else within | replace('batch_date', 'annotations.batch_date') }}
     {{ latest_by('hit_id', 'annotations.revision_id') }}
 ),
 

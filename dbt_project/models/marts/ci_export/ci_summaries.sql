@@ -4,17 +4,19 @@
         unique_key='conversation_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        post_hook="{{ delete_superseded() }}"
+        incremental_predicates=['own_days'],
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
 {# Few conversations may have a summary, so the watermark may be old: typed states are read, no payloads. #}
-{%- set landed = 'landed_at >= ' ~ landed_from() %}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where {{ landed }}
+    where landed_at >= {{ landed_from }} and {{ within }}
 ),
 
 summaries as (
@@ -49,7 +51,7 @@ summaries as (
         on
             conversations.conversation_id = states.conversation_id
             and conversations.payload_sha256 = states.payload_sha256
-    where states.summary is not null and {{ date_range('states.batch_date', ref('ci_conversations'), landed) }}
+    where states.summary is not null and {{ within | replace('batch_date', 'states.batch_date') }}
 )
 
 select * from summaries

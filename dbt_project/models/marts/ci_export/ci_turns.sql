@@ -4,7 +4,8 @@
         unique_key='turn_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        post_hook="{{ delete_superseded() }}"
+        incremental_predicates=['own_days'],
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
 {# Only states that landed since the watermark are opened: an older current state has its rows already.
@@ -15,7 +16,7 @@ with
 conversations as (
     select *
     from {{ ref('ci_conversations') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }} and {{ in_days(landed_from) }}
 ),
 
 turns as (

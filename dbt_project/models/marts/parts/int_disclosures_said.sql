@@ -4,22 +4,22 @@
         unique_key='disclosure_said_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        incremental_predicates=['literal_range:batch_date', 'whole_conversations'],
-        post_hook="{{ delete_superseded() }}"
+        incremental_predicates=['own_days', 'whole_conversations'],
+        post_hook=["{{ delete_superseded() }}", "{{ delete_forgotten_states() }}"]
     )
 }}
 {# Looked for in the text with today's rules, not taken from Insights' matches, so that a conversation whose
    analysis ran without the matcher isn't judged silent. Changed rules need a full refresh of this model. Few
    turns have a phrase's letters in its order; only those are looked through. #}
-{%- set landed = 'landed_at >= ' ~ landed_from() %}
+{%- set landed_from = landed_from() %}
 with
 
 agent_turns as (
     select *
     from {{ ref('ci_turns') }}
     where
-        {{ landed }}
-        and {{ date_range('batch_date', ref('ci_conversations'), landed) }}
+        landed_at >= {{ landed_from }}
+        and {{ in_days(landed_from) }}
         and speaker != 'CUSTOMER'
 ),
 

@@ -9,10 +9,12 @@
 }}
 {# A column for each field that dbt_project.yml declares. A declaration that was changed needs a full refresh of this
    model alone: the values stand in int_custom_fields as text. #}
+{%- set landed_from = landed_from() %}
+{%- set days = in_days(landed_from) %}
 with
 
 changed as (
-    {{ changed_conversations([ref('conversation_registry', v=2)], landed_from()) }}
+    {{ changed_conversations([ref('conversation_registry', v=2)], landed_from, days) }}
 ),
 
 versions as (
@@ -20,6 +22,13 @@ versions as (
     from {{ ref('conversation_registry', v=2) }} as registered
     inner join changed
         on registered.conversation_id = changed.conversation_id
+    where {{ days }}
+),
+
+custom_fields as (
+    select *
+    from {{ ref('int_custom_fields') }}
+    where {{ days }}
 ),
 
 filled as (
@@ -38,7 +47,7 @@ filled as (
         versions.batch_date,
         versions.landed_at
     from versions
-    left join {{ ref('int_custom_fields') }} as fields
+    left join custom_fields as fields
         on
             versions.conversation_id = fields.conversation_id
             and versions.metadata_sha256 = fields.metadata_sha256

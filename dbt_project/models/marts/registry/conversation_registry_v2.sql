@@ -11,16 +11,30 @@
 {# A change to any fact of a conversation brings all its versions back, so that version_number, is_current and
    valid_to of the older ones are corrected by the same merge. What Insights holds and nobody delivered is told as
    Insights has it. #}
+{%- set landed_from = landed_from() %}
+{%- set within = in_days(landed_from) %}
 with
 
 changed as (
     {%- set facts = [ref('int_conversation_versions'), ref('int_version_steps'), ref('int_ci_states')] %}
-    {{ changed_conversations(facts, landed_from()) }}
+    {{ changed_conversations(facts, landed_from, within) }}
+),
+
+all_versions as (
+    {{ rows_of(ref('int_version_progress'), version_progress, within) }}
+),
+
+files as (
+    {{ rows_of(ref('int_version_files'), version_files, within) }}
+),
+
+found as (
+    {{ rows_of(ref('int_found_versions'), found_versions, within) }}
 ),
 
 versions as (
     select all_versions.*
-    from {{ ref('int_version_progress') }} as all_versions
+    from all_versions
     inner join changed
         on all_versions.conversation_id = changed.conversation_id
 ),
@@ -83,17 +97,17 @@ registered as (
         versions.valid_to,
         versions.landed_at
     from versions
-    left join {{ ref('int_version_files') }} as metadata_files
+    left join files as metadata_files
         on
             versions.conversation_id = metadata_files.conversation_id
             and versions.metadata_sha256 = metadata_files.content_sha256
             and metadata_files.kind = 'metadata'
-    left join {{ ref('int_version_files') }} as transcript_files
+    left join files as transcript_files
         on
             versions.conversation_id = transcript_files.conversation_id
             and versions.transcript_sha256 = transcript_files.content_sha256
             and transcript_files.kind = 'transcription'
-    left join {{ ref('int_found_versions') }} as found
+    left join found
         on versions.conversation_version_id = found.conversation_version_id
 )
 

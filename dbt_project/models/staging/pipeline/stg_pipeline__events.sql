@@ -21,6 +21,7 @@ renamed as (
         attempt,
         timestamp_diff(ended_at, started_at, millisecond) / 1000 as latency_sec,
         coalesce(batch_date, date(started_at)) as batch_date,
+        if(step = 'forget', date '1970-01-01', coalesce(batch_date, date(started_at))) as kept_date,
         started_at,
         ended_at,
         _landed_at as landed_at
