@@ -4,10 +4,12 @@
 
 Nothing here bills, so the bytes are computed (`scanned_bytes.py`) for the statements of real
 builds: a stack is filled with the dev conversations on two days and one that is 20 days old,
-built, filled with one more day and a correction of the old one; then come an hourly build, a
-daily one and the weekly tests (selectors.yml), whose statements are counted. Column widths and
-rows a conversation are measured in its tables; then every table gets the rows of a month, a year
-and five years at 10,000 conversations a day. The sidecar's query for evidence stands there too.
+built, one conversation is forgotten, and it is filled with one more day and a correction of the
+old one; then come an hourly build, a daily one and the weekly tests (selectors.yml), whose
+statements are counted. Column widths and rows a conversation are measured in its tables; then
+every table gets the rows of a month, a year and five years at 10,000 conversations a day, and a
+table that a build merges from those of the hours that it looks back. The sidecar's query for
+evidence stands there too.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ class Build:
 
     times_a_month: float
     arguments: Sequence[str]
+    merged_days: float = 3
+    """Of how many days it merges conversations: a temporary table has their rows."""
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,9 +57,10 @@ BUILDS = {
     "hourly": Build(
         HOURLY,
         ("build", "--selector", "hourly"),
+        (3 + 1) / 24,
         {"incremental_overlap_hours": 3, "tested_days": "changed"},
     ),
-    "daily": Build(30, ("build", "--selector", "daily"), {"tested_days": "changed"}),
+    "daily": Build(30, ("build", "--selector", "daily"), 3, {"tested_days": "changed"}),
     "weekly": Build(30 / 7, ("test", "--selector", "quality")),
 }
 HISTORIES = {"1 month": 30, "1 year": 365, "5 years": 1825}
@@ -65,7 +70,8 @@ OLD_DAYS = 20
 A_DAY = 8
 """Conversations of the dev data a day."""
 BY_DAY = {"pipeline_daily": 1, "ci_costs": 3, "agent_daily": 100, "stg_ci__payload_paths": 150} | {
-    "int_changed_days": 1
+    "int_changed_days": 1,
+    "int_forgotten_days": 1,
 }
 """Rows a day, where they don't grow with the conversations."""
 OF_THE_SETUP = {"phrase_matchers", "schema_drift", "phrase_matcher_evaluation"}
@@ -80,8 +86,6 @@ set
 where _landed_at >= timestamp '2020-01-01 00:00:00+00'
 """
 _TEMPORARY = re.compile(r"`([\w-]+)`\.`(\w+)`\.`((\w+?)__dbt_tmp\w*)`")
-DAYS_READ = 3
-"""Days that a build merges: a temporary table has their rows."""
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 _COMMENT = re.compile(r"^\s*/\*.*?\*/", re.DOTALL)
 
@@ -107,8 +111,8 @@ class Recorded:
         held = json.loads(path.read_text(encoding="utf-8"))
         return cls(**held | {"at": dt.datetime.fromisoformat(held["at"])})
 
-    def catalog(self, days: int) -> Catalog:
-        """Return the warehouse as it would be after so many days."""
+    def catalog(self, days: int, merged_days: float) -> Catalog:
+        """Return the warehouse as it would be after so many days, for a build that merges some."""
         history = [self.at.date() - dt.timedelta(days=past) for past in range(days)]
         tables = {}
         for full_name, held in self.tables.items():
@@ -123,7 +127,7 @@ class Recorded:
         for project, dataset, name, target in self._temporary():
             # A unit test has one too, of rows that it makes itself.
             of = tables.get((project, dataset, target), Table({}, 0))
-            tables[project, dataset, name] = Table(of.widths, of.rows / days * DAYS_READ)
+            tables[project, dataset, name] = Table(of.widths, of.rows / days * merged_days)
         views = {_name(name): sql for name, sql in self.views.items()}
         return Catalog(tables, views, self.at)
 
@@ -170,6 +174,7 @@ def record(folder: Path, builds: Mapping[str, Build]) -> Recorded:
             _push(settings, folders, day, sources[number * A_DAY : (number + 1) * A_DAY - 1])
         _push(settings, folders, old, sources[A_DAY - 1 : A_DAY])
         project.run("build")
+        run_command([INGEST, "forget", sources[0].name, "--yes"], environment_of(settings))
         _push(settings, folders, days[2], sources[2 * A_DAY :])
         _push(settings, folders, old, sources[A_DAY - 1 : A_DAY], queue="corrected")
         sent = {name: _sent(project, build) for name, build in builds.items()}
@@ -177,7 +182,7 @@ def record(folder: Path, builds: Mapping[str, Build]) -> Recorded:
             lambda name: f"`{settings.project_id}.{settings.raw_dataset}.{name}`"
         )
         tables, views = _measured(client, settings)
-        return Recorded(now, sent, tables, views, 3 * A_DAY - 1, evidence)
+        return Recorded(now, sent, tables, views, 3 * A_DAY - 2, evidence)
 
 
 def _sent(project: DbtProject, build: Build) -> list[tuple[str, str]]:
@@ -258,7 +263,7 @@ def logical_bytes(value: Any, field: bigquery.SchemaField, *, is_element: bool =
 
 def all_reads(recorded: Recorded, build: str) -> list[tuple[str, list[Read]]]:
     """Return what each statement of a build reads, with its node; its days don't matter."""
-    catalog = recorded.catalog(1)
+    catalog = recorded.catalog(1, 1)
     return [(node, reads_of(statement, catalog)) for node, statement in recorded.statements[build]]
 
 
@@ -283,9 +288,9 @@ def usd(size: float, times: float) -> float:
 
 def page(recorded: Recorded, builds: Mapping[str, Build]) -> str:
     """Return the tables: MiB by node of each build, the largest first, and what a month costs."""
-    catalogs = [recorded.catalog(days) for days in HISTORIES.values()]
     lines, prices = [], []
     for name, build in builds.items():
+        catalogs = [recorded.catalog(days, build.merged_days) for days in HISTORIES.values()]
         reads = all_reads(recorded, name)
         costs = [cost(reads, catalog) for catalog in catalogs]
         totals = [sum(each.values()) for each in costs]

@@ -1,13 +1,13 @@
 """The bytes that BigQuery would bill for a statement, by the rules of its on-demand pricing.
 
 A statement is billed the logical bytes of the columns that it names, in the partitions that
-literals leave, and 10 MiB at the least of every table that it reads anything of. A view is what
-it selects. A column that is read twice in one statement is billed once. MERGE, UPDATE and DELETE
-are billed all columns of the target's partitions besides; INSERT and CREATE TABLE AS are billed
-as their query is. Pruning is told more narrowly than BigQuery may do it: only a comparison of the
-partition column itself with a constant prunes, and a filter passes into a view or CTE where no
-window or limit stands between, and into an aggregation by its keys alone. Clustering prunes
-nothing.
+literals leave, and 10 MiB at the least of every table that it reads anything of; nothing where its
+condition is `false`, as that of dbt's question for a query's columns. A view is what it selects. A
+column that is read twice in one statement is billed once. MERGE, UPDATE and DELETE are billed all
+columns of the target's partitions besides; INSERT and CREATE TABLE AS are billed as their query is.
+Pruning is told more narrowly than BigQuery may do it: only a comparison of the partition column
+itself with a constant prunes, and a filter but `false` passes into a view or CTE where no window or
+limit stands between, and into an aggregation by its keys alone. Clustering prunes nothing.
 """
 
 from __future__ import annotations
@@ -198,11 +198,12 @@ def _reads(
         for side in scope.set_operation_scopes:
             yield from _reads(side, _renamed(outer, scope, side))
         return
+    is_select = isinstance(scope.expression, exp.Select)
+    conditions = _where(scope.expression) + _passed(outer, scope.expression) if is_select else []
     for child in [*scope.subquery_scopes, *scope.udtf_scopes]:
-        yield from _reads(child, [])
-    if not isinstance(scope.expression, exp.Select):
+        yield from _reads(child, [each for each in conditions if _is_false(each)])
+    if not is_select:
         return
-    conditions = _where(scope.expression) + _passed(outer, scope.expression)
     for name, (_, source) in scope.selected_sources.items():
         own = [each for each in conditions + _joined(scope.expression, name) if _is_of(each, name)]
         if isinstance(source, exp.Table):
@@ -247,7 +248,7 @@ def _is_of(condition: exp.Expression, name: str) -> bool:
 def _passed(outer: list[exp.Expression], select: exp.Select) -> list[exp.Expression]:
     """Return conditions on a query's output as conditions on what it reads, where they pass."""
     if select.args.get("limit") or select.args.get("qualify") or select.find(exp.Window):
-        return []
+        return [condition for condition in outer if _is_false(condition)]
     made = {each.alias_or_name: each.unalias() for each in select.selects}
     group = select.args.get("group")
     keys = {key.sql() for key in group.expressions} if group else None
@@ -260,6 +261,12 @@ def _passed(outer: list[exp.Expression], select: exp.Select) -> list[exp.Express
         ):
             passed.append(_with_columns(condition, made))
     return passed
+
+
+def _is_false(condition: exp.Expression) -> bool:
+    """Whether nothing at all is wanted, as where dbt asks a query for its columns alone."""
+    bare = condition.unnest()
+    return isinstance(bare, exp.Boolean) and not bare.this
 
 
 def _renamed(outer: list[exp.Expression], union: Scope, side: Scope) -> list[exp.Expression]:
