@@ -1,20 +1,32 @@
 {# What is expected of one conversation, as queries of those that are otherwise than expected: conversation_id. The
    laws ask them, and quarantined_conversations sets aside whom they find, so that one odd conversation stops
-   nobody. #}
+   nobody. The laws count the turns themselves, the mart takes them counted: `turns` is a relation of `turn_counts`. #}
 
-{# Customer turns have a sentiment and no others have, and Insights sent as many as the customer has turns. #}
-{% macro odd_sentiments() %}
-    select conversations.conversation_id
-    from {{ ref('ci_conversations') }} as conversations
-    left join (
+{# What both count of the turns of a conversation. #}
+{% macro turn_counts() -%}
+    count(*) as turn_count,
+    min(turn_index) as first_index,
+    max(turn_index) as last_index,
+    count(distinct turn_index) as index_count,
+    countif(speaker = 'CUSTOMER') as customer_turn_count,
+    countif((coalesce(speaker, '') = 'CUSTOMER') != (customer_sentiment_score is not null)) as wrong_turn_count
+{%- endmacro %}
+
+{% macro counted_turns() %}
+    (
         select
             conversation_id,
-            countif(speaker = 'CUSTOMER') as customer_turn_count,
-            countif((coalesce(speaker, '') = 'CUSTOMER') != (customer_sentiment_score is not null))
-                as wrong_turn_count
+            {{ turn_counts() }}
         from {{ ref('ci_turns') }}
         group by conversation_id
-    ) as turns
+    )
+{% endmacro %}
+
+{# Customer turns have a sentiment and no others have, and Insights sent as many as the customer has turns. #}
+{% macro odd_sentiments(turns=none) %}
+    select conversations.conversation_id
+    from {{ ref('ci_conversations') }} as conversations
+    left join {{ turns or counted_turns() }} as turns
         on conversations.conversation_id = turns.conversation_id
     left join {{ ref('int_analysis_findings') }} as findings
         on conversations.analysis_id = findings.analysis_id
@@ -27,19 +39,10 @@
 {% endmacro %}
 
 {# Turns are 0..n-1, each once, n being Insights' count and that of the transcript as it was handed in. #}
-{% macro odd_turns() %}
+{% macro odd_turns(turns=none) %}
     select conversations.conversation_id
     from {{ ref('ci_conversations') }} as conversations
-    left join (
-        select
-            conversation_id,
-            min(turn_index) as first_index,
-            max(turn_index) as last_index,
-            count(*) as turn_count,
-            count(distinct turn_index) as index_count
-        from {{ ref('ci_turns') }}
-        group by conversation_id
-    ) as turns
+    left join {{ turns or counted_turns() }} as turns
         on conversations.conversation_id = turns.conversation_id
     left join {{ ref('conversation_registry', v=2) }} as versions
         on conversations.conversation_version_id = versions.conversation_version_id

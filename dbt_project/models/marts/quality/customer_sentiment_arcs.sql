@@ -2,48 +2,29 @@
    whole millionths until they are shown, so that 0.3 is 0.2 more than 0.1. #}
 with
 
-customer_turns as (
-    select
-        conversation_id,
-        conversation_version_id,
-        batch_date,
-        {{ micros('customer_sentiment_score') }} as score,
-        ntile(3) over (partition by conversation_id order by turn_index) as third
-    from {{ ref('ci_turns') }}
-    where
-        customer_sentiment_score is not null
-        and {{ not_quarantined('conversation_id') }}
-),
-
 sums as (
     select
-        conversation_id,
-        conversation_version_id,
-        batch_date,
-        count(*) as customer_turn_count,
-        countif(score > 0) as positive_turn_count,
-        countif(score < 0) as negative_turn_count,
-        sum(score) as score_sum,
-        sum(score * score) as square_sum,
-        min(score) as lowest_score,
-        sum(if(third = 1, score, 0)) / countif(third = 1) as first_score,
-        sum(if(third = 2, score, 0)) / nullif(countif(third = 2), 0) as second_score,
-        sum(if(third = 3, score, 0)) / nullif(countif(third = 3), 0) as third_score
-    from customer_turns
-    group by conversation_id, conversation_version_id, batch_date
+        *,
+        third_1_score / third_1_turn_count as first_score,
+        third_2_score / nullif(third_2_turn_count, 0) as second_score,
+        third_3_score / nullif(third_3_turn_count, 0) as third_score
+    from {{ ref('int_turn_counts') }}
+    where
+        scored_turn_count > 0
+        and {{ not_quarantined('conversation_id') }}
 ),
 
 rounded as (
     select
         *,
-        cast(round(score_sum / customer_turn_count) as int64) as mean_score,
+        cast(round(score_sum / scored_turn_count) as int64) as mean_score,
         cast(round(coalesce(third_score, second_score, first_score)) as int64) as last_third,
         cast(round(first_score) as int64) as first_third,
         cast(
             round(
                 sqrt(
-                    greatest(square_sum - cast(score_sum as float64) * score_sum / customer_turn_count, 0)
-                    / greatest(customer_turn_count - 1, 1)
+                    greatest(square_sum - cast(score_sum as float64) * score_sum / scored_turn_count, 0)
+                    / greatest(scored_turn_count - 1, 1)
                 )
             ) as int64
         ) as spread
@@ -64,7 +45,7 @@ arcs as (
             when rounded.spread >= 600000 then 'mixed'
             else 'steady_neutral'
         end as sentiment_arc,
-        rounded.customer_turn_count,
+        rounded.scored_turn_count as customer_turn_count,
         rounded.positive_turn_count,
         rounded.negative_turn_count,
         conversations.customer_sentiment_score,

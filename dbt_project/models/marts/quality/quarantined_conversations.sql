@@ -1,8 +1,8 @@
 {# Who breaks an expectation of a single conversation is set aside here and counts in no mart of quality; all else is
    built. The expectations are those of macros/quarantine.sql, and the laws ask the same. #}
 {%- set expectations = {
-    'sentiment_missing': odd_sentiments(),
-    'turns_differ': odd_turns(),
+    'sentiment_missing': odd_sentiments(ref('int_turn_counts')),
+    'turns_differ': odd_turns(ref('int_turn_counts')),
     'findings_lost': odd_findings(),
     'hit_unexplained': odd_hits(),
     'labels_differ': odd_labels()
