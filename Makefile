@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Packages are installed without byte code; each module's is kept when it is first imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check rules test properties lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt cost reading metrics check-terraform validate-terraform clean
+.PHONY: help setup demo check rules test properties orders lint types imports sql-lint dbt-rules unit docs chaos bench bench-dbt cost reading metrics check-terraform validate-terraform clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -86,6 +86,9 @@ unit: $(VENV)/.dev-installed
 
 properties: $(VENV)/.dev-installed ## Builds compared: twice, day by day, shuffled, late, edited, forgotten
 	$(BIN)/python -m pytest tests/warehouse/test_properties.py
+
+orders: $(VENV)/.dev-installed ## The same with 300 conversations landed in four orders
+	$(BIN)/python -m pytest tests/warehouse/landing_orders.py
 
 docs: $(VENV)/.local-installed profiles.yml ## One page with every table, column and its lineage
 	$(BIN)/dbt docs generate --static

@@ -88,7 +88,7 @@ LABELS = (
 
 
 @dataclass
-class _Batch:
+class Batch:
     """Rows landed by one run at one moment."""
 
     number: int
@@ -125,6 +125,17 @@ class _Batch:
     def event_again(self, landed: Row) -> None:
         """Land an event of an earlier batch once more."""
         self.rows.pipeline_events.append(landed | {"_landed_at": stamp(self.moment)})
+
+    def again(self, rows: RawRows, conversation_id: str) -> None:
+        """Land all that an earlier batch has of a conversation once more, by this run."""
+        landing = {"_landed_at": stamp(self.moment), "_run_id": self.run_id}
+        for table in ("conversation_files", "ci_conversations"):
+            for row in getattr(rows, table):
+                if row["conversation_id"] == conversation_id:
+                    getattr(self.rows, table).append(row | landing)
+        for row in rows.pipeline_events:
+            if row["conversation_id"] == conversation_id:
+                self.event_again(row)
 
     def analysed(
         self,
@@ -174,7 +185,7 @@ class _Batch:
 
 def batches() -> tuple[RawRows, RawRows, RawRows]:
     """Return the rows of the three batches; forgetting erases c-forget's rows (see `erased`)."""
-    first = _Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
+    first = Batch(1, RawRows(phrase_matchers=list(FIRST_MATCHERS)))
     for place, spoken in enumerate((PLAIN, EDITED, AGAIN, FORGOTTEN, BACK, RETURNED, CHANGED)):
         first.complete(spoken, f"10{place}")
     first.truth(PLAIN, *LABELS)
@@ -185,7 +196,7 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     first.event(FAILED, "upload")
     first.event(FAILED, "submit", "failed", error_code="UNAVAILABLE")
 
-    second = _Batch(2, RawRows())
+    second = Batch(2, RawRows())
     second.files(LATE, "metadata")
     second.event(LATE, "upload")
     second.analysed(LATE, "201", FIRST_MATCHERS)
@@ -199,7 +210,7 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
     second.event(RETURNED_BETWEEN, "upload")
     second.analysed(RETURNED_BETWEEN, "203", FIRST_MATCHERS)
 
-    third = _Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
+    third = Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
     third.analysed(EDITED_AFTER, "301", SECOND_MATCHERS, profile="profile-2")
     third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2")
     disclosures = SECOND_MATCHERS[:1]
