@@ -3,6 +3,6 @@
 {% macro delete_recounted_days() -%}
     {%- if is_incremental() -%}
         delete from {{ this }}
-        where landed_date >= date({{ landed_from() }})
+        where landed_date >= date({{ landed_from(is_backfilled=false) }})
     {%- endif -%}
 {%- endmacro %}

@@ -170,8 +170,7 @@ def _merge(model: dict[str, Any], columns: list[Column]) -> str:
     keys = [keys] if isinstance(keys, str) else keys
     matched = " and ".join(f"target.{key} = source_rows.{key}" for key in keys)
     names = [column.name for column in columns]
-    kept = model["config"].get("merge_exclude_columns") or []
-    updates = ", ".join(f"{n} = source_rows.{n}" for n in names if n not in kept)
+    updates = ", ".join(f"{n} = source_rows.{n}" for n in names)
     predicates = "".join(
         f" and target.{p.partition(':')[2] or 'batch_date'} in (date '2025-01-01')"
         for p in model["config"].get("incremental_predicates") or []

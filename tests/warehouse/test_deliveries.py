@@ -204,6 +204,8 @@ def _landed_together(parts: tuple[RawRows, ...]) -> RawRows:
 MOVED = _said("c-moved", MONDAY, "one")
 NEIGHBOUR = _said("c-neighbour", TUESDAY, "one")
 LATEST = _said("c-latest", TUESDAY, "one")
+WITHIN = _said("c-within", MONDAY, "one")
+AFTER_IT = _said("c-after-it", MONDAY, "one")
 STRAGGLER = _said("c-straggler", WEDNESDAY, "one")
 THIRD, FOURTH, FIFTH, SIXTH = (SECOND + dt.timedelta(hours=number) for number in (1, 2, 3, 4))
 PLACES = {
@@ -261,9 +263,13 @@ def test_what_lands_during_a_build_or_late_is_taken_once_and_forgotten_late(
         _files(MOVED, 10, "r1", FIRST),
         _files(NEIGHBOUR, 20, "r1", SECOND),
         _files(LATEST, 30, "r1", SECOND),
+        _files(WITHIN, 40, "r1", SECOND),
+        _files(AFTER_IT, 50, "r1", SECOND),
         _state(MOVED, "1", FIRST),
         _state(NEIGHBOUR, "2", SECOND),
         _state(LATEST, "3", SIXTH),
+        _state(WITHIN, "4", SECOND),
+        _state(AFTER_IT, "5", THIRD),
     )
     land(warehouse.client, _landed_together(at_first))
     project.run(*build)
@@ -284,7 +290,20 @@ def test_what_lands_during_a_build_or_late_is_taken_once_and_forgotten_late(
     land(warehouse.client, RawRows(pipeline_events=[forgotten]))
     project.run(*build, *tables)
 
+    forgotten_late = _left(warehouse)
+    warehouse.rows("update late.ci_turns set text = '' where true")
+    window = {"backfill_start": str(SECOND)[:19], "backfill_end": str(THIRD)[:19]}
+    again = replace(project, variables=project.variables | window)
+    again.run(*build, *tables)
+    made_again = warehouse.rows(
+        "select distinct conversation_id from late.ci_turns where text != ''"
+    )
+
     stay = _told_of(NEIGHBOUR, TUESDAY) | _told_of(LATEST, TUESDAY)
+    stay |= _told_of(WITHIN, MONDAY) | _told_of(AFTER_IT, MONDAY)
     assert moved == stay | _told_of(MOVED, MONDAY)
     assert late == moved | _told_of(STRAGGLER, WEDNESDAY, has_state=False)
-    assert _left(warehouse) == late - _told_of(MOVED, MONDAY)
+    assert forgotten_late == late - _told_of(MOVED, MONDAY)
+    # What landed at the watermark is read by every build.
+    ids = {row["conversation_id"] for row in made_again} - {"c-neighbour"}
+    assert ids == {"c-within", "c-latest"}

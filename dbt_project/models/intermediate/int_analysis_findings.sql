@@ -4,7 +4,6 @@
         unique_key='analysis_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        merge_exclude_columns=['landed_at'],
         post_hook="{{ delete_forgotten() }}"
     )
 }}
@@ -22,13 +21,13 @@ first_states as (
 states as (
     select *
     from first_states
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }}{{ landed_until() }}
 ),
 
 annotations as (
     select *
     from {{ ref('stg_ci__annotations') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }}{{ landed_until() }}
 ),
 
 findings as (

@@ -4,9 +4,8 @@
         unique_key='ci_state_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        merge_exclude_columns=['landed_at', 'run_id'],
-        incremental_predicates=['days_of_source:batch_date'],
-        post_hook="{{ delete_forgotten() }}"
+        incremental_predicates=['days_of_source:batch_date', 'first_landing'],
+        post_hook="{{ delete_forgotten(of_facts=true) }}"
     )
 }}
 {# A landed state never changes, so only what landed since the watermark is read, and its JSON is opened
@@ -21,7 +20,7 @@ turns as (
         turn_index,
         max(greatest(1, cast(ceil(char_length(text) / 1000) as int64))) as billed_turn_count
     from {{ ref('stg_ci__turns') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }}{{ landed_until() }}
     group by conversation_id, payload_sha256, turn_index
 ),
 
@@ -55,12 +54,12 @@ landed as (
             conversations.conversation_id = summaries.conversation_id
             and conversations.payload_sha256 = summaries.payload_sha256
             and conversations.landed_at = summaries.landed_at
-            and summaries.landed_at >= {{ landed_from }}
+            and summaries.landed_at >= {{ landed_from }}{{ landed_until('summaries.') }}
     left join billed
         on
             conversations.conversation_id = billed.conversation_id
             and conversations.payload_sha256 = billed.payload_sha256
-    where conversations.landed_at >= {{ landed_from }}
+    where conversations.landed_at >= {{ landed_from }}{{ landed_until('conversations.') }}
 ),
 
 known as (

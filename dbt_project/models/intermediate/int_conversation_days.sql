@@ -8,9 +8,14 @@
 }}
 {# An index: on which days a conversation stands or has ever stood, and when anything about it landed last. With it a
    build finds by literals all rows of what has changed. A fingerprint stands for the id, so that the days of one that
-   was forgotten stay known; two of one fingerprint would share their days. It is made of the facts, so that it knows
-   all that they know, and looks back further than they do: their watermarks may lie behind its own by days. #}
+   was forgotten stay known; two of one fingerprint would share their days. It is made after the facts, and looks back
+   further than they do, so that it knows all that they know: their watermarks may lie behind its own by days. Of files
+   and events it asks the raw tables, which are partitioned by landing; a state's day is known to its table alone. #}
 {%- set landed = 'landed_at >= ' ~ landed_from(days_more=30) %}
+{%- if not execute %}
+    {%- do ref('int_conversation_files') %}
+    {%- do ref('int_pipeline_events') %}
+{%- endif %}
 with
 
 landed as (
@@ -18,14 +23,14 @@ landed as (
         conversation_id,
         batch_date,
         landed_at
-    from {{ ref('int_conversation_files') }}
+    from {{ ref('stg_files__conversation_files') }}
     where {{ landed }}
     union all
     select
         conversation_id,
         batch_date,
         landed_at
-    from {{ ref('int_pipeline_events') }}
+    from {{ ref('stg_pipeline__events') }}
     where {{ landed }}
     union all
     select

@@ -4,9 +4,8 @@
         unique_key='conversation_file_id',
         partition_by={'field': 'batch_date', 'data_type': 'date'},
         cluster_by=['conversation_id'],
-        merge_exclude_columns=['landed_at', 'run_id'],
-        incremental_predicates=['days_of_source:batch_date'],
-        post_hook="{{ delete_forgotten() }}"
+        incremental_predicates=['days_of_source:batch_date', 'first_landing'],
+        post_hook="{{ delete_forgotten(of_facts=true) }}"
     )
 }}
 {# File facts never change, so only what landed since the watermark is read, and JSON is opened once.
@@ -16,7 +15,7 @@ with
 landed as (
     select *
     from {{ ref('stg_files__conversation_files') }}
-    where landed_at >= {{ landed_from() }}
+    where landed_at >= {{ landed_from() }}{{ landed_until() }}
 ),
 
 known as (

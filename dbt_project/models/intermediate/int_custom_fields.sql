@@ -15,7 +15,10 @@ with
 landed as (
     select *
     from {{ ref('stg_files__custom_fields') }}
-    where landed_at >= {{ landed_from }} and {{ within }} and {{ is_indexed(landed_from, within) }}
+    where
+        landed_at >= {{ landed_from }}{{ landed_until() }}
+        and {{ within }}
+        and {{ is_indexed(landed_from, within) }}
 ),
 
 known as (

@@ -11,7 +11,7 @@
 {# An event never changes; where it landed twice its first landing counts, and one that an earlier build has
    merged stays. The filter stands below the window, so that it reaches the raw table's partitions; the list of
    dates stands outside the outer join, whose condition it would make `… and false` where nothing landed. #}
-{%- set landed = 'landed_at >= ' ~ landed_from() %}
+{%- set landed = 'landed_at >= ' ~ landed_from() ~ landed_until() %}
 with
 
 events as (

@@ -16,7 +16,10 @@ with
 landed as (
     select *
     from {{ ref('stg_files__turns') }}
-    where landed_at >= {{ landed_from }} and {{ within }} and {{ is_indexed(landed_from, within) }}
+    where
+        landed_at >= {{ landed_from }}{{ landed_until() }}
+        and {{ within }}
+        and {{ is_indexed(landed_from, within) }}
 ),
 
 known as (

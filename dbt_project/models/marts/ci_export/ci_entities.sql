@@ -20,7 +20,7 @@ conversations as (
 entities as (
     select *
     from {{ ref('stg_ci__entities') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }}{{ landed_until() }}
 ),
 
 mentions as (
@@ -32,7 +32,7 @@ mentions as (
         count(*) as mention_count,
         min(turn_index) as first_turn_index
     from {{ ref('stg_ci__annotations') }}
-    where landed_at >= {{ landed_from }} and annotation_type = 'entity_mention'
+    where landed_at >= {{ landed_from }}{{ landed_until() }} and annotation_type = 'entity_mention'
     group by conversation_id, payload_sha256, entity_key, landed_at
 ),
 

@@ -22,7 +22,7 @@ conversations as (
 turns as (
     select *
     from {{ ref('stg_ci__turns') }}
-    where landed_at >= {{ landed_from }}
+    where landed_at >= {{ landed_from }}{{ landed_until() }}
 ),
 
 sentiments as (
@@ -35,7 +35,7 @@ sentiments as (
         array_agg(sentiment_magnitude order by start_word_index, sentiment_score, sentiment_magnitude)[offset(0)]
             as sentiment_magnitude
     from {{ ref('stg_ci__annotations') }}
-    where landed_at >= {{ landed_from }} and annotation_type = 'sentiment'
+    where landed_at >= {{ landed_from }}{{ landed_until() }} and annotation_type = 'sentiment'
     group by conversation_id, payload_sha256, turn_index
 ),
 

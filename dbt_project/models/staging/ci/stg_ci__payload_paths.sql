@@ -23,7 +23,7 @@ source as (
         date(_landed_at) as landed_date,
         _landed_at
     from {{ source('coach_raw', 'ci_conversations') }}
-    where _landed_at >= timestamp_trunc({{ landed_from() }}, day)
+    where _landed_at >= timestamp_trunc({{ landed_from(is_backfilled=false) }}, day)
 ),
 
 counted as (
