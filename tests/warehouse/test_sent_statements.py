@@ -66,14 +66,18 @@ def test_the_builds_sent_what_only_macros_write(sent: tuple[list[str], list[str]
 
 
 ALL_DAYS = {
+    ("ci_phrase_matches", "ci_conversations"),
     ("ci_phrase_matches", "int_analysis_findings"),
+    ("ci_phrase_matches", "phrase_matchers"),
     ("int_ci_states", "int_conversation_days"),
     ("int_conversation_days", "int_ci_states"),
     ("int_conversation_days", "int_conversation_days"),
     ("int_conversation_files", "int_conversation_days"),
     ("int_pipeline_events", "int_conversation_days"),
+    ("stg_ci__payload_paths", "stg_ci__payload_paths"),
 }
-"""The index of days, and annotations after a matcher revision has landed: the story has one."""
+"""The index of days; who has annotations, after a matcher revision has landed (the story has one);
+matcher revisions, and counts of paths, which are a few rows."""
 
 LIST_OF_DAYS = re.compile(r"in \((date '[^)]*)\)")
 
