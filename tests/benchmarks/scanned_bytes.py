@@ -247,7 +247,8 @@ def _is_of(condition: exp.Expression, name: str) -> bool:
 
 def _passed(outer: list[exp.Expression], select: exp.Select) -> list[exp.Expression]:
     """Return conditions on a query's output as conditions on what it reads, where they pass."""
-    if select.args.get("limit") or select.args.get("qualify") or select.find(exp.Window):
+    windows = (each for each in select.find_all(exp.Window) if each.parent_select is select)
+    if select.args.get("limit") or select.args.get("qualify") or any(windows):
         return [condition for condition in outer if _is_false(condition)]
     made = {each.alias_or_name: each.unalias() for each in select.selects}
     group = select.args.get("group")

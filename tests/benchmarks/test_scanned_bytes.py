@@ -37,6 +37,9 @@ CATALOG = Catalog(
         "from `p`.`d`.`raw` where _landed_at >= timestamp '2020-01-01 00:00:00+00'",
         ("p", "d", "latest"): "select * from `p`.`d`.`staged` "
         "qualify row_number() over (partition by id order by landed_at) = 1",
+        ("p", "d", "numbered"): "with d as (select t.id, t.day, n.place from p.d.turns as t "
+        "join (select id, row_number() over (order by id) as place from p.d.names) as n "
+        "on t.id = n.id) select * from d",
         ("p", "d", "counted"): "select day, count(*) as turn_count from p.d.turns group by day",
     },
     dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC),
@@ -118,6 +121,10 @@ CASES = {
     "but not below a window": (
         "select id from p.d.latest where landed_at >= timestamp '2026-01-09 20:00:00+00'",
         {"raw": 280},
+    ),
+    "but beside one that the view joins": (
+        f"select id, place from p.d.numbered where {TWO_DAYS}",
+        {"turns": 2 * 20 + 2 * 8, "names": 200},
     ),
     "below an aggregation by its keys": (
         "select day, turn_count from p.d.counted where day = date '2026-01-02'",
