@@ -1,7 +1,8 @@
 """The service's REST front: every route of its discovery document, on a port of its own.
 
 A route that gRPC has as well goes the way of its RPC: same quotas, latencies, faults, counters,
-recordings. The other routes answer 501 with their name. Errors are google.rpc.Status in JSON.
+recordings. Two collections that only REST has are kept as JSON; the other routes answer 501 with
+their name. Errors are google.rpc.Status in JSON.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ingest.emulator.rest_json import (
     select,
     write_message,
 )
+from ingest.emulator.rest_resources import RestResources
 from ingest.emulator.rpc_pipeline import message_class
 from ingest.errors import InputError
 
@@ -61,8 +63,9 @@ _VERBS = ["GET", "POST", "PATCH", "DELETE", "PUT"]
 class RestServer:
     """Serves REST on 127.0.0.1; `port` is known after `start`."""
 
-    def __init__(self, entries: Mapping[str, Entry], port: int) -> None:
+    def __init__(self, entries: Mapping[str, Entry], kept: RestResources, port: int) -> None:
         self._entries = entries
+        self._kept = kept
         self._wanted = port
         self.port = 0
         self._server: _Server | None = None
@@ -114,7 +117,10 @@ class RestServer:
         route, bound = _find(verb, request.url.path)
         method = route.method
         if method is None:
-            raise unimplemented(f"Method {route.id}")
+            if not self._kept.answers(route):
+                raise unimplemented(f"Method {route.id}")
+            _check_selection(request)
+            return _json_response(request, 200, self._kept.answer(route, bound, query, body))
         message = message_class(method.request)()
         self._fill(message, bound, query, body)
         context = _CallContext(request)

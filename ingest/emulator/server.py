@@ -35,6 +35,7 @@ from ingest.emulator.query_metrics import QueryMetricsMethods
 from ingest.emulator.quotas import Quotas
 from ingest.emulator.request_fields import Names
 from ingest.emulator.rest import RestServer
+from ingest.emulator.rest_resources import RestResources
 from ingest.emulator.rpc_pipeline import (
     Handler,
     Recorder,
@@ -140,7 +141,7 @@ class Emulator:
             raise InputError(
                 f"port {self._options.port} on {HOST} is taken", "give another --port"
             ) from error
-        self._rest = RestServer(every, self._options.rest_port)
+        self._rest = RestServer(every, RestResources(self.context), self._options.rest_port)
         await self._rest.start(HOST)
         self.rest_port = self._rest.port
         await self._server.start()
