@@ -241,7 +241,8 @@ def _is_personal(turn: Turn, run: NumberRun, here: list[str]) -> bool:
             return is_lettered or (is_asked and not is_year and "ending" in turn.expected)
         return not run.is_typed or is_asked or words > 2
     is_whole = run.first <= 1 and run.last >= len(turn.words) - 2
-    return count == 3 and words >= 2 and is_asked and is_whole and "code" not in here
+    is_code = "code" in turn.expected or "code" in here
+    return count == 3 and (is_code or (words >= 2 and is_asked and is_whole))
 
 
 def _kind(turn: Turn, digits: str, here: list[str]) -> Kind:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,71 @@ def written_by_hand() -> RedactionMeasure:
         spans = [ExpectedPiiSpan.model_validate(span) for span in files["expected"]["pii_spans"]]
         found.add(texts, files["metadata"]["agent_name"], spans)
     return found.measure()
+
+
+TALKS = Path(__file__).parents[2] / "fixtures" / "redaction" / "twelve_talks.txt"
+_MARK = re.compile(r"\{([A-Z_]+):([^{}]*)\}")
+
+
+def marked_talks() -> Iterator[tuple[str, list[str], list[ExpectedPiiSpan]]]:
+    """Yield the agent's name, turns and details of each talk; details stand as {TYPE:words}."""
+    for block in re.split(r"^## ", TALKS.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, *lines = block.strip().split("\n")
+        texts: list[str] = []
+        spans: list[ExpectedPiiSpan] = []
+        for line in filter(None, lines):
+            text, end = "", 0
+            said = line.partition(": ")[2]
+            for mark in _MARK.finditer(said):
+                text += said[end : mark.start()]
+                start, end = len(text), mark.end()
+                text += mark.group(2)
+                spans.append(
+                    ExpectedPiiSpan(
+                        type=mark.group(1),
+                        turn_index=len(texts),
+                        start_char=start,
+                        end_char=len(text),
+                    )
+                )
+            texts.append(text + said[end:])
+        yield head.split("|")[1].strip(), texts, spans
+
+
+@pytest.fixture(scope="module")
+def unseen() -> RedactionMeasure:
+    found = tally()
+    for agent_name, texts, spans in marked_talks():
+        found.add(texts, agent_name, spans)
+    return found.measure()
+
+
+REACHED = {
+    "ACCOUNT_NUMBER": 0.94,
+    "ADDRESS": 0.70,
+    "BANK_ACCOUNT": 1.0,
+    "CARD_CVV": 1.0,
+    "CARD_EXPIRY": 1.0,
+    "CARD_NUMBER": 1.0,
+    "DATE_OF_BIRTH": 0.77,
+    "EMAIL": 0.81,
+    "IDENTITY_DOCUMENT": 0.71,
+    "PERSON_NAME": 0.83,
+    "PHONE": 0.86,
+    "REFERENCE_NUMBER": 0.82,
+}
+"""Whole details of talks that were written without knowledge of the rules, and never tuned on.
+
+SECURITY.md says these numbers; whoever makes the rules better raises both.
+"""
+
+
+def test_talks_that_nobody_tuned_on_keep_what_was_reached(unseen: RedactionMeasure) -> None:
+    found = shares(unseen)
+
+    assert found.keys() == REACHED.keys()
+    assert {name: share for name, share in found.items() if share < REACHED[name]} == {}
+    assert unseen.precision >= 0.87
 
 
 def shares(measure: RedactionMeasure) -> dict[str, float]:
