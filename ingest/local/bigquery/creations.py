@@ -6,12 +6,10 @@ SELECT that fails leaves it so, in place of the rows that CREATE OR REPLACE was 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 from local_bigquery.catalog import names
 from sqlglot import exp
 
@@ -34,9 +32,15 @@ _running: ContextVar[_Running | None] = ContextVar("running", default=None)
 
 
 def with_end_of_parts(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the runner of a statement that ends the transaction of `with_parts_at_once`."""
+    """Return the runner of a statement that ends the transaction of `with_parts_at_once`.
+
+    Statements of a script or a session are left as they are: it may have a transaction of its own.
+    """
 
     def corrected(cursor: Any, tree: exp.Expression, context: Any, *args: Any) -> Any:
+        *_, is_of_many = args
+        if is_of_many:
+            return run(cursor, tree, context, *args)
         running = _Running(cursor, (context.project_id, context.dataset_id))
         token = _running.set(running)
         try:
@@ -67,9 +71,7 @@ def with_parts_at_once(
 
 
 def _in_one_transaction(parts: Iterable[exp.Expression], running: _Running) -> Parts:
-    with ExitStack() as held:
-        with suppress(duckdb.TransactionException):  # a script's own goes on
-            held.enter_context(transaction(running.cursor))
+    with transaction(running.cursor):
         yield from parts
     running.creates = None
 

@@ -40,8 +40,9 @@ def test_the_command_refuses_it_before_it_talks_to_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_many(tmp_path, 1)
-    for name in ("GCS", "BIGQUERY", "INSIGHTS"):
+    for name in ("GCS", "BIGQUERY"):
         monkeypatch.setenv(f"INGEST_{name}_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("INGEST_INSIGHTS_ENDPOINT", "127.0.0.1:9")
 
     result = CliRunner().invoke(app, ["push", str(tmp_path), "--until", "upload", "--mode", "bulk"])
 
