@@ -16,6 +16,8 @@ TRANSIENT = frozenset(
 )
 """Statuses after which the same step may succeed (design: engine); DATA_LOSS is a checksum of ours
 that differed, which a second send mends."""
+GRANT_SEC = 420.0
+"""How long Google takes for a grant to be seen: two minutes as a rule, seven or more at times."""
 FIRST_WAIT_SEC = 0.25
 LONGEST_WAIT_SEC = 20.0
 
@@ -40,11 +42,29 @@ class Attempts:
         self._rng = rng
         self.failing_since: float | None = None
         """When the calls that now fail began to, by the clock's monotonic time."""
+        self.denied_since: float | None = None
+        """When a right was first refused that may be granted yet."""
         self.retry_count = 0
         self.last_error: RemoteError | None = None
 
-    async def run[Result](self, step: Callable[[], Awaitable[Result]]) -> Attempted[Result]:
-        """Return the step's result; raise its last error, with `attempts` set on it."""
+    async def run[Result](
+        self, step: Callable[[], Awaitable[Result]], *, grant_sec: float = 0.0
+    ) -> Attempted[Result]:
+        """Return the step's result; raise its last error, with `attempts` set on it.
+
+        PERMISSION_DENIED is final, unless a grant may be too new to be seen: then such steps wait
+        for it, all together for `grant_sec` from the first refusal on.
+        """
+
+        def may_be_granted(error: BaseException | None) -> bool:
+            is_denied = isinstance(error, RemoteError) and error.code == "PERMISSION_DENIED"
+            if grant_sec <= 0 or not is_denied:
+                return False
+            now = self._clock.monotonic()
+            if self.denied_since is None:
+                self.denied_since = now
+            return now - self.denied_since < grant_sec
+
         try:
             return Attempted(await self._attempt(step), 1)
         except RemoteError as error:
@@ -53,6 +73,8 @@ class Attempts:
         deadline = self._clock.monotonic() + self._budget_sec
 
         def is_spent(state: RetryCallState) -> bool:
+            if may_be_granted(state.outcome.exception() if state.outcome else None):
+                return False
             return self._is_hopeless() or self._clock.monotonic() + state.upcoming_sleep > deadline
 
         async def sleep(seconds: float) -> None:
@@ -69,7 +91,7 @@ class Attempts:
             sleep=sleep,
             stop=is_spent,
             wait=self._wait,
-            retry=retry_if_exception(is_transient),
+            retry=retry_if_exception(lambda error: is_transient(error) or may_be_granted(error)),
             reraise=True,
         )
         try:

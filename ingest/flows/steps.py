@@ -15,7 +15,7 @@ from ingest.domain.conversation import DeliveredFile, FileKind
 from ingest.domain.outcome import Failure, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_rows
 from ingest.errors import RemoteError
-from ingest.flows.attempts import Attempts
+from ingest.flows.attempts import GRANT_SEC, Attempts
 from ingest.ports.move import Clock, ObjectStore, StoredObject
 
 LOGGER = logging.getLogger("ingest.effects")
@@ -108,10 +108,14 @@ class Steps:
         action: Callable[[], Awaitable[Done[Value]]],
         reason: str | None = None,
     ) -> Value:
-        """Return what the step gives, after retries, and add its event."""
+        """Return what the step gives, after retries, and add its event.
+
+        Insights reads a transcript as its own agent, whose grant may be minutes old.
+        """
+        grant_sec = GRANT_SEC if step is Step.SUBMIT else 0.0
 
         async def attempted() -> tuple[Done[Value], int]:
-            done = await self._attempts.run(action)
+            done = await self._attempts.run(action, grant_sec=grant_sec)
             return done.value, done.attempts
 
         return await self.record(step, attempted, reason)

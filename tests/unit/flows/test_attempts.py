@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 
 from ingest.errors import RemoteError
-from ingest.flows.attempts import FIRST_WAIT_SEC, LONGEST_WAIT_SEC, TRANSIENT
+from ingest.flows.attempts import FIRST_WAIT_SEC, GRANT_SEC, LONGEST_WAIT_SEC, TRANSIENT
 from tests.fakes.clock import EPOCH
 from tests.fakes.world import World, fake_settings
 
@@ -84,3 +84,39 @@ def test_waiting_for_a_quota_before_the_first_failure_is_not_charged_to_the_budg
     attempted = asyncio.run(world.attempts().run(step))
 
     assert (attempted.value, attempted.attempts) == ("done", 2)
+
+
+def test_a_right_that_is_granted_within_minutes_is_waited_for() -> None:
+    world = World()
+    tries = iter([RemoteError("no", code="PERMISSION_DENIED")] * 20)
+
+    async def step() -> str:
+        for error in tries:
+            raise error
+        return "done"
+
+    attempted = asyncio.run(world.attempts().run(step, grant_sec=GRANT_SEC))
+
+    assert (attempted.value, attempted.attempts) == ("done", 21)
+    assert 60 < world.clock.monotonic() < GRANT_SEC
+
+
+def test_steps_wait_for_a_grant_together_and_no_longer_than_it_takes() -> None:
+    world = World()
+    attempts = world.attempts()
+
+    async def step() -> None:
+        raise RemoteError("no", code="PERMISSION_DENIED")
+
+    async def two() -> list[int]:
+        found = []
+        for _ in range(2):
+            with pytest.raises(RemoteError, match="no") as caught:
+                await attempts.run(step, grant_sec=GRANT_SEC)
+            found.append(caught.value.attempts)
+        return found
+
+    first, second = asyncio.run(two())
+
+    assert (first > 10, second) == (True, 1)
+    assert GRANT_SEC < world.clock.monotonic() <= GRANT_SEC + LONGEST_WAIT_SEC

@@ -71,7 +71,7 @@ def test_a_reverted_file_is_no_reason_to_trust_an_old_state(tmp_path: Path) -> N
     write(tmp_path, ID)
     asyncio.run(world.push(tmp_path))
     original = world.insights.labels(ID)["transcript_sha256"]
-    world.insights.trouble.fail("create_conversation", "PERMISSION_DENIED", times=2)
+    world.insights.trouble.fail("create_conversation", "INVALID_ARGUMENT", times=2)
     write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Edited."))
     asyncio.run(world.push(tmp_path))
     write(tmp_path, ID)
