@@ -40,7 +40,7 @@ demo: $(VENV)/.local-installed profiles.yml ## Local stack, push, dbt build, and
 	$(BIN)/ingest local up
 	$(BIN)/ingest push seeds/conversations/$(DATE)
 	$(BIN)/ingest data land-truth seeds/conversations/$(DATE)
-	$(BIN)/ingest local build --exclude resource_type:unit_test
+	$(BIN)/ingest build --exclude resource_type:unit_test
 	$(BIN)/ingest status
 	@printf '\nopen %s, or try\n' "$$($(BIN)/ingest site)"
 	@printf '  $(BIN)/ingest %s\n' 'show 317675af' 'transcript 317675af' 'bq head agent_daily'

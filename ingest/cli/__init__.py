@@ -8,13 +8,19 @@ import typer
 
 from ingest.cli._console import broken_pipe_guard, prompt_interrupts
 from ingest.cli._lazy import CommandPlace, LazyGroup
-from ingest.cli._options import PageCommand
+from ingest.cli._options import PageCommand, PassingCommand
 
 COMMANDS = {
     "push": CommandPlace(
         "ingest.cli.push",
         "push",
         "Validate, upload, submit to Insights, analyse, and land the raw JSON in BigQuery.",
+    ),
+    "build": CommandPlace(
+        "ingest.cli.build",
+        "build",
+        "Run `dbt build`, one at a time for these marts; show nodes done, running and failed.",
+        PassingCommand,
     ),
     "pull": CommandPlace(
         "ingest.cli.pull",

@@ -34,7 +34,7 @@ from ingest.flows.lease import BucketLease, RunRecord
 from ingest.flows.listing import MOST_LISTED, FoundInCi, find_in_ci, full_id
 from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.ports.inspect import Warehouse
-from ingest.ports.move import ObjectStore
+from ingest.ports.move import Clock, ObjectStore
 from ingest.settings import Settings, otlp_endpoint
 
 _SEVERITIES = {"WARNING": "WARNING", "INFO": "INFO", "ERROR": "ERROR"}
@@ -250,15 +250,41 @@ async def open_services(
         sink.close()
 
 
-def _lease(services: Services, running: Running, marks: ProcessMarks) -> BucketLease:
-    record = RunRecord(
-        running.run_id, running.command, socket.gethostname(), os.getpid(), services.clock.now()
+@contextlib.asynccontextmanager
+async def lease_alone(
+    settings: Settings, running: Running, note: Callable[[str], None]
+) -> AsyncIterator[BucketLease]:
+    """Yield the lease of a command that needs nothing else of ours; only `_runs/` is looked at."""
+    from ingest.gcp.storage import GcsObjectStore
+
+    clock, store, marks = SystemClock(), GcsObjectStore(settings), ProcessMarks()
+    attempts = Attempts(clock, _LEASE_BUDGET_SECONDS, random.Random())
+    try:
+        with marks.marked(running.run_id):
+            yield BucketLease(
+                store,
+                clock,
+                attempts,
+                _record(running, clock),
+                is_surely_dead=marks.is_surely_dead,
+                note=note,
+            )
+    finally:
+        store.close()
+
+
+def _record(running: Running, clock: Clock) -> RunRecord:
+    return RunRecord(
+        running.run_id, running.command, socket.gethostname(), os.getpid(), clock.now()
     )
+
+
+def _lease(services: Services, running: Running, marks: ProcessMarks) -> BucketLease:
     return BucketLease(
         services.store,
         services.clock,
         Attempts(services.clock, _LEASE_BUDGET_SECONDS, services.rng),
-        record,
+        _record(running, services.clock),
         is_surely_dead=marks.is_surely_dead,
         on_count=services.admission.share,
         note=services.progress.note,

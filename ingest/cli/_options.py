@@ -85,6 +85,13 @@ class PageCommand(TyperCommand):
         return rest
 
 
+class PassingCommand(TyperCommand):
+    """A command that hands on what it doesn't know itself."""
+
+    allow_extra_args = True
+    ignore_unknown_options = True
+
+
 def refuse_what_a_page_ignores(html: str | None, *, with_pii: bool, others: dict[str, Any]) -> None:
     """Raise InputError for an empty file name, and for options that would have no effect."""
     if html == "":

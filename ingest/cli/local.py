@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest.cli._console import counted
 from ingest.cli._options import AsJson
-from ingest.errors import ExitCode, InputError, SettingsError
-from ingest.flows.watch import duration
+from ingest.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from ingest.cli._progress import Bars, Lines
     from ingest.local.layout import Layout, Service
     from ingest.local.processes import StackState
     from ingest.settings import Settings
@@ -134,79 +127,6 @@ def logs(
             typer.echo(f"{file.stem}: {line}")
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def build(context: typer.Context) -> None:
-    """Run `dbt build` and show how far it is: nodes done, running, failed.
-
-    What follows goes to dbt. Exits with 1 where a model or test failed.
-
-    Example: ingest local build --exclude resource_type:unit_test
-    """
-    from ingest.cli._progress import progress_for_people
-
-    dbt = shutil.which("dbt", path=os.pathsep.join((str(Path(sys.executable).parent), os.defpath)))
-    if dbt is None:
-        raise SettingsError("dbt isn't installed", "pip install 'conversation-coach[dbt]'")
-    words = [dbt, "--log-format", "json", "--log-level", "debug", "build", *context.args]
-    with progress_for_people() as progress, subprocess.Popen(words, stdout=subprocess.PIPE) as run:
-        shown = _Nodes(progress)
-        for line in run.stdout or ():
-            shown.take(line)
-    typer.echo(shown.summary())
-    raise typer.Exit(ExitCode.OK if run.returncode == 0 else ExitCode.SOME_FAILED)
-
-
-class _Nodes:
-    """Turns the lines of dbt's JSON log into progress."""
-
-    def __init__(self, progress: Bars | Lines) -> None:
-        self._counts = Counter[tuple[str, str]]()
-        self._progress = progress
-        self._running: dict[str, str] = {}
-        self._began_at = time.monotonic()
-
-    def take(self, line: bytes) -> None:
-        """Take up an event: a count of nodes, a start, an end, or what went wrong."""
-        try:
-            event = json.loads(line)
-            name, data, node = event["info"]["name"], event["data"], event["data"].get("node_info")
-        except (ValueError, KeyError):
-            self._progress.note(line.decode(errors="replace").rstrip())
-            return
-        if event["info"]["level"] == "error":
-            self._progress.note(event["info"]["msg"])
-        if name == "ConcurrencyLine":
-            self._progress.stage("dbt", data["node_count"])
-        elif name == "NodeStart":
-            self._running[node["unique_id"]] = f"{node['resource_type']} {node['node_name']}"
-            self._tell()
-        elif name == "NodeFinished" and self._running.pop(node["unique_id"], None):
-            self._counts[node["resource_type"], data["run_result"]["status"]] += 1
-            self._progress.advance("dbt")
-            self._tell()
-
-    def _tell(self) -> None:
-        failed = sum(n for (_, status), n in self._counts.items() if status in _FAILED)
-        sentences = [", ".join(self._running.values())]
-        if failed:
-            sentences.insert(0, f"{failed} failed")
-        self._progress.now(tuple(sentences))
-
-    def summary(self) -> str:
-        """Return what was built, for example `18 seeds, 77 models, 141 tests: 236 passed, 51 s`."""
-        kinds, outcomes = Counter[str](), Counter[str]()
-        for (kind, status), count in self._counts.items():
-            kinds[kind] += count
-            outcomes[_OUTCOMES.get(status, "passed")] += count
-        made = ", ".join(counted(count, kind.replace("_", " ")) for kind, count in kinds.items())
-        ended = ", ".join(f"{count} {word}" for word, count in outcomes.items())
-        return f"{made}: {ended}, {duration(time.monotonic() - self._began_at)}"
-
-
-_FAILED = ("error", "fail", "runtime error")
-_OUTCOMES = {**dict.fromkeys(_FAILED, "failed"), "skipped": "skipped", "warn": "warned"}
 
 
 def run_first_steps(layout: Layout, state: StackState, say: Callable[[str], None]) -> Settings:

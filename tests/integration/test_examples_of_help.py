@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAST = ("matchers destroy", "local down", "local reset")
 """Commands after which others have nothing to work on."""
-ENDS_OTHERWISE = {"verify": 1, "ls marts": 2, "local build": 1, "migrate cc-coach": 2}
+ENDS_OTHERWISE = {"verify": 1, "ls marts": 2, "build": 1, "migrate cc-coach": 2}
 """The folder has no dbt project and so no marts, and nothing of another pipeline."""
 
 

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
@@ -16,7 +18,7 @@ import pytest
 from push_command import Command, Ended, ended, rows
 from stack_fixture import Stack
 
-from ingest.cli._context import Running, landing_of, open_services
+from ingest.cli._context import Running, landing_of, lease_alone, open_services, run
 from ingest.domain.outcome import Step
 from ingest.emulator.control_client import Control
 from ingest.enums import Mode
@@ -203,3 +205,43 @@ def test_status_is_watched_until_the_push_that_it_shows_has_ended(
     assert (ended(watch).exit_code, pushed.exit_code) == (0, 130)
     assert f"process {push.pid}," in " ".join(shown.split())
     assert "running: push" not in shown.rpartition("\nDATE ")[2]
+
+
+DBT = """#!/bin/sh
+echo "$*" >> {log}
+"""
+BUILD = """
+import sys
+import ingest.cli.build
+from ingest.cli import main
+ingest.cli.build.dbt_program = lambda: sys.argv.pop(1)
+main()
+"""
+
+
+def test_builds_of_the_same_marts_never_overlap(
+    command: Command, stack: Stack, tmp_path: Path
+) -> None:
+    log, program = tmp_path / "log", tmp_path / "dbt"
+    program.write_text(DBT.format(log=log))
+    program.chmod(0o755)
+
+    def build(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", BUILD, str(program), "build", *arguments]
+        return subprocess.run(
+            words, env=command.env, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    async def while_another_builds() -> subprocess.CompletedProcess[str]:
+        other = Running("build", "20260101T000000Z-other")
+        async with lease_alone(stack.settings, other, print) as lease, lease.running():
+            await lease.take(["build-coach"], waits=False)
+            return await asyncio.to_thread(build)
+
+    refused = run(while_another_builds())
+    assert (refused.returncode, log.exists()) == (4, False)
+    assert "build-coach is held by build 20260101T000000Z-other" in refused.stderr
+
+    built = build("--wait", "-s", "a")
+    assert (built.returncode, built.stderr) == (0, "")
+    assert log.read_text().split()[-3:] == ["build", "-s", "a"]

@@ -23,7 +23,7 @@ def test_command_lines_are_all_found(workspace: Workspace) -> None:
 
     lines = sorted(" ".join(words) for _, words in job_arguments.command_lines(plan))
     assert lines == [
-        "dbt build --target bigquery",
+        "ingest build --wait --target bigquery",
         "ingest doctor",
         "ingest health --json",
         "ingest matchers apply",

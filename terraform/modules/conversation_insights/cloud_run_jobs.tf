@@ -17,10 +17,10 @@ locals {
     }
     dbt = {
       account   = google_service_account.dbt.email
-      command   = ["dbt"]
-      arguments = ["build", "--target", "bigquery"]
+      command   = ["ingest"]
+      arguments = ["build", "--wait", "--target", "bigquery"]
       retries   = 1
-      timeout   = "7200s"
+      timeout   = "14400s"
       memory    = "2Gi"
     }
     # Ends with an error when somebody changed a matcher by hand.

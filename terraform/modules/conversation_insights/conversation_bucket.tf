@@ -79,3 +79,10 @@ resource "google_storage_managed_folder" "ci_transcripts" {
   name          = local.transcript_folder
   force_destroy = false
 }
+
+# Signs of life and leases of runs; dbt's account writes there and nowhere else.
+resource "google_storage_managed_folder" "runs" {
+  bucket        = google_storage_bucket.conversations.name
+  name          = local.runs_prefix
+  force_destroy = true
+}

@@ -18,3 +18,20 @@ resource "google_storage_managed_folder_iam_member" "insights_transcripts" {
   role           = "roles/storage.objectViewer"
   member         = google_project_service_identity.insights.member
 }
+
+# So that builds wait for each other.
+resource "google_storage_managed_folder_iam_member" "dbt_leases" {
+  bucket         = google_storage_bucket.conversations.name
+  managed_folder = google_storage_managed_folder.runs.name
+  role           = "roles/storage.objectUser"
+  member         = google_service_account.dbt.member
+}
+
+# Names of objects, so that the workflow knows whether a day has a folder.
+resource "google_storage_bucket_iam_member" "scheduler_lists" {
+  count = local.has_jobs ? 1 : 0
+
+  bucket = google_storage_bucket.conversations.name
+  role   = "roles/storage.legacyBucketReader"
+  member = google_service_account.scheduler[0].member
+}

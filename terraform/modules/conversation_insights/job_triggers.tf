@@ -19,13 +19,13 @@ resource "google_workflows_workflow" "process_date" {
     READY_PREFIX  = local.ready_prefix
     SIDECAR_JOB   = google_cloud_run_v2_job.jobs["sidecar"].name
     SIDECAR_TASKS = tostring(var.cloud_jobs.sidecar_tasks)
+    TIME_ZONE     = var.cloud_jobs.schedule_time_zone
   }
 
   depends_on = [google_project_service.enabled, google_service_account_iam_member.deployer_acts_as]
 }
 
-# Workflows, their polling of an execution and Eventarc know no narrower place
-# for a grant than the project.
+# Workflows, polling and Eventarc know no narrower place for a grant than the project.
 resource "google_project_iam_member" "scheduler" {
   for_each = toset(local.has_jobs ? [
     "roles/eventarc.eventReceiver",

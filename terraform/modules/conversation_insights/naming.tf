@@ -7,6 +7,7 @@ locals {
   transcript_folder = "ci-transcripts/"
   landing_prefix    = "_landing/"
   ready_prefix      = "_ready/"
+  runs_prefix       = "_runs/"
 
   # dbt names its second dataset itself: the target's and "_staging".
   dataset_ids = {

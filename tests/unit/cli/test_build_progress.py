@@ -1,11 +1,11 @@
-"""What `ingest local build` makes of dbt's log of events."""
+"""What `ingest build` makes of dbt's log of events."""
 
 from __future__ import annotations
 
 import json
 
 from ingest.cli._progress import Lines
-from ingest.cli.local import _Nodes
+from ingest.cli.build import _Nodes
 
 
 class Heard(Lines):

@@ -22,7 +22,7 @@ run "jobs_run_one_image_with_the_settings_of_the_environment" {
 
   assert {
     condition = jsonencode({ for name, job in google_cloud_run_v2_job.jobs : name => concat(job.template[0].template[0].containers[0].command, job.template[0].template[0].containers[0].args) }) == jsonencode({
-      dbt     = ["dbt", "build", "--target", "bigquery"]
+      dbt     = ["ingest", "build", "--wait", "--target", "bigquery"]
       drift   = ["ingest", "matchers", "plan", "--exit-code"]
       health  = ["ingest", "health", "--json"]
       sidecar = ["ingest", "doctor"]
@@ -61,7 +61,7 @@ run "a_marker_starts_the_workflow_once_a_date" {
     error_message = "And starts the workflow."
   }
   assert {
-    condition     = google_workflows_workflow.process_date[0].user_env_vars == tomap({ BUCKET = "acme-coach-cc-dev", DBT_JOB = "coach-dbt-dev", READY_PREFIX = "_ready/", SIDECAR_JOB = "coach-sidecar-dev", SIDECAR_TASKS = "8" })
+    condition     = google_workflows_workflow.process_date[0].user_env_vars == tomap({ BUCKET = "acme-coach-cc-dev", DBT_JOB = "coach-dbt-dev", READY_PREFIX = "_ready/", SIDECAR_JOB = "coach-sidecar-dev", SIDECAR_TASKS = "8", TIME_ZONE = "Etc/UTC" })
     error_message = "The workflow knows its jobs and how many tasks share a folder."
   }
 }

@@ -146,7 +146,15 @@ run "ci_reads_transcripts_and_never_the_day_folders" {
   }
   assert {
     condition     = google_storage_bucket_iam_member.sidecar_objects.member == "serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com" && google_storage_bucket_iam_member.sidecar_objects.role == "roles/storage.objectUser"
-    error_message = "The only grant on the whole bucket is the sidecar's, on objects."
+    error_message = "The only grant on the objects of the whole bucket is the sidecar's."
+  }
+  assert {
+    condition     = google_storage_managed_folder_iam_member.dbt_leases.managed_folder == "_runs/" && google_storage_managed_folder_iam_member.dbt_leases.member == "serviceAccount:dbt@acme-coach.iam.gserviceaccount.com"
+    error_message = "dbt writes its lease, and nothing else in the bucket."
+  }
+  assert {
+    condition     = google_storage_bucket_iam_member.scheduler_lists[0].role == "roles/storage.legacyBucketReader" && google_storage_bucket_iam_member.scheduler_lists[0].member == "serviceAccount:scheduler@acme-coach.iam.gserviceaccount.com"
+    error_message = "The workflow sees names of objects and reads none."
   }
 }
 
