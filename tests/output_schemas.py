@@ -36,6 +36,7 @@ from ingest.datagen.redaction_measure import RedactionMeasure
 from ingest.domain.converted import Converted
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
+from ingest.flows.acceptance import AcceptanceReport
 from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
@@ -80,6 +81,7 @@ CiJson = Annotated[
 Rows = tuple[Mapping[str, Any], ...]
 """Rows of any columns, by name."""
 OUTPUTS: dict[str, Any] = {
+    "acceptance": AcceptanceReport,
     "push": PushResult,
     "pull": PullResult,
     "migrate_cc_coach": MigrateResult,

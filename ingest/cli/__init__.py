@@ -112,6 +112,11 @@ COMMANDS = {
         "doctor",
         "Check settings, credentials, APIs, bucket, tables, Insights and clock; name each cure.",
     ),
+    "acceptance": CommandPlace(
+        "ingest.cli.acceptance",
+        "acceptance",
+        "Take 10 invented conversations through everything; compare Insights with the emulator.",
+    ),
     "local": CommandPlace(
         "ingest.cli.local",
         "app",

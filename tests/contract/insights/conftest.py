@@ -1,17 +1,22 @@
 """Where the contract of Conversational Insights is tested.
 
 Without settings an emulator is started. To test the real service, set
-INSIGHTS_CONTRACT_PROJECT, INSIGHTS_CONTRACT_LOCATION and INSIGHTS_CONTRACT_BUCKET and sign in with
+INSIGHTS_CONTRACT_PROJECT, INSIGHTS_CONTRACT_LOCATION and INSIGHTS_CONTRACT_BUCKET (and
+INSIGHTS_CONTRACT_PREFIX, where Insights may not read the whole bucket) and sign in with
 application default credentials; every resource and object that a case makes is deleted again,
-analyses are billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT and
-INSIGHTS_CONTRACT_REST_ENDPOINT and
-INSIGHTS_CONTRACT_GCS_ENDPOINT as well.
+analyses are billed. To test another emulator, set INSIGHTS_CONTRACT_ENDPOINT,
+INSIGHTS_CONTRACT_REST_ENDPOINT and INSIGHTS_CONTRACT_GCS_ENDPOINT as well. `ingest acceptance`
+does so, and has the replies recorded (`recording.py`); INSIGHTS_CONTRACT_SEEDS gives the emulator
+the matchers of that folder, which a project of ours has.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -21,8 +26,12 @@ from google.cloud import contact_center_insights_v1 as insights
 from google.cloud import storage
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 from insights_service import Service
+from recording import recorded
 
 from ingest.emulator.pytest_plugin import RunningEmulator
+from ingest.flows.matchers import read_definitions
+from ingest.gcp.insights import GrpcInsightsApi
+from ingest.settings import Settings
 from tests import fidelity
 
 
@@ -63,21 +72,46 @@ def service(request: pytest.FixtureRequest, evidence: fidelity.Evidence) -> Iter
     """Yield the service under test, over each of its transports."""
     project = os.environ.get("INSIGHTS_CONTRACT_PROJECT")
     if project:
-        service = _configured(project, request.param)
+        service = _configured(project, request.param, request.node.name)
     else:
         emulator = request.getfixturevalue("ci_emulator")
+        if seeds := os.environ.get("INSIGHTS_CONTRACT_SEEDS"):
+            asyncio.run(apply_matchers(emulator, Path(seeds)))
         is_rest = request.param == "rest"
         objects = request.getfixturevalue("ci_objects")
         service = Service(
             rest_client(emulator.rest_endpoint)
             if is_rest
-            else noted_client(emulator, request.node.get_closest_marker("fact").args[0], evidence),
+            else noted_client(
+                emulator,
+                request.node.get_closest_marker("fact").args[0],
+                evidence,
+                request.node.name,
+            ),
             emulator.parent,
             lambda name, body: objects.put("contract", name, body),
             lambda name: objects.objects.pop(("contract", name)),
         )
     yield service
     service.clean()
+
+
+async def apply_matchers(emulator: RunningEmulator, seeds: Path) -> None:
+    """Give the emulator the matchers that a project of ours has, for replies to be compared."""
+    _, project, _, location = emulator.parent.split("/")
+    api = GrpcInsightsApi(
+        Settings(
+            project_id=project,
+            bucket="contract",
+            location=location,
+            insights_endpoint=emulator.address,
+        )
+    )
+    try:
+        for definition in read_definitions(seeds):
+            await api.create_matcher(definition, "contract")
+    finally:
+        await api.close()
 
 
 def rest_client(endpoint: str) -> insights.ContactCenterInsightsClient:
@@ -90,17 +124,27 @@ def rest_client(endpoint: str) -> insights.ContactCenterInsightsClient:
 
 
 def noted_client(
-    emulator: RunningEmulator, kind: str, evidence: fidelity.Evidence
+    emulator: RunningEmulator, kind: str, evidence: fidelity.Evidence, case: str
 ) -> insights.ContactCenterInsightsClient:
     """Return the official client over gRPC, whose replies are noted."""
     channel = grpc.intercept_channel(
-        grpc.insecure_channel(emulator.address), fidelity.Recorder(kind, evidence)
+        recorded(grpc.insecure_channel(emulator.address), case), fidelity.Recorder(kind, evidence)
     )
     transport = transports.ContactCenterInsightsGrpcTransport(channel=channel)
     return insights.ContactCenterInsightsClient(transport=transport)
 
 
-def _configured(project: str, transport: str) -> Service:
+def recorded_client(host: str, case: str) -> insights.ContactCenterInsightsClient:
+    """Return the official client over gRPC with application default credentials."""
+    kind = transports.ContactCenterInsightsGrpcTransport
+
+    def channel(*arguments: Any, **named: Any) -> grpc.Channel:
+        return recorded(kind.create_channel(*arguments, **named), case)
+
+    return insights.ContactCenterInsightsClient(transport=kind(host=host, channel=channel))
+
+
+def _configured(project: str, transport: str, case: str) -> Service:
     location = os.environ.get("INSIGHTS_CONTRACT_LOCATION", "us-central1")
     bucket_name = os.environ["INSIGHTS_CONTRACT_BUCKET"]
     endpoint = os.environ.get("INSIGHTS_CONTRACT_ENDPOINT")
@@ -108,7 +152,7 @@ def _configured(project: str, transport: str) -> Service:
         if transport == "rest":
             client = rest_client(os.environ["INSIGHTS_CONTRACT_REST_ENDPOINT"])
         else:
-            channel = grpc.insecure_channel(endpoint)
+            channel = recorded(grpc.insecure_channel(endpoint), case)
             client = insights.ContactCenterInsightsClient(
                 transport=transports.ContactCenterInsightsGrpcTransport(channel=channel)
             )
@@ -118,19 +162,24 @@ def _configured(project: str, transport: str) -> Service:
         host = "contactcenterinsights.googleapis.com"
         if location != "us-central1":
             host = f"{location}-{host}"
-        client = insights.ContactCenterInsightsClient(
-            transport=transport, client_options=ClientOptions(api_endpoint=host)
+        client = (
+            insights.ContactCenterInsightsClient(
+                transport=transport, client_options=ClientOptions(api_endpoint=host)
+            )
+            if transport == "rest"
+            else recorded_client(host, case)
         )
         gcs = storage.Client(project)
     bucket = gcs.bucket(bucket_name)
+    prefix = os.environ.get("INSIGHTS_CONTRACT_PREFIX", "")
 
     def upload(name: str, body: bytes) -> str:
-        bucket.blob(name).upload_from_string(body, content_type="application/json")
-        return f"gs://{bucket_name}/{name}"
+        bucket.blob(prefix + name).upload_from_string(body, content_type="application/json")
+        return f"gs://{bucket_name}/{prefix}{name}"
 
     return Service(
         client,
         f"projects/{project}/locations/{location}",
         upload,
-        lambda name: bucket.blob(name).delete(),
+        lambda name: bucket.blob(prefix + name).delete(),
     )

@@ -98,13 +98,12 @@ def test_an_upload_of_a_taken_id_is_refused(service: Service) -> None:
 @pytest.mark.fact("documented", "ingestion skips transcript URIs that it knows; stats in metadata")
 def test_ingestion_takes_each_object_once_and_reports_failures(service: Service) -> None:
     folder = f"ingest-{uuid.uuid4()}"
-    bucket = service.transcript(*TALK).split("/")[2]
     good = b'{"entries":[{"text":"Hi.","role":"AGENT","user_id":2,"start_timestamp_usec":"1"}]}'
     for name, body in (("a.json", good), ("b.json", good), ("c.json", b"no")):
-        service.upload(f"{folder}/{name}", body)
+        uri = service.upload(f"{folder}/{name}", body)
     request = insights.IngestConversationsRequest(
         parent=service.parent,
-        gcs_source={"bucket_uri": f"gs://{bucket}/{folder}/"},
+        gcs_source={"bucket_uri": uri.removesuffix("c.json")},
         transcript_object_config={"medium": "CHAT"},
         conversation_config={"agent_id": folder},
     )
