@@ -184,3 +184,14 @@
         having min(mart.analysis_id) not in (select forgotten_charge_id from {{ charges }})
     {%- endif -%}
 {%- endmacro %}
+
+{# Rows of a CTE but those of conversations that were forgotten after the row landed. #}
+{% macro unforgotten(rows) -%}
+    select {{ rows }}.*
+    from {{ rows }}
+    left join {{ ref('int_conversations_forgotten') }} as forgotten
+        on
+            {{ rows }}.conversation_id = forgotten.conversation_id
+            and {{ rows }}.landed_at <= forgotten.forgotten_at
+    where forgotten.conversation_id is null
+{%- endmacro %}

@@ -51,7 +51,7 @@ READING = (
     f"show {sorted(path.name for path in DATE_FOLDER.iterdir())[0]}",
 )
 OF_NEW_TABLES = {"bq tables"}
-"""It shows sizes; and dbt-bigquery drops a seed before it loads it anew, so that it may be away."""
+"""It shows sizes."""
 RAW_TABLES = (
     "conversation_files",
     "ci_conversations",

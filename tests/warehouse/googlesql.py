@@ -35,6 +35,7 @@ NOT_IN_BIGQUERY = (
     "split_substr", "regexp_extract_groups", "safe_to_json",
 )  # fmt: skip
 STATEMENTS = (
+    "RESOLVED_ALTER_TABLE_STMT",
     "RESOLVED_QUERY_STMT",
     "RESOLVED_CREATE_SCHEMA_STMT",
     "RESOLVED_CREATE_TABLE_AS_SELECT_STMT",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,46 @@ def test_a_second_build_without_an_event_is_valid_googlesql(
 
     assert "merge into" in "\n".join(statements)
     assert refused(statements, project.manifest(), ROOT) == []
+
+
+def test_a_seed_is_loaded_where_its_file_has_changed_and_is_never_missing(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    project = DbtProject(tmp_path, warehouse.endpoint, dataset="seeds", is_lean=True)
+    seeds = project.lean_root() / "seeds"
+    seeds.unlink()
+    shutil.copytree(ROOT / "seeds", seeds, ignore=shutil.ignore_patterns("conversations"))
+    chosen = ("--select", "speakers", "queues")
+    project.run("seed", *chosen)
+    loaded = _loads(warehouse)
+    project.run("seed", *chosen)
+    unchanged = _loads(warehouse)
+    with (seeds / "queues.csv").open("a", encoding="utf-8") as file:
+        file.write("night,Calls at night\n")
+    with recording() as statements:
+        project.run("seed", *chosen)
+    changed = _loads(warehouse)
+    with recording() as again:
+        project.run("seed", "--full-refresh", *chosen)
+
+    assert unchanged == loaded
+    assert changed["speakers"] == loaded["speakers"]
+    assert {name: made for name, (made, _) in changed.items()} == {
+        name: made for name, (made, _) in loaded.items()
+    }
+    assert warehouse.rows("select description from seeds_staging.queues where queue = 'night'") == [
+        {"description": "Calls at night"}
+    ]
+    assert refused(statements, project.manifest(), ROOT) == []
+    assert [sum("alter table" in each for each in sent) for sent in (statements, again)] == [1, 2]
+
+
+def _loads(warehouse: Warehouse) -> dict[str, tuple[object, object]]:
+    """Return when each seed's table was made, and when it was last changed."""
+    tables = {
+        name: warehouse.client.get_table(f"seeds_staging.{name}") for name in ("speakers", "queues")
+    }
+    return {name: (table.created, table.modified) for name, table in tables.items()}
 
 
 def test_what_the_tests_said_is_kept_where_it_is_asked_for(

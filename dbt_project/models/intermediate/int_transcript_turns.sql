@@ -23,13 +23,7 @@ landed as (
 ),
 
 known as (
-    select landed.*
-    from landed
-    left join {{ ref('int_conversations_forgotten') }} as forgotten
-        on
-            landed.conversation_id = forgotten.conversation_id
-            and landed.landed_at <= forgotten.forgotten_at
-    where forgotten.conversation_id is null
+    {{ unforgotten('landed') }}
 ),
 
 first_files as (
