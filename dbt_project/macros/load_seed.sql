@@ -22,7 +22,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# dbt drops the table before it loads rows: not here. Without rows (`--empty`) nothing is loaded, and it's made anew. #}
+{# dbt drops the table before it loads rows: not here. Without rows (`--empty`) nothing is loaded, and the table is made
+   anew. #}
 {% macro bigquery__reset_csv_table(model, full_refresh, old_relation, agate_table) -%}
     {%- if not agate_table.rows -%}
         {%- do adapter.drop_relation(old_relation) -%}
