@@ -81,6 +81,23 @@ def status(data_dir: DataDir = _DATA_DIR, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def vacuum(data_dir: DataDir = _DATA_DIR) -> None:
+    """Rewrite the stack's data, so that no word that was deleted is left in its files.
+
+    After `ingest forget` and a build. A running stack is ended for it, and started again.
+
+    Example: ingest local vacuum
+    """
+    layout = _layout(data_dir)
+    from ingest.local import stack
+    from ingest.local.status import size_of
+
+    before = size_of(layout.data_dir)
+    stack.vacuum(layout, _say)
+    typer.echo(f"{before / 1e6:.1f} MB before, {size_of(layout.data_dir) / 1e6:.1f} MB now")
+
+
+@app.command()
 def reset(
     data_dir: DataDir = _DATA_DIR,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,

@@ -1,4 +1,4 @@
-"""The life of the local stack: up, down, reset.
+"""The life of the local stack: up, down, vacuum, reset.
 
 One command at a time changes a stack (file lock). What runs is known from the state file and,
 where that is lost, from command lines that name the data folder.
@@ -40,6 +40,7 @@ from ingest.local.processes import (
 )
 from ingest.local.status import answers, describe_exit, size_of, wait_until_answering
 from ingest.local.supervisor import GRACE_SEC, tie_to_parent
+from ingest.local.vacuum import vacuum as rewrite
 from ingest.settings import environment
 
 READY_DEADLINE_SEC = 90.0
@@ -141,6 +142,26 @@ def down(layout: Layout, say: Say) -> list[int]:
     """End every process of the stack, however it was left; return the pids that were ended."""
     with locked(layout, say):
         return _end(layout, read_state(layout.state_file))
+
+
+def vacuum(layout: Layout, say: Say, *, ends_with_caller: bool = False) -> StackState | None:
+    """Rewrite what the stack holds so that no deleted word is left; return the state of what ran.
+
+    A stack that runs is ended for it and started again, on the same ports; jobs that run then are
+    cut off.
+    """
+    with locked(layout, say):
+        state = read_state(layout.state_file)
+        _end(layout, state)
+        say(f"rewriting the data under {layout.data_dir}")
+        try:
+            rewrite(layout.data_dir)
+        finally:
+            make_private(layout)
+            if state is not None:
+                services = [Service(name) for name in state.services]
+                state = _start(layout, services, say, ends_with_caller)
+        return state
 
 
 def reset(layout: Layout, say: Say) -> int:

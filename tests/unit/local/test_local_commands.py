@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from ingest.local.layout import Layout, Service
 from ingest.local.processes import Child, StackState, write_state
 
-COMMANDS = ["up", "down", "status", "reset", "logs"]
+COMMANDS = ["up", "down", "status", "vacuum", "reset", "logs"]
 
 
 def run(*arguments: str, stdin: str | None = None):
