@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,11 +20,11 @@ from ingest.cli._context import (
     say,
     say_target,
 )
-from ingest.cli._options import AsJson, ConversationArgument, DryRun
+from ingest.cli._options import SITE_DIR, AsJson, ConversationArgument, DryRun
 from ingest.cli._output import opened, print_json
 from ingest.errors import ExitCode, InputError
 from ingest.flows.ci_submission import refuse_foreign
-from ingest.flows.forget import Forget, Forgotten, Traces
+from ingest.flows.forget import Forget, Forgotten, Traces, receipt
 from ingest.flows.services import Silent
 from ingest.settings import Settings
 
@@ -39,7 +41,8 @@ def forget(
 ) -> None:
     """Erase one conversation from bucket, Insights and raw tables, and prove it.
 
-    The next `dbt build` removes it from the marts; a push of its folder is refused from then on.
+    The next `dbt build` removes it from the marts, `ingest local vacuum` then from the local
+    stack's files; a push of its folder is refused from then on. The receipt names every place.
 
     Example: ingest forget 317675af-a8f1-49fc-8481-dcefa6dc849e --dry-run
     """
@@ -81,10 +84,15 @@ def execute(
     if not yes:
         _ask(wanted)
     forgotten = run(_forget(settings, wanted))
+    had_pages = drop_pages(SITE_DIR)
+    places = receipt(forgotten, is_local=settings.is_local, had_pages=had_pages)
+    forgotten = replace(forgotten, places=places)
     if as_json:
         print_json(forgotten)
     else:
         typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
+        for each in places:
+            typer.echo(f"{each.fate:<8} {each.place}" + (f": {each.note}" if each.note else ""))
     for uri in forgotten.not_erased:
         say(f"not erased, since it lies in another bucket: {uri}")
     for name in forgotten.running:
@@ -100,6 +108,14 @@ def execute(
     for failure in forgotten.failures:
         say(f"failed: batch: {failure.step.value}: {failure.code}: {failure.message}")
     return ExitCode.SOME_FAILED if forgotten.failures else ExitCode.OK
+
+
+def drop_pages(site: Path) -> bool:
+    """Delete the site that was made here; say whether there was one."""
+    if not (site / "pages.json").exists():
+        return False
+    shutil.rmtree(site)
+    return True
 
 
 async def _refuse_foreign(settings: Settings, conversation_id: str) -> None:

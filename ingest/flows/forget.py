@@ -22,6 +22,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -81,6 +82,25 @@ class Traces:
         return self == Traces(0, 0, 0)
 
 
+class Fate(StrEnum):
+    """What becomes of a place that held something of a conversation."""
+
+    ERASED = "erased"
+    WAITS = "waits"
+    EXPIRES = "expires"
+    KEPT = "kept"
+    LEFT = "left"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One line of the receipt; `note` says until when, or why."""
+
+    place: str
+    fate: Fate
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Forgotten:
     """What was there, and what is left."""
@@ -94,6 +114,56 @@ class Forgotten:
     """Batches of earlier runs that had to be set aside."""
     running: tuple[str, ...] = ()
     """Pushes, as `push/run id`, that may still bring something of it, which is erased then."""
+    places: tuple[Place, ...] = ()
+    """The receipt: every place, and what becomes of it there."""
+
+
+def receipt(forgotten: Forgotten, *, is_local: bool, had_pages: bool) -> tuple[Place, ...]:
+    """Return every place that may have held a word of the conversation, and until when it does."""
+    after = forgotten.after
+    counts = {
+        "bucket": after.objects,
+        "Insights": after.ci_conversations,
+        "raw tables": after.raw_rows,
+    }
+    places = [
+        Place(name, Fate.LEFT if count else Fate.ERASED, f"{count} left" if count else "")
+        for name, count in counts.items()
+    ]
+    places.append(Place("marts", Fate.WAITS, "until the next `dbt build`"))
+    if had_pages:
+        places.append(Place("pages of the site", Fate.ERASED, "`ingest site` makes them anew"))
+    places += [Place(uri, Fate.LEFT, "another bucket") for uri in forgotten.not_erased]
+    places += [Place(*line) for line in (_ON_THIS_MACHINE if is_local else _ON_GOOGLE_CLOUD)]
+    return (*places, *(Place(*line) for line in _KEPT))
+
+
+_ON_THIS_MACHINE = (
+    (
+        "files of the local stack",
+        Fate.WAITS,
+        "until `ingest local vacuum` after that build: old snapshots, unused pages, write logs",
+    ),
+)
+_ON_GOOGLE_CLOUD = (
+    (
+        "soft-deleted objects",
+        Fate.EXPIRES,
+        "after the bucket's soft delete (Terraform: retention.soft_delete_days, 7)",
+    ),
+    (
+        "time travel of raw tables and marts",
+        Fate.EXPIRES,
+        "after retention.time_travel_days (7) and BigQuery's 7 days of fail-safe; of the marts "
+        "counted from the build",
+    ),
+    ("Google's own backups", Fate.EXPIRES, "by Google's terms of data deletion"),
+)
+_KEPT = (
+    ("tombstone", Fate.KEPT, "the id alone, so that nothing brings it back"),
+    ("cost of its analyses", Fate.KEPT, "units and day, without id and words"),
+    ("pages and reports that went elsewhere", Fate.LEFT, "other folders: delete them by hand"),
+)
 
 
 class Forget:

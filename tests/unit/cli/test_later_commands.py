@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.cli import app
+from ingest.cli.forget import drop_pages
 from ingest.cli.reanalyze import report_without_work
 from ingest.domain.outcome import Failure, Step
 from ingest.errors import ExitCode, InputError
@@ -110,3 +111,14 @@ def test_the_signal_handlers_are_put_back_for_those_who_call_the_app(
 
     assert found != [before]
     assert handlers() == before
+
+
+def test_forget_deletes_a_site_and_nothing_else(tmp_path: Path) -> None:
+    site, other = tmp_path / "site", tmp_path / "other"
+    for folder in (site, other):
+        folder.mkdir()
+        (folder / "index.html").write_text("words")
+    (site / "pages.json").write_text("{}")
+
+    assert (drop_pages(site), drop_pages(other), drop_pages(site)) == (True, False, False)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]

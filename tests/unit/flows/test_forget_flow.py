@@ -11,7 +11,7 @@ import pytest
 from ingest.domain.conversation import sha256_hex
 from ingest.domain.outcome import BatchReport, ItemState
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.forget import Forgotten, Traces
+from ingest.flows.forget import Fate, Forgotten, Traces, receipt
 from ingest.flows.landing import MAX_JOB_FAILURES
 from ingest.flows.pull import PullSelection
 from ingest.flows.reanalyze import Selection
@@ -321,3 +321,32 @@ def put(world: World, name: str, content: bytes) -> None:
             if_generation_match=0,
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("is_local", "expiring"),
+    [
+        (True, set()),
+        (
+            False,
+            {
+                "soft-deleted objects",
+                "time travel of raw tables and marts",
+                "Google's own backups",
+            },
+        ),
+    ],
+)
+def test_the_receipt_tells_of_every_place(is_local: bool, expiring: set[str]) -> None:
+    told = Forgotten("gone", Traces(2, 1, 7), Traces(0, 0, 3), ("gs://other/a",))
+    lines = receipt(told, is_local=is_local, had_pages=True)
+
+    by_fate = {fate: {each.place for each in lines if each.fate is fate} for fate in Fate}
+    assert by_fate == {
+        Fate.ERASED: {"bucket", "Insights", "pages of the site"},
+        Fate.WAITS: {"marts", *(["files of the local stack"] if is_local else [])},
+        Fate.EXPIRES: expiring,
+        Fate.KEPT: {"tombstone", "cost of its analyses"},
+        Fate.LEFT: {"raw tables", "gs://other/a", "pages and reports that went elsewhere"},
+    }
+    assert [each.note for each in lines if each.place == "raw tables"] == ["3 left"]
