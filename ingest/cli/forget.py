@@ -92,7 +92,7 @@ def execute(
     else:
         typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
         for each in places:
-            typer.echo(f"{each.fate:<8} {each.place}" + (f": {each.note}" if each.note else ""))
+            typer.echo(f"{each.fate:<8} {each.where}" + (f": {each.note}" if each.note else ""))
     for uri in forgotten.not_erased:
         say(f"not erased, since it lies in another bucket: {uri}")
     for name in forgotten.running:

@@ -96,7 +96,7 @@ class Fate(StrEnum):
 class Place:
     """One line of the receipt; `note` says until when, or why."""
 
-    place: str
+    where: str
     fate: Fate
     note: str = ""
 

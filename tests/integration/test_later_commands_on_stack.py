@@ -177,7 +177,7 @@ def test_a_forgotten_conversation_is_gone_everywhere_and_stays_so(
     assert (planned.exit_code, still_there) == (0, [])
     assert (told.exit_code, again.exit_code) == (0, 0)
     nothing = {"objects": 0, "ci_conversations": 0, "raw_rows": 0}
-    receipt = {line["place"]: line["fate"] for line in told.report["places"]}
+    receipt = {line["where"]: line["fate"] for line in told.report["places"]}
     assert receipt == {
         "bucket": "erased",
         "Insights": "erased",

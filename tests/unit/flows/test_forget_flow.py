@@ -341,7 +341,7 @@ def test_the_receipt_tells_of_every_place(is_local: bool, expiring: set[str]) ->
     told = Forgotten("gone", Traces(2, 1, 7), Traces(0, 0, 3), ("gs://other/a",))
     lines = receipt(told, is_local=is_local, had_pages=True)
 
-    by_fate = {fate: {each.place for each in lines if each.fate is fate} for fate in Fate}
+    by_fate = {fate: {each.where for each in lines if each.fate is fate} for fate in Fate}
     assert by_fate == {
         Fate.ERASED: {"bucket", "Insights", "pages of the site"},
         Fate.WAITS: {"marts", *(["files of the local stack"] if is_local else [])},
@@ -349,4 +349,4 @@ def test_the_receipt_tells_of_every_place(is_local: bool, expiring: set[str]) ->
         Fate.KEPT: {"tombstone", "cost of its analyses"},
         Fate.LEFT: {"raw tables", "gs://other/a", "pages and reports that went elsewhere"},
     }
-    assert [each.note for each in lines if each.place == "raw tables"] == ["3 left"]
+    assert [each.note for each in lines if each.where == "raw tables"] == ["3 left"]
