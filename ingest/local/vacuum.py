@@ -1,8 +1,9 @@
 """Rewrite what the local stack holds, so that nothing deleted is left in its files.
 
 DuckDB, DuckLake and SQLite keep deleted rows: in old snapshots and unused pages, in logs of writes,
-in the least and greatest value noted of a column, in results and texts of past queries. All of it
-goes; tables keep their rows, and lose their time travel. Nothing may have the files open.
+in the least and greatest value noted of a column, in results and texts of past queries; Insights'
+operations keep their answers. All of it goes; tables keep their rows, and lose their time travel.
+Nothing may have the files open.
 
 `python -m ingest.local.vacuum DATA_DIR` does it, in a process whose HOME has DuckDB's extensions.
 """
@@ -21,6 +22,9 @@ from ingest.errors import RemoteError
 _PAST_QUERIES = """
     DELETE FROM jobs
     WHERE state = 'DONE' AND json_extract(resource, '$.configuration.load') IS NULL
+"""
+_ANSWERS_OF_DELETED = """
+    delete from operations where is_orphan and is_done and conversation_id != ''
 """
 _NO_EXTREMES = "UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL"
 
@@ -68,10 +72,14 @@ def vacuum_bigquery(folder: Path, gcs_root: Path) -> None:
 
 
 def vacuum_sqlite(file: Path) -> None:
-    """Rewrite an SQLite file and empty its log of writes."""
+    """Rewrite the Insights emulator's file and empty its log of writes.
+
+    Ended operations of deleted conversations go: their answers are analyses, words and all.
+    """
     if not file.exists():
         return
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute(_ANSWERS_OF_DELETED)
         connection.execute("vacuum")
         connection.execute("pragma wal_checkpoint(truncate)")
 

@@ -61,9 +61,17 @@ def test_deleted_words_are_in_no_file_and_the_rest_is_as_it_was(tmp_path: Path) 
     insights = tmp_path / "ci" / "insights.sqlite3"
     with closing(sqlite3.connect(insights, isolation_level=None)) as connection:
         connection.execute("pragma secure_delete = off")
-        connection.execute("create table said (text)")
-        connection.executemany("insert into said values (?)", [(WORD,), ("Avocado",)])
-        connection.execute("delete from said where text = ?", (WORD,))
+        connection.execute("create table operations (conversation_id, is_done, is_orphan, text)")
+        connection.executemany(
+            "insert into operations values (?, ?, ?, ?)",
+            [
+                ("gone", True, True, f"{WORD} of an answer"),
+                ("", True, True, "of no conversation"),
+                ("held", True, False, "Avocado"),
+                ("deleted", True, False, WORD),
+            ],
+        )
+        connection.execute("delete from operations where conversation_id = 'deleted'")
     before = holders(tmp_path)
 
     vacuum(tmp_path)
@@ -72,7 +80,8 @@ def test_deleted_words_are_in_no_file_and_the_rest_is_as_it_was(tmp_path: Path) 
     assert holders(tmp_path) == set()
     assert bigquery(tmp_path, READ) == ["[('Avocado',), ('Zucchini',)]", "[('load',)]"]
     with closing(sqlite3.connect(insights)) as connection:
-        assert connection.execute("select text from said").fetchall() == [("Avocado",)]
+        left = connection.execute("select text from operations order by text").fetchall()
+        assert left == [("Avocado",), ("of no conversation",)]
 
 
 def test_files_that_cannot_be_rewritten_are_told_of(tmp_path: Path) -> None:
