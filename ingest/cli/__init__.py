@@ -95,6 +95,9 @@ COMMANDS = {
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),
+    "rubric": CommandPlace(
+        "ingest.cli.rubric", "app", "Check the coaching rubric and its policies, row by row."
+    ),
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),

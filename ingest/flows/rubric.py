@@ -1,0 +1,39 @@
+"""Reads the coaching rubric, its policies and the words that they may name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingest.domain.conversation import Direction
+from ingest.domain.rubric import POLICIES_FILE, RUBRIC_FILE, RowFault, Words, rubric_faults
+from ingest.errors import InputError
+from ingest.flows.declared import read_declarations
+from ingest.flows.matchers import read_definitions
+
+
+def read_rubric_faults(seeds_dir: Path, project_file: Path) -> tuple[RowFault, ...]:
+    """Return what is wrong with rubric and policies, by file and row.
+
+    Raises InputError where a file is missing or no text.
+    """
+    try:
+        rubric, policies = (
+            (seeds_dir / name).read_text(encoding="utf-8") for name in (RUBRIC_FILE, POLICIES_FILE)
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"no coaching rubric in {seeds_dir}",
+            f"write {RUBRIC_FILE} and {POLICIES_FILE} there in UTF-8, or set INGEST_SEEDS_DIR",
+        ) from error
+    matchers = read_definitions(seeds_dir)
+    phrases = {matcher.display_name for matcher in matchers} | {
+        f"{matcher.display_name}.{group.name}" for matcher in matchers for group in matcher.groups
+    }
+    declarations = read_declarations(seeds_dir, project_file)
+    fields = {
+        "business_line": declarations.words["business_line"],
+        "direction": frozenset(direction.value for direction in Direction),
+        "medium": frozenset(declarations.insights_media),
+        "queue": declarations.words["queue"],
+    }
+    return rubric_faults(rubric, policies, Words(frozenset(phrases), fields))
