@@ -67,6 +67,11 @@ COMMANDS = {
         "transcript",
         "Print the talk with speaker, time, sentiment and phrase matches.",
     ),
+    "coach": CommandPlace(
+        "ingest.cli.coach",
+        "coach",
+        "Show what a conversation did well and missed, with turn and quote.",
+    ),
     "diff": CommandPlace(
         "ingest.cli.diff",
         "diff",
