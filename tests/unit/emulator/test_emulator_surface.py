@@ -95,7 +95,7 @@ def test_the_fidelity_page_has_what_the_contract_cases_show() -> None:
     known = fidelity.messages()
     table = fidelity.read_table()
     assert fidelity.PAGE.read_text() == fidelity.page(table, known)
-    assert set(table) == {path.name for path in fidelity.TABLE.parent.glob("test_*.py")}
+    assert set(table) == {path.name for path in fidelity.TABLE.parent.glob("test_insights_*.py")}
     shown = {message for found in table.values() for message in found}
     assert shown <= set(known)
 

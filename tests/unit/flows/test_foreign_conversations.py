@@ -161,11 +161,11 @@ def test_what_cannot_be_landed_whole_is_not_replaced(tmp_path: Path) -> None:
     foreign(world, *TALK)
     before = held(world)
     write(tmp_path, ID)
-    world.insights.trouble.fail("list_analyses", "PERMISSION_DENIED")
+    world.insights.trouble.fail("list_analyses", "INVALID_ARGUMENT")
 
     report = asyncio.run(world.push(tmp_path, foreign=Foreign.REPLACE))
 
-    assert [failure.code for failure in report.failures] == ["PERMISSION_DENIED"]
+    assert [failure.code for failure in report.failures] == ["INVALID_ARGUMENT"]
     assert held(world) == before
 
 
