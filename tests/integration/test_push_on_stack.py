@@ -85,7 +85,7 @@ def test_what_ci_holds_of_an_old_transcript_is_landed_before_it_is_deleted(
     command.push(tmp_path, "--until", "analyse")
     write(tmp_path, id_, transcription=transcription(id_, "Hello.", "Something else."))
     with command.control() as control:
-        fault = {"method": "DeleteConversation", "status": "PERMISSION_DENIED", "probability": 1}
+        fault = {"method": "DeleteConversation", "status": "INVALID_ARGUMENT", "probability": 1}
         control.set_faults({"seed": 1, "faults": [fault]})
         refused = command.push(tmp_path)
         control.set_faults({"faults": []})
