@@ -92,8 +92,11 @@ def test_whatever_reads_files_reads_those_that_a_mapping_makes(
     unread = command.run("verify", *by)
 
     (date,) = verified.report
-    differs = {mismatch["place"] for mismatch in date["mismatches"]}
-    assert (date["counts"]["files"], date["counts"]["bucket"], differs - {"marts"}) == (1, 1, set())
+    # Other tests have conversations of that day in the bucket; none of them is in these files.
+    differs = {
+        mismatch["place"] for mismatch in date["mismatches"] if mismatch["conversation_id"] == ID
+    }
+    assert (date["counts"]["files"], differs - {"marts"}) == (1, set())
     assert [file["path"] for file in shown.report["source"]] == [
         f"2026-01-05/{ID}/metadata.json",
         f"2026-01-05/{ID}/transcription.json",
