@@ -91,6 +91,7 @@ class Submitting:
         self._may_exist = may_exist
         self._adopted = Outcome.ADOPTED if is_adoption_told else None
         self._has_transcript = False
+        self._kept: Mapping[str, Any] | None = None
         self.is_new = False
 
     async def attempt(self) -> Done[CiConversation]:
@@ -124,8 +125,11 @@ class Submitting:
         if action is SubmitAction.UPDATE:
             await self._insights.update_conversation(self._submission)
             return await self._held_after_update(), Outcome.SUCCEEDED, held.name
-        # What Insights deletes nobody can fetch again: first it is kept, whatever comes afterwards.
-        await self._keep_replaced(held)
+        # What Insights deletes nobody can fetch again: first it is kept, whatever comes afterwards,
+        # and once however often the deletion is tried.
+        if held.payload != self._kept:
+            await self._keep_replaced(held)
+            self._kept = held.payload
         await self._insights.delete_conversation(self._submission.conversation_id)
         self._log("delete conversation", held.name)
         return await self._create_where_none_was_seen()

@@ -186,6 +186,20 @@ def test_all_analyses_of_ours_are_landed_before_a_changed_transcript_replaces_it
     assert sorted(landed_analyses(world)) == sorted([*before, held(world)[2][0]])
 
 
+def test_what_a_deletion_takes_is_landed_once_however_often_it_is_tried(tmp_path: Path) -> None:
+    world = World()
+    write(tmp_path, ID)
+    asyncio.run(world.push(tmp_path))
+    before = held(world)[2]
+    write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Edited."))
+    world.insights.trouble.fail("delete_conversation", "UNAVAILABLE", times=3)
+
+    report = asyncio.run(world.push(tmp_path))
+
+    assert list(report.failures) == []
+    assert sorted(landed_analyses(world)) == sorted([*before, held(world)[2][0]])
+
+
 def reanalyzed(world: World, selection: Selection) -> tuple[Selected, BatchReport]:
     flow = world.new_reanalyze()
 
