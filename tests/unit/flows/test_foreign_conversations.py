@@ -193,10 +193,13 @@ def test_what_a_deletion_takes_is_landed_once_however_often_it_is_tried(tmp_path
     before = held(world)[2]
     write(tmp_path, ID, transcription=transcription(ID, "Hello.", "Edited."))
     world.insights.trouble.fail("delete_conversation", "UNAVAILABLE", times=3)
+    listed = world.insights.trouble.calls["list_analyses"]
 
     report = asyncio.run(world.push(tmp_path))
 
     assert list(report.failures) == []
+    assert world.insights.trouble.calls["delete_conversation"] == 4
+    assert world.insights.trouble.calls["list_analyses"] == listed + 1
     assert sorted(landed_analyses(world)) == sorted([*before, held(world)[2][0]])
 
 
