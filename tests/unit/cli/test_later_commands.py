@@ -81,6 +81,8 @@ def test_a_signal_ends_a_command_whose_thread_waits_for_a_service(sent: str) -> 
     code = (
         "import asyncio, os, signal, threading\n"
         "from ingest.cli._console import prompt_interrupts\n"
+        # A shell's background job ignores it, and hands that on to the tests.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "async def ask() -> None:\n"
         "    asking = asyncio.create_task(asyncio.to_thread(threading.Event().wait))\n"
         f"    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.{sent})\n"
