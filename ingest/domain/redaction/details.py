@@ -92,8 +92,6 @@ _ACRONYMS = frozenset(
         "it",
         "ndis",
         "afca",
-        "hf",
-        "mr",
     ]
 )
 _NUMBERS_ASKED = frozenset(

@@ -55,7 +55,6 @@ _CORRECTIONS = frozenset(
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+")
 _LINK = re.compile(r"[\s,.()/\u2026\u2013\u2014-]*")
-_THOUSANDS = re.compile(r",")
 _MOST_BETWEEN = 4
 
 
