@@ -19,6 +19,7 @@ from ingest.flows import listing
 from ingest.flows.report import read_matcher_quality
 from ingest.flows.status import STATUSES
 from ingest.ports.move import CiMatcher
+from ingest.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -135,11 +136,12 @@ def list_gcs(
     from ingest.gcp.storage import GcsObjectStore
 
     batch_date = parsed_date(date)
-    settings, _ = opened()
+    settings = load_settings()
     begin = f"{batch_date}/{prefix}" if batch_date else prefix
 
     async def read() -> tuple[listing.ListedObject, ...]:
         store = GcsObjectStore(settings)
+        store.list_page_size = min(store.list_page_size, limit + 1)
         try:
             return await listing.list_objects(store, begin, after, limit + 1)
         finally:
@@ -154,7 +156,7 @@ def list_ci(date: str | None, where: str, limit: int, after: str | None, *, as_j
     from ingest.gcp.insights import GrpcInsightsApi
 
     batch_date = parsed_date(date)
-    settings, _ = opened()
+    settings = load_settings()
 
     async def read() -> tuple[listing.ListedCiConversation, ...]:
         insights = GrpcInsightsApi(settings)

@@ -75,7 +75,8 @@ def show(
     """Show one conversation at every hop: files, bucket, Insights, raw rows, registry, marts.
 
     Shows no word of the talk, but for `--hop ci --json` and the page of `--html`, which is written
-    to .local/site/<ID>.html unless FILE says otherwise. Exits with 4 where a hop could not be read.
+    to .local/site/<ID>.html unless FILE says otherwise. Rows in marts are counted by `--hop marts`,
+    `--json` and `--html`, since that reads every mart. Exits with 4 where a hop could not be read.
 
     Example: ingest show 317675af
     """
@@ -188,7 +189,7 @@ def shown(trace: Trace) -> Shown:
         ci=None if trace.ci is None else _ci(trace.ci),
         raw=ShownRaw(trace.files, trace.states, trace.events),
         registry=trace.versions,
-        marts=trace.marts,
+        marts=trace.marts or (),
         problems=trace.problems,
     )
 
@@ -216,7 +217,8 @@ _HASH_CHARS = 12
 def show_places(given_id: str, hop: str | None, local: Local, *, as_json: bool) -> ExitCode:
     """Print the trace, or one hop of it; raise RemoteError when that one could not be read."""
     settings, warehouse = opened()
-    with read_trace(settings, warehouse, given_id, local) as (_, trace):
+    with_marts = as_json if hop is None else hop == Hop.MARTS.value
+    with read_trace(settings, warehouse, given_id, local, with_marts=with_marts) as (_, trace):
         pass
     if hop and hop in trace.problems:
         raise RemoteError(f"{hop} could not be read: {trace.problems[hop]}", "run `ingest doctor`")
@@ -446,6 +448,8 @@ def _registry(trace: Trace) -> str:
 
 
 def _marts(trace: Trace) -> str:
+    if trace.marts is None:
+        return "not counted: add `--hop marts`"
     if not trace.marts:
         return "none built yet: run `dbt build`"
     rows = [(mart.table, str(mart.row_count)) for mart in trace.marts]

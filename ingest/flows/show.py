@@ -172,7 +172,8 @@ class Trace:
     events: tuple[EventRow, ...] = ()
     versions: tuple[RegistryVersion, ...] | None = None
     """None before the registry was first built."""
-    marts: tuple[MartRows, ...] = ()
+    marts: tuple[MartRows, ...] | None = ()
+    """None where they weren't counted."""
     problems: Mapping[str, str] = field(default_factory=dict)
     pushed_by: tuple[str, ...] = ()
     """What `push` is given where a mapping made the files; empty where their folder is pushed."""
@@ -326,7 +327,7 @@ class TraceReader:
             states=tuple(StateRow(**row) for row in states or ()),
             events=event_rows,
             versions=versions,
-            marts=tuple(marts or ()),
+            marts=None if marts is None and not with_marts else tuple(marts or ()),
             problems=dict(self._problems),
         )
         if not trace.is_known:

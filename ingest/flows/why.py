@@ -139,7 +139,7 @@ def forgotten(trace: Trace) -> Verdict | None:
         return Verdict("forgotten", last.ended_at, (text, rest), "its last traces to go", command)
     if unknown := unread(Hop.GCS, Hop.INSIGHTS, Hop.REGISTRY, Hop.MARTS)(trace):
         return unknown
-    built = sorted(mart.table for mart in trace.marts if mart.row_count)
+    built = sorted(mart.table for mart in trace.marts or () if mart.row_count)
     if trace.versions or built:
         rest = f"Rows of it are still in {', '.join(built) or 'the registry'}."
         return Verdict(

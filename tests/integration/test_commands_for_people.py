@@ -319,6 +319,19 @@ def test_a_report_has_cost_matchers_agents_failures_and_runs(people: People) -> 
     ]
 
 
+def test_show_counts_rows_in_marts_where_it_is_asked_to(people: People) -> None:
+    counted = people.json("show", ANALYSED, "--hop", "marts")
+
+    plain = people.run("show", ANALYSED).stdout
+    asked = people.run("show", ANALYSED, "--hop", "marts").stdout
+
+    assert plain.splitlines()[-1] == "MARTS     not counted: add `--hop marts`"
+    assert {row["table"]: row["row_count"] for row in counted}["conversation_registry"] == 2
+    assert [line.split() for line in asked.splitlines()[4:]] == [
+        [row["table"], str(row["row_count"])] for row in counted
+    ]
+
+
 def test_show_has_every_hop_of_a_conversation_that_was_pushed_twice(people: People) -> None:
     found = people.json("show", ANALYSED, "--source", str(people.folder))
 
