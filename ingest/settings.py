@@ -124,6 +124,22 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Return what dbt is run with: our settings and all else of `.env`, which dbt doesn't read.
+
+    The profile's target is `bigquery` where the project is Google's, unless DBT_TARGET says.
+    """
+    from dotenv import dotenv_values
+
+    in_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    names = ("project_id", "location", "raw_dataset", "marts_dataset", "bigquery_endpoint")
+    ours = {f"{_PREFIX}{name.upper()}": getattr(settings, name) for name in names}
+    target = {"DBT_TARGET": "local" if settings.is_local else "bigquery"}
+    given = {name: value for name, value in os.environ.items() if value or name not in in_file}
+    effective = {name: str(value) for name, value in ours.items() if value is not None}
+    return {**target, **in_file, **given, **effective}
+
+
 def otlp_endpoint() -> str | None:
     """Return the OpenTelemetry collector that spans go to, by its standard variable."""
     return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None

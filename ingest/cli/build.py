@@ -21,7 +21,7 @@ from ingest.cli._context import Running, lease_alone, new_run_id, run, stop_on_s
 from ingest.cli._options import WaitOption
 from ingest.errors import ExitCode, SettingsError
 from ingest.flows.watch import duration
-from ingest.settings import Settings, load_settings
+from ingest.settings import Settings, dbt_environment, load_settings
 
 if TYPE_CHECKING:
     from ingest.cli._progress import Bars, Lines
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def build(context: typer.Context, wait: WaitOption = False) -> None:
     """Run `dbt build`, one at a time for these marts; show nodes done, running and failed.
 
-    What follows goes to dbt. While another build of the same marts runs, on whatever machine, this
+    What follows goes to dbt, which gets what `.env` says as well; its target is `bigquery` where
+    the project is Google's. While another build of the same marts runs, on whatever machine, this
     one ends at once and names it (exit code 4), or waits (--wait). Exits with 1 where a model or
     test failed. A plain `dbt build` asks nobody.
 
@@ -72,7 +73,11 @@ async def _build(settings: Settings, words: Sequence[str], shown: _Nodes, *, wai
     async with lease_alone(settings, running, shown.note) as lease, lease.running():
         await lease.take([f"build-{settings.marts_dataset}"], waits=wait)
         dbt = await asyncio.create_subprocess_exec(
-            *words, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE, start_new_session=True
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            start_new_session=True,
+            env=dbt_environment(settings),
         )
 
         def kill() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import google.auth
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
+from google.oauth2.credentials import Credentials as UserCredentials
 
 from ingest.gcp.errors import translated
 
@@ -34,3 +35,11 @@ def renewed_owner(credentials: Credentials) -> str:
     with translated("credentials"):
         credentials.refresh(Request())
     return getattr(credentials, "service_account_email", None) or "of a user account"
+
+
+def lacks_quota_project(credentials: Credentials) -> bool:
+    """Tell whether they are a person's and name no project that requests are counted on.
+
+    Service accounts have one of their own.
+    """
+    return isinstance(credentials, UserCredentials) and credentials.quota_project_id is None

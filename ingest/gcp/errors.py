@@ -80,6 +80,10 @@ _SHOWN_IN_FULL = frozenset(
 _NAME = re.compile(r"[A-Za-z_][\w.\[\]]*", re.ASCII)
 _LONGEST_WAIT_SEC = 86_400.0
 _LONGEST_TEXT = 500
+_NOT_IMPERSONATED = "Unable to acquire impersonated credentials"
+_HINT_OF_OPERATORS = (
+    "put your name into `operators` of terraform.tfvars, `terraform apply`, and wait some minutes"
+)
 _FAILED_CREDENTIALS = "Getting metadata from plugin failed with error: "
 """What gRPC says, as UNAVAILABLE, when the credentials of a channel give no token."""
 _NETWORK_TROUBLE = re.compile("ConnectionPool|Connection (aborted|refused|reset)|timed out")
@@ -182,6 +186,10 @@ def _from_credentials(service: str, error: auth.GoogleAuthError) -> IngestError:
     if isinstance(error, auth.TransportError) or error.retryable:
         text = f"the credentials couldn't be renewed: {why}"
         return RemoteError(f"{service}: UNAVAILABLE: {text}", _HINT_OF_TOKENS, code="UNAVAILABLE")
+    code = "PERMISSION_DENIED"
+    if why.startswith(_NOT_IMPERSONATED) and any(code in str(said) for said in error.args[1:]):
+        text = "these credentials may not act as the service account that they name"
+        return RemoteError(f"{service}: {code}: {text}", _HINT_OF_OPERATORS, code=code)
     return _error(service, "UNAUTHENTICATED", f"the credentials ran out or were revoked: {why}")
 
 
@@ -190,8 +198,8 @@ def _from_api(service: str, error: api.GoogleAPICallError, *, in_full: bool) -> 
     if message.startswith(_FAILED_CREDENTIALS):
         why = _FIRST_OF_TUPLE.sub(r"\2", message.removeprefix(_FAILED_CREDENTIALS))
         is_network = _NETWORK_TROUBLE.search(why) is not None
-        cause = auth.TransportError(why) if is_network else auth.RefreshError(why)
-        return _from_credentials(service, cause)
+        kind = auth.TransportError if is_network else auth.RefreshError
+        return _from_credentials(service, kind(why, message))
     reasons = _reasons(error)
     if error.grpc_status_code is not None:
         code = error.grpc_status_code.name

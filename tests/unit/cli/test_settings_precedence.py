@@ -8,7 +8,12 @@ import pytest
 from requests.utils import should_bypass_proxies
 
 from ingest.errors import ExitCode, SettingsError
-from ingest.settings import cloud_run_shard, load_settings, setting_origins
+from ingest.settings import (
+    cloud_run_shard,
+    dbt_environment,
+    load_settings,
+    setting_origins,
+)
 
 CLOUD = {"PROJECT_ID": "acme", "BUCKET": "acme-cc", "LOCATION": "europe-west1"}
 ENDPOINTS = {
@@ -219,3 +224,34 @@ def test_the_local_stack_is_reached_past_a_proxy(
     assert os.environ["no_proxy"] == "intranet.example.com,127.0.0.1"
     assert os.environ["NO_PROXY"] == "127.0.0.1"
     assert should_bypass_proxies(ENDPOINTS["bigquery_endpoint"], no_proxy=None)
+
+
+def test_dbt_is_run_with_what_dotenv_says_behind_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["INGEST_PROJECT_ID=acme", "INGEST_BUCKET=acme-cc", "INGEST_LOCATION=europe-west1"]
+    own = ["DBT_PERSONAL_DATA_POLICY_TAG=tags/1", "INGEST_MARTS_DATASET=of_file"]
+    (tmp_path / ".env").write_text("\n".join([*lines, *own]))
+    monkeypatch.setenv("INGEST_MARTS_DATASET", "of_environment")
+    monkeypatch.delenv("DBT_TARGET", raising=False)
+
+    given = dbt_environment(load_settings())
+
+    assert {name: given[name] for name in given.keys() - os.environ.keys()} == {
+        "DBT_PERSONAL_DATA_POLICY_TAG": "tags/1",
+        "DBT_TARGET": "bigquery",
+        "INGEST_BUCKET": "acme-cc",
+        "INGEST_LOCATION": "europe-west1",
+        "INGEST_PROJECT_ID": "acme",
+        "INGEST_RAW_DATASET": "coach_raw",
+    }
+    assert given["INGEST_MARTS_DATASET"] == "of_environment"
+
+
+def test_dbt_is_led_to_the_stack_where_no_project_is_set(tmp_path: Path) -> None:
+    settings = load_settings(stack_state(tmp_path, ENDPOINTS))
+
+    given = dbt_environment(settings)
+
+    assert given["INGEST_BIGQUERY_ENDPOINT"] == ENDPOINTS["bigquery_endpoint"]
+    assert given["DBT_TARGET"] == os.environ.get("DBT_TARGET", "local")

@@ -132,6 +132,10 @@ class Broken(Credentials):
 
 RAN_OUT = auth.RefreshError("invalid_grant: Token has been expired or revoked.", {"secret": "x"})
 AWAY = auth.RefreshError("Internal failure", retryable=True)
+DENIED = auth.RefreshError(
+    "Unable to acquire impersonated credentials",
+    '{"error": {"code": 403, "status": "PERMISSION_DENIED"}}',
+)
 UNREACHABLE = auth.TransportError("HTTPSConnectionPool(host='oauth2'): Max retries exceeded")
 
 
@@ -183,6 +187,7 @@ CALLS = {"GCS": over_storage, "BigQuery": over_bigquery, "Insights": over_grpc}
     ("cause", "code", "said", "cure"),
     [
         (RAN_OUT, "UNAUTHENTICATED", "the credentials ran out or were revoked: invalid", CURE),
+        (DENIED, "PERMISSION_DENIED", "these credentials may not act as the service", "operators"),
         (UNREACHABLE, "UNAVAILABLE", "the credentials couldn't be renewed: HTTPS", "HTTPS_PROXY"),
     ],
 )
