@@ -20,7 +20,8 @@ from ingest.settings import Settings, load_settings
 def health(as_json: AsJson = False) -> None:
     """Tell how many conversations wait or failed, since when, and when anything last landed.
 
-    With --json one line, which a Cloud Run job logs and the alerts compare.
+    Also days of the bucket that no run has touched, what the last day's analyses cost at least, and
+    how full Insights is. With --json one line, which a Cloud Run job logs and the alerts compare.
 
     Example: ingest health --json
     """
@@ -47,13 +48,14 @@ def show(*, as_json: bool) -> ExitCode:
 
 async def _read(settings: Settings) -> Health:
     from ingest.gcp.bigquery import BigQueryRawSink
+    from ingest.gcp.storage import GcsObjectStore
 
     clock = SystemClock()
-    sink = BigQueryRawSink(settings)
+    attempts = Attempts(clock, settings.step_budget_sec, random.Random())
+    sink, store = BigQueryRawSink(settings), GcsObjectStore(settings)
     try:
         await check(partial(sink.check, (PIPELINE_EVENTS,)), f"dataset {settings.raw_dataset}")
-        return await read_health(
-            sink, Attempts(clock, settings.step_budget_sec, random.Random()), clock
-        )
+        return await read_health(sink, store, attempts, clock)
     finally:
         sink.close()
+        store.close()

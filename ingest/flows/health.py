@@ -1,17 +1,20 @@
 """How the pipeline stands, in numbers that an alert can compare.
 
-Read from the raw events and not from the marts, so that it also speaks when dbt is what's broken;
-only what is set aside is dbt's to know.
+Read from raw tables and the bucket and not from the marts, so that it also speaks when dbt is
+what's broken; only what is set aside is dbt's to know.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Literal, Protocol, TypedDict
 
-from ingest.domain.raw_records import PIPELINE_EVENTS
+from ingest.domain.conversation import parse_batch_date
+from ingest.domain.costs import USD_PER_UNIT
+from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, PIPELINE_EVENTS
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.status import QUARANTINE, quarantine_sql
@@ -19,10 +22,14 @@ from ingest.ports.move import Clock, RawSink
 
 LOOK_BACK_DAYS = 30
 SHARE_HOURS = 24
+MOST_IN_A_REGION = 2_000_000
+"""Conversations, and analyses, that Insights holds in one region (its page of quotas)."""
+_DAYS_OF_GRACE = 2
+"""A folder is complete once its day is over by every zone, and is then processed at night."""
 
 _SQL = """
 with events as (
-  select conversation_id, step, outcome, started_at, ended_at, _landed_at
+  select conversation_id, batch_date, step, outcome, started_at, ended_at, _landed_at
   from {table}
   where _landed_at >= @since and step != 'forget'
 ),
@@ -53,11 +60,24 @@ select
   countif(latest.outcome = 'failed' and latest.step = 'validate') as refused,
   countif(latest.ended_at >= @day_ago) as seen_lately,
   countif(latest.ended_at >= @day_ago and latest.outcome = 'failed') as failed_lately,
+  (
+    select countif(step = 'analyse' and outcome = 'succeeded' and ended_at >= @day_ago) from events
+  ) as analysed_lately,
+  array(select distinct cast(batch_date as string) from events where batch_date is not null)
+    as days,
   min(trouble.since) as oldest_since,
   max(latest.landed_at) as landed_at
 from latest
 left join trouble
   on latest.conversation_id = trouble.conversation_id
+"""
+
+_HELD_SQL = """
+select count(distinct conversation_id) as conversations, count(distinct analysis_name) as analyses
+from {states}
+where {any_partition} and conversation_id not in (
+  select conversation_id from {events} where {any_partition} and step = 'forget'
+)
 """
 
 
@@ -72,6 +92,9 @@ class HealthLine(TypedDict):
     failure_percent: float
     backlog_age_hours: float
     landed_age_hours: float | None
+    days_not_landed: int
+    cost_usd_last_day: float
+    insights_percent: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +104,11 @@ class Health:
     `refused` are those of the failed that validation refused; `quarantined` counts conversations
     that dbt has set aside, None before it was built. `failure_percent` is of the conversations
     seen in the last 24 h; ages are in hours, None when there is nothing to have an age.
+
+    `days_not_landed` counts date folders of the bucket, of 2 to 30 days ago, that no run has
+    touched. `cost_usd_last_day` is what the analyses of the last 24 h cost at least, at list
+    price. `insights_percent` is what has landed and wasn't erased, conversations or analyses, of
+    what Insights holds in a region; what its own TTL took still counts.
     """
 
     waiting: int
@@ -90,6 +118,9 @@ class Health:
     failure_percent: float
     backlog_age_hours: float | None
     landed_age_hours: float | None
+    days_not_landed: int
+    cost_usd_last_day: float
+    insights_percent: float
 
     def log_line(self) -> HealthLine:
         """Return the fields that alerts name (terraform: alerts.tf); no age counts as zero."""
@@ -104,19 +135,55 @@ class Health:
             "landed_age_hours": (
                 None if self.landed_age_hours is None else round(self.landed_age_hours, 3)
             ),
+            "days_not_landed": self.days_not_landed,
+            "cost_usd_last_day": round(self.cost_usd_last_day, 2),
+            "insights_percent": round(self.insights_percent, 3),
         }
 
 
-async def read_health(sink: RawSink, attempts: Attempts, clock: Clock) -> Health:
+class Folders(Protocol):
+    """What of the bucket is looked at."""
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names that follow the prefix up to a slash, slash included."""
+
+
+async def read_health(sink: RawSink, bucket: Folders, attempts: Attempts, clock: Clock) -> Health:
     """Return how the pipeline stands now; no row of a conversation leaves BigQuery."""
     now = clock.now()
     parameters = {
         "since": now - dt.timedelta(days=LOOK_BACK_DAYS),
         "day_ago": now - dt.timedelta(hours=SHARE_HOURS),
     }
-    sql = _SQL.format(table=sink.table(PIPELINE_EVENTS))
-    rows = (await attempts.run(lambda: sink.query(sql, parameters))).value
-    return _health(rows[0], await _quarantined(sink, attempts), now)
+    events, states = sink.table(PIPELINE_EVENTS), sink.table(CI_CONVERSATIONS)
+    sql = _SQL.format(table=events)
+    held_sql = _HELD_SQL.format(events=events, states=states, any_partition=ANY_PARTITION)
+    told, held, folders, quarantined = await asyncio.gather(
+        attempts.run(lambda: sink.query(sql, parameters)),
+        attempts.run(lambda: sink.query(held_sql, {})),
+        attempts.run(lambda: bucket.folders("")),
+        _quarantined(sink, attempts),
+    )
+    row, most = told.value[0], max(held.value[0].values())
+    return Health(
+        waiting=row["waiting"] or 0,
+        failed=row["failed"] or 0,
+        refused=row["refused"] or 0,
+        quarantined=quarantined,
+        failure_percent=100 * (row["failed_lately"] or 0) / (row["seen_lately"] or 1),
+        backlog_age_hours=_hours(row["oldest_since"], now),
+        landed_age_hours=_hours(row["landed_at"], now),
+        days_not_landed=_count_not_landed(folders.value, row["days"], now.date()),
+        cost_usd_last_day=(row["analysed_lately"] or 0) * USD_PER_UNIT,
+        insights_percent=100 * most / MOST_IN_A_REGION,
+    )
+
+
+def _count_not_landed(folders: Sequence[str], landed: Sequence[str], today: dt.date) -> int:
+    first = today - dt.timedelta(days=LOOK_BACK_DAYS)
+    last = today - dt.timedelta(days=_DAYS_OF_GRACE)
+    dates = (parse_batch_date(name.rstrip("/")) for name in folders)
+    return sum(1 for day in dates if day and first <= day <= last and str(day) not in landed)
 
 
 async def _quarantined(sink: RawSink, attempts: Attempts) -> int | None:
@@ -128,19 +195,6 @@ async def _quarantined(sink: RawSink, attempts: Attempts) -> int | None:
             raise
         return None
     return int(rows[0]["conversation_count"])
-
-
-def _health(row: Mapping[str, Any], quarantined: int | None, now: dt.datetime) -> Health:
-    seen = row["seen_lately"] or 0
-    return Health(
-        waiting=row["waiting"] or 0,
-        failed=row["failed"] or 0,
-        refused=row["refused"] or 0,
-        quarantined=quarantined,
-        failure_percent=100 * row["failed_lately"] / seen if seen else 0.0,
-        backlog_age_hours=_hours(row["oldest_since"], now),
-        landed_age_hours=_hours(row["landed_at"], now),
-    )
 
 
 def _hours(moment: dt.datetime | None, now: dt.datetime) -> float | None:

@@ -7,7 +7,7 @@ resource "google_service_account" "deployer" {
   display_name = "Conversation coach: deployer"
   description  = "Applies Terraform; the only account that changes infrastructure."
 
-  depends_on = [google_project_service.enabled]
+  depends_on = [terraform_data.services_are_seen]
 }
 
 resource "google_iam_workload_identity_pool" "pipeline" {
@@ -18,7 +18,7 @@ resource "google_iam_workload_identity_pool" "pipeline" {
   display_name              = "Conversation coach: pipeline"
   description               = "Tokens of the pipeline that deploys."
 
-  depends_on = [google_project_service.enabled]
+  depends_on = [terraform_data.services_are_seen]
 }
 
 resource "google_iam_workload_identity_pool_provider" "pipeline" {

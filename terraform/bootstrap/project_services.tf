@@ -35,3 +35,15 @@ resource "google_project_service" "enabled" {
   service            = each.value
   disable_on_destroy = false
 }
+
+# An API that was just switched on answers everywhere only after a while; what
+# uses one in this same apply waits for it.
+resource "terraform_data" "services_are_seen" {
+  triggers_replace = local._services
+
+  provisioner "local-exec" {
+    command = "sleep 60"
+  }
+
+  depends_on = [google_project_service.enabled]
+}

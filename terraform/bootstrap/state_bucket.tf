@@ -29,7 +29,7 @@ resource "google_storage_bucket" "state" {
     prevent_destroy = true
   }
 
-  depends_on = [google_project_service.enabled]
+  depends_on = [terraform_data.services_are_seen]
 }
 
 resource "google_storage_bucket_iam_member" "deployer_state" {

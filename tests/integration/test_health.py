@@ -27,14 +27,27 @@ from tests.fakes.clock import ManualClock
 pytestmark = pytest.mark.stack
 
 NOW = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
-SCHEMA = Path(__file__).parents[2] / "ingest" / "schemas" / "pipeline_events.json"
+SCHEMAS = Path(__file__).parents[2] / "ingest" / "schemas"
+DAYS = ("2025-12-05", "2025-12-06", "2026-01-03", "2026-01-04", "_ready", "2026-01-02")
+"""Folders of the bucket; 2 to 30 days before NOW are from 2025-12-06 to 2026-01-03."""
 
 
-def event(conversation: str, step: str, outcome: str, hours_ago: float) -> dict[str, Any]:
+class Bucket:
+    """A bucket with these folders."""
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Return them."""
+        return [f"{day}/" for day in DAYS] if prefix == "" else []
+
+
+def event(
+    conversation: str, step: str, outcome: str, hours_ago: float, batch_date: str = "2026-01-02"
+) -> dict[str, Any]:
     """A step that took one minute and was landed at once."""
     ended = NOW - dt.timedelta(hours=hours_ago)
     return {
         "conversation_id": conversation,
+        "batch_date": batch_date,
         "event_id": uuid.uuid4().hex,
         "step": step,
         "outcome": outcome,
@@ -46,8 +59,27 @@ def event(conversation: str, step: str, outcome: str, hours_ago: float) -> dict[
     }
 
 
-def health_of(stack: Stack, events: list[dict[str, Any]], aside: Sequence[str] = ()) -> Health:
-    """Read the health of a dataset that holds these events alone, and who is set aside."""
+def state(conversation: str, analysis: str | None) -> dict[str, Any]:
+    """What landed of Insights."""
+    return {
+        "conversation_id": conversation,
+        "analysis_name": analysis,
+        "ci_name": f"projects/1/locations/l/conversations/{conversation}",
+        "payload_sha256": uuid.uuid4().hex,
+        "payload": "{}",
+        "ci_updated_at": NOW.isoformat(),
+        "_run_id": "run",
+        "_landed_at": NOW.isoformat(),
+    }
+
+
+def health_of(
+    stack: Stack,
+    events: list[dict[str, Any]],
+    aside: Sequence[str] = (),
+    states: Sequence[dict[str, Any]] = (),
+) -> Health:
+    """Read the health of a dataset that holds these rows alone, and who is set aside."""
     own = f"h{uuid.uuid4().hex}"
     datasets = {"raw_dataset": own, "marts_dataset": own}
     settings = Settings(**{**stack.settings.model_dump(), **datasets})
@@ -57,15 +89,17 @@ def health_of(stack: Stack, events: list[dict[str, Any]], aside: Sequence[str] =
         client_options=ClientOptions(api_endpoint=settings.bigquery_endpoint),
     )
     client.create_dataset(settings.raw_dataset, timeout=20)
-    table = bigquery.Table(
-        f"{settings.project_id}.{settings.raw_dataset}.pipeline_events",
-        schema=client.schema_from_json(str(SCHEMA)),
-    )
-    client.create_table(table, timeout=20)
-    if events:
-        lines = io.BytesIO("\n".join(json.dumps(each) for each in events).encode())
-        config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
-        client.load_table_from_file(lines, table, job_config=config, timeout=20).result(timeout=20)
+    config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
+    for name, rows in {"pipeline_events": events, "ci_conversations": states}.items():
+        table = bigquery.Table(
+            f"{settings.project_id}.{own}.{name}",
+            schema=client.schema_from_json(str(SCHEMAS / f"{name}.json")),
+        )
+        client.create_table(table, timeout=20)
+        if rows:
+            lines = io.BytesIO("\n".join(json.dumps(row) for row in rows).encode())
+            job = client.load_table_from_file(lines, table, job_config=config, timeout=20)
+            job.result(timeout=20)
     if aside:
         name = f"`{settings.project_id}.{own}.quarantined_conversations`"
         client.query_and_wait(
@@ -76,14 +110,15 @@ def health_of(stack: Stack, events: list[dict[str, Any]], aside: Sequence[str] =
     clock = ManualClock(NOW)
     sink = BigQueryRawSink(settings)
     try:
-        return asyncio.run(read_health(sink, Attempts(clock, 30, random.Random(1)), clock))
+        attempts = Attempts(clock, 30, random.Random(1))
+        return asyncio.run(read_health(sink, Bucket(), attempts, clock))
     finally:
         sink.close()
         client.delete_dataset(settings.raw_dataset, delete_contents=True, timeout=20)
 
 
 def test_a_pipeline_without_events_has_no_ages(stack: Stack) -> None:
-    assert health_of(stack, []) == Health(0, 0, 0, None, 0.0, None, None)
+    assert health_of(stack, []) == Health(0, 0, 0, None, 0.0, None, None, 3, 0.0, 0.0)
 
 
 def test_ages_and_shares_follow_the_latest_event_of_each_conversation(stack: Stack) -> None:
@@ -126,10 +161,27 @@ def test_trouble_before_the_last_success_is_over(stack: Stack) -> None:
 def test_what_a_clock_that_is_ahead_has_stamped_is_no_negative_age(stack: Stack) -> None:
     found = health_of(stack, [event("ahead", "submit", "failed", -2)])
 
-    assert found == Health(0, 1, 0, None, 100.0, 0.0, 0.0)
+    assert found == Health(0, 1, 0, None, 100.0, 0.0, 0.0, 2, 0.0, 0.0)
 
 
 def test_what_failed_more_than_a_month_ago_is_no_backlog(stack: Stack) -> None:
     found = health_of(stack, [event("old", "submit", "failed", 31 * 24)])
 
-    assert found == Health(0, 0, 0, None, 0.0, None, None)
+    assert found == Health(0, 0, 0, None, 0.0, None, None, 3, 0.0, 0.0)
+
+
+def test_days_of_the_bucket_cost_and_room_in_insights_are_told(stack: Stack) -> None:
+    events = [
+        event("a", "analyse", "succeeded", 23, "2025-12-06"),
+        event("b", "analyse", "succeeded", 2),
+        event("b", "analyse", "failed", 3),
+        event("c", "analyse", "succeeded", 25),
+        event("gone", "forget", "succeeded", 1),
+    ]
+    states = [state("a", "1"), state("a", "2"), state("b", "3"), state("gone", "4")]
+
+    found = health_of(stack, events, states=[*states, state("late", None)])
+
+    assert found.days_not_landed == 1
+    assert found.cost_usd_last_day == 0.04
+    assert found.insights_percent == pytest.approx(100 * 3 / 2_000_000)

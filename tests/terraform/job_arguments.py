@@ -74,6 +74,8 @@ def _override_arguments(node: Any) -> Iterator[list[str]]:
 
 def refusal(words: Sequence[str]) -> str | None:
     """Return why the program would refuse this command line, or None."""
+    if words[0] == "sleep":
+        return None if words[1:] and words[1].isdecimal() else "sleep takes seconds"
     programs = {"ingest": get_command(app), "dbt": dbt_cli}
     if words[0] not in programs:
         return f"{words[0]} isn't a program of the image"
@@ -107,7 +109,7 @@ def _read_by_dbt() -> set[str]:
 
 
 def _unlogged_fields(plan: dict[str, Any]) -> Iterator[str]:
-    logged = Health(1, 1, 1, 1, 1.0, 1.0, 1.0).log_line()
+    logged = Health(1, 1, 1, 1, 1.0, 1.0, 1.0, 1, 1.0, 1.0).log_line()
     for resource in resources(plan):
         for condition in resource["values"].get("conditions", []):
             for matched in condition.get("condition_matched_log", []):

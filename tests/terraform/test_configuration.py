@@ -89,8 +89,12 @@ def test_production_protects_encrypts_and_logs(plans: dict[str, dict[str, Any]])
     assert plan_policy.unprotected(plan) == []
     types = {resource["type"] for resource in found}
     assert {"google_kms_crypto_key", "google_project_iam_audit_config"} <= types
-    providers = plan["configuration"]["provider_config"]
-    assert providers["google"]["expressions"]["deletion_policy"] == {"constant_value": "PREVENT"}
+    kept = {each["type"] for each in found if each["values"].get("deletion_policy") == "PREVENT"}
+    assert kept == {
+        "google_bigquery_dataset",
+        "google_storage_bucket",
+        "google_storage_managed_folder",
+    }
 
 
 def test_a_quiet_development_project_has_only_what_data_needs(workspace: Workspace) -> None:

@@ -30,6 +30,7 @@ def test_command_lines_are_all_found(workspace: Workspace) -> None:
         "ingest matchers plan --exit-code",
         "ingest push gs://acme-coach-dev-cc-prod/2025-12-28 --wait",
         "ingest settings apply -",
+        "sleep 60",
     ]
 
 

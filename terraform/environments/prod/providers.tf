@@ -20,9 +20,6 @@ locals {
 }
 
 provider "google" {
-  # A resource that supports it is kept even where a plan would delete it.
-  deletion_policy = "PREVENT"
-
   project                                 = var.project_id
   region                                  = var.location
   contact_center_insights_custom_endpoint = local._insights_endpoint

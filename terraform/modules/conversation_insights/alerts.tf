@@ -1,10 +1,11 @@
-# Three alerts. Two read the line that `ingest health` logs every hour; the
-# third asks BigQuery's own metric, so that it also speaks when that job, or
-# all jobs, are what's broken.
+# What somebody is told of. Most alerts read the line that `ingest health` logs
+# every hour; failed executions are Cloud Run's and Workflows' own metrics, and
+# "nothing landed" is BigQuery's, so that they also speak when the health job,
+# or all jobs, are what's broken.
 
 locals {
   # Log filters compare numbers of a JSON line, so no metric has to be derived.
-  _health_alerts = var.alerts != null && local.has_jobs ? {
+  _health_alerts = var.alerts != null && local.has_jobs ? merge({
     backlog_age = {
       condition = "jsonPayload.backlog_age_hours>${var.alerts.backlog_age_hours}"
       title     = "oldest waiting conversation"
@@ -15,7 +16,23 @@ locals {
       title     = "share of failed conversations"
       help      = "More than ${var.alerts.failure_percent} % of the last day's conversations failed. The mart pipeline_daily counts failures by code; pushing the folder again retries them."
     }
-  } : {}
+    days_not_landed = {
+      condition = "jsonPayload.days_not_landed>0"
+      title     = "day folder that nothing has processed"
+      help      = "The bucket holds a date folder of the last 30 days, at least two days old, that no run has touched. `ingest ls gcs` shows the folders, `ingest status` those with rows; push the missing one."
+    }
+    insights_room = {
+      condition = "jsonPayload.insights_percent>${var.alerts.insights_percent}"
+      title     = "Insights fills up"
+      help      = "More than ${var.alerts.insights_percent} % of the 2,000,000 conversations or analyses that Insights holds in a region have landed. Set a TTL in insights_settings.yaml, or ask Google for more."
+    }
+    }, var.alerts.daily_cost_usd == null ? {} : {
+    daily_cost = {
+      condition = "jsonPayload.cost_usd_last_day>${coalesce(var.alerts.daily_cost_usd, 0)}"
+      title     = "cost of a day's analyses"
+      help      = "The analyses of the last 24 h cost more than US$ ${coalesce(var.alerts.daily_cost_usd, 0)} at list price. The mart ci_costs has them by day."
+    }
+  }) : {}
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -28,6 +45,9 @@ resource "google_monitoring_notification_channel" "email" {
   labels = {
     email_address = each.value
   }
+
+  # An address that leaves the list is taken out of the alerts with it.
+  force_delete = true
 
   depends_on = [google_project_service.enabled]
 }

@@ -39,4 +39,6 @@ resource "google_bigquery_dataset" "dbt" {
   lifecycle {
     ignore_changes = [access]
   }
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 }

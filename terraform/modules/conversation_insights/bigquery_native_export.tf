@@ -31,6 +31,8 @@ resource "google_bigquery_dataset" "native_export" {
   lifecycle {
     ignore_changes = [access]
   }
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 }
 
 # Insights refuses to export to a missing table, and writes its own schema into the

@@ -30,6 +30,8 @@ resource "google_bigquery_dataset" "raw" {
   lifecycle {
     ignore_changes = [access]
   }
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 }
 
 locals {

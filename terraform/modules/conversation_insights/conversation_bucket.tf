@@ -70,6 +70,8 @@ resource "google_storage_bucket" "conversations" {
   }
 
   depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 }
 
 # Day folders can't be listed here, so what Insights may read has a prefix of its
@@ -78,6 +80,8 @@ resource "google_storage_managed_folder" "ci_transcripts" {
   bucket        = google_storage_bucket.conversations.name
   name          = local.transcript_folder
   force_destroy = false
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 }
 
 # Signs of life and leases of runs; dbt's account writes there and nowhere else.

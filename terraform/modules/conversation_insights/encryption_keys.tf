@@ -40,4 +40,6 @@ resource "google_kms_crypto_key_iam_member" "agents" {
   crypto_key_id = google_kms_crypto_key.conversations[0].id
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = each.value
+
+  depends_on = [terraform_data.agents_are_seen]
 }

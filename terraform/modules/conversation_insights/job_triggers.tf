@@ -101,7 +101,7 @@ resource "google_eventarc_trigger" "ready" {
     }
   }
 
-  depends_on = [google_project_iam_member.scheduler]
+  depends_on = [google_project_iam_member.scheduler, terraform_data.agents_are_seen]
 }
 
 locals {

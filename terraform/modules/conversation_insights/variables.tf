@@ -1,10 +1,12 @@
 variable "alerts" {
-  description = "Thresholds of the three alerts and who is told; null for no alerts."
+  description = "Thresholds of the alerts and who is told; null for no alerts. daily_cost_usd is of the analyses of 24 h at list price; null for no alert on it."
   type = object({
     emails            = list(string)
     backlog_age_hours = optional(number, 24)
     failure_percent   = optional(number, 5)
     freshness_hours   = optional(number, 23)
+    insights_percent  = optional(number, 80)
+    daily_cost_usd    = optional(number)
   })
   default = null
 
@@ -12,8 +14,9 @@ variable "alerts" {
     condition = var.alerts == null ? true : (
       length(var.alerts.emails) > 0 && var.alerts.freshness_hours >= 1 && var.alerts.freshness_hours <= 23
       && var.alerts.failure_percent > 0 && var.alerts.failure_percent < 100 && var.alerts.backlog_age_hours > 0
+      && var.alerts.insights_percent > 0 && var.alerts.insights_percent < 100
     )
-    error_message = "alerts needs an address, freshness_hours of 1 to 23 (Monitoring notices absence for at most 23.5 hours), failure_percent between 0 and 100 and backlog_age_hours above 0."
+    error_message = "alerts needs an address, freshness_hours of 1 to 23 (Monitoring notices absence for at most 23.5 hours), failure_percent and insights_percent between 0 and 100 and backlog_age_hours above 0."
   }
 }
 

@@ -17,11 +17,11 @@ variables {
   }
 }
 
-run "three_alerts_reach_everybody_named" {
+run "alerts_reach_everybody_named" {
   command = plan
 
   variables {
-    alerts = { emails = ["a@acme.example", "b@acme.example"], backlog_age_hours = 12, failure_percent = 2.5, freshness_hours = 20 }
+    alerts = { emails = ["a@acme.example", "b@acme.example"], backlog_age_hours = 12, failure_percent = 2.5, freshness_hours = 20, daily_cost_usd = 40 }
   }
 
   assert {
@@ -33,11 +33,23 @@ run "three_alerts_reach_everybody_named" {
     error_message = "Share of failed conversations."
   }
   assert {
+    condition     = { for name, policy in google_monitoring_alert_policy.health : name => one(regex("AND (jsonPayload\\.[a-z_]+>[0-9.]+)$", policy.conditions[0].condition_matched_log[0].filter)) } == { backlog_age = "jsonPayload.backlog_age_hours>12", daily_cost = "jsonPayload.cost_usd_last_day>40", days_not_landed = "jsonPayload.days_not_landed>0", failure_share = "jsonPayload.failure_percent>2.5", insights_room = "jsonPayload.insights_percent>80" }
+    error_message = "What the hourly line is compared with."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.failed["workflow"].conditions[0].condition_threshold[0].filter == "resource.type=\"workflows.googleapis.com/Workflow\" AND resource.labels.workflow_id=\"coach-process-date-dev\" AND metric.type=\"workflows.googleapis.com/finished_execution_count\" AND metric.labels.status=\"FAILED\""
+    error_message = "A failed workflow."
+  }
+  assert {
+    condition     = { for name, policy in google_monitoring_alert_policy.failed : name => policy.conditions[0].condition_threshold[0].filter if name != "workflow" } == { for job in ["dbt", "drift", "health"] : job => "resource.type=\"cloud_run_job\" AND resource.labels.job_name=\"coach-${job}-dev\" AND metric.type=\"run.googleapis.com/job/completed_execution_count\" AND metric.labels.result=\"failed\"" }
+    error_message = "Failed jobs but the sidecar's, whose workflow tells."
+  }
+  assert {
     condition     = google_monitoring_alert_policy.freshness[0].conditions[0].condition_absent[0].duration == "72000s"
     error_message = "Nothing landed for 20 hours."
   }
   assert {
-    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.health), google_monitoring_alert_policy.freshness) : length(policy.notification_channels) == 2])
+    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.health), values(google_monitoring_alert_policy.failed), google_monitoring_alert_policy.freshness) : length(policy.notification_channels) == 2])
     error_message = "Every alert tells both."
   }
 }
@@ -60,8 +72,8 @@ run "freshness_is_watched_without_cloud_jobs" {
   }
 
   assert {
-    condition     = length(google_monitoring_alert_policy.health) == 0 && length(google_monitoring_alert_policy.freshness) == 1
-    error_message = "The other two read a job's log."
+    condition     = length(google_monitoring_alert_policy.health) == 0 && length(google_monitoring_alert_policy.failed) == 0 && length(google_monitoring_alert_policy.freshness) == 1
+    error_message = "The others watch jobs."
   }
 }
 
