@@ -213,3 +213,48 @@ def test_workflows_and_hooks_name_what_is_there() -> None:
     here = Path(sys.executable).parent
     assert [name for name in programs if not (here / name).is_file()] == []
     assert workflow["jobs"]["check"]["strategy"]["matrix"]["python"] == minors
+
+
+def _release_notes(tag: str, root: Path) -> subprocess.CompletedProcess[str]:
+    script = root / ".github" / "release_notes.py"
+    return subprocess.run(
+        [sys.executable, script, tag], capture_output=True, text=True, check=False, timeout=20
+    )
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A project of version 1.2.0 with notes of two versions."""
+    (tmp_path / ".github").mkdir()
+    shutil.copy(ROOT / ".github" / "release_notes.py", tmp_path / ".github")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    sections = "# Changelog\n\n## [1.2.0] - 2026-12-01\n\n- New.\n\n## [1.1.0]\n\n- Old.\n"
+    (tmp_path / "CHANGELOG.md").write_text(sections)
+    return tmp_path
+
+
+def test_a_release_has_the_changelogs_section_of_its_version(released: Path) -> None:
+    found = _release_notes("v1.2.0", released)
+
+    assert (found.stdout, found.stderr, found.returncode) == ("- New.\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "said"),
+    [
+        ("v1.3.0", "1.2.0", "the tag is v1.3.0, pyproject.toml says 1.2.0: they must agree\n"),
+        (
+            "v2.0.0",
+            "2.0.0",
+            "CHANGELOG.md has no section [2.0.0]: rename [Unreleased] first\n",
+        ),
+    ],
+)
+def test_a_tag_of_another_version_or_without_notes_releases_nothing(
+    released: Path, tag: str, version: str, said: str
+) -> None:
+    (released / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+
+    found = _release_notes(tag, released)
+
+    assert (found.stdout, found.stderr, found.returncode) == ("", said, 1)
