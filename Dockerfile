@@ -1,6 +1,7 @@
 # Two images for the jobs: `--target sidecar` runs `ingest …` alone; without a target the image also
-# runs `dbt …`. No emulators, no tests, no conversations. The base is pinned by digest; all of its
-# lines move together with .python-version.
+# runs `dbt …`. No emulators, no tests, no conversations. `--target emulator` is the Insights
+# emulator, for other people's tests. The base is pinned by digest; all of its lines move together
+# with .python-version.
 
 FROM python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c15bbd6055b7371d39c124fb AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -14,11 +15,20 @@ RUN mkdir ingest && touch ingest/__init__.py \
 FROM packages AS packages-dbt
 RUN pip --python /opt/coach/bin/python install --constraint constraints.txt '.[dbt,tracing]'
 
+FROM packages AS packages-emulator
+RUN pip --python /opt/coach/bin/python install --constraint constraints.txt '.[emulator]'
+
 FROM packages AS build-sidecar
 COPY ingest ingest
-RUN pip --python /opt/coach/bin/python install --no-deps --force-reinstall .
+RUN rm -r ingest/emulator \
+    && pip --python /opt/coach/bin/python install --no-deps --force-reinstall .
 
 FROM packages-dbt AS build-dbt
+COPY ingest ingest
+RUN rm -r ingest/emulator \
+    && pip --python /opt/coach/bin/python install --no-deps --force-reinstall .
+
+FROM packages-emulator AS build-emulator
 COPY ingest ingest
 RUN pip --python /opt/coach/bin/python install --no-deps --force-reinstall .
 
@@ -36,6 +46,12 @@ USER coach
 # Jobs end by themselves; there is nothing to ask.
 HEALTHCHECK NONE
 CMD ["ingest", "--help"]
+
+FROM run AS emulator
+COPY --from=build-emulator /opt/coach /opt/coach
+EXPOSE 9042 9043
+ENTRYPOINT ["insights-emulator", "--host", "0.0.0.0", "--port", "9042", "--rest-port", "9043", "--data-dir", "/tmp/insights"]
+CMD ["--help"]
 
 FROM run AS sidecar
 COPY --from=build-sidecar /opt/coach /opt/coach

@@ -22,6 +22,7 @@ from ingest.emulator.errors import ApiError, invalid, not_found
 from ingest.emulator.filters import CONVERSATION_FIELDS, Condition, compile_filter
 from ingest.emulator.issue_models import labels_of
 from ingest.emulator.issue_results import IssueResults
+from ingest.emulator.notifications import CREATE_ANALYSIS
 from ingest.emulator.operation_store import OperationStore
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.phrase_matchers import MatcherStore
@@ -298,6 +299,7 @@ class AnalysisMethods:
                 Matches(found.intents, found.phrase_matchers, issues),
             )
         )
+        self._context.notifications.add(operation.parent, CREATE_ANALYSIS, analysis.name)
         if selector.run_summarization_annotator:
             turns = read_turns(self._conversation_store.transcript(conversation_seq))
             sections = summarize(turns)

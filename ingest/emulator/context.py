@@ -13,6 +13,7 @@ from ingest.emulator.cloud_storage import ObjectReader
 from ingest.emulator.database import Database
 from ingest.emulator.faults import FaultPlan
 from ingest.emulator.methods import EVERY
+from ingest.emulator.notifications import Notifications
 from ingest.emulator.quotas import Quotas
 from ingest.emulator.request_fields import Names
 
@@ -173,6 +174,7 @@ class Context:
     database: Database
     objects: ObjectReader
     scopes: Scopes
+    notifications: Notifications
 
     @property
     def clock(self) -> Clock:

@@ -23,6 +23,7 @@ from ingest.emulator.errors import (
     not_found,
 )
 from ingest.emulator.filters import CONVERSATION_FIELDS, compile_filter
+from ingest.emulator.notifications import CREATE_CONVERSATION, UPDATE_CONVERSATION
 from ingest.emulator.operation_store import OperationStore
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import (
@@ -324,6 +325,7 @@ class ConversationMethods:
                 raise already_exists(name)
             if operation_id:
                 self._conversations.mark_made_by(seq, operation_id)
+            self._context.notifications.add(parent, CREATE_CONVERSATION, name)
         stored = StoredConversation(
             seq, conversation_id, now, body.SerializeToString(), b"", latest_analysis=None
         )
@@ -373,6 +375,8 @@ class ConversationMethods:
         body = conversation_input.updated(current, given, request.update_mask.paths, now)
         with self._context.database.transaction():
             self._conversations.update(stored.seq, body, now)
+            location = body.name.partition("/conversations/")[0]
+            self._context.notifications.add(location, UPDATE_CONVERSATION, body.name)
         return self._conversations.read([stored.seq])[0].basic()
 
     async def delete_conversation(self, request: protos.Pb) -> protos.Pb:

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from ingest.errors import SettingsError
 
-FORMAT = 5
+FORMAT = 6
 _CACHE_KIB = 32 * 1024
 _CHECKPOINT_PAGES = 4000
 _SCHEMA = """
@@ -105,6 +105,11 @@ create table training_labels (
     issues text not null, primary key (conversation_seq, parent_id, model_id)
 ) strict, without rowid;
 """
+_NOTIFICATIONS = """
+create table notifications (
+    seq integer primary key autoincrement, topic text not null, body blob not null
+) strict;
+"""
 _UPGRADES = {
     1: """
 alter table conversations add column operation_id text not null default '';
@@ -125,6 +130,7 @@ update operations set is_orphan = 1 where not exists (
 alter table conversations add column issues text not null default '[]';
 {_TOPICS}
 """,
+    5: _NOTIFICATIONS,
 }
 """What makes a store of an earlier format one of the next.
 
@@ -243,7 +249,7 @@ class Database:
             self.execute(f"pragma {pragma}")
         found = self.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self._change(_SCHEMA + _ORPHANS + _RESOURCES + _TOPICS, FORMAT)
+            self._change(_SCHEMA + _ORPHANS + _RESOURCES + _TOPICS + _NOTIFICATIONS, FORMAT)
         while found in _UPGRADES:
             self._change(_UPGRADES[found], found + 1)
             found += 1

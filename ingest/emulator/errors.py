@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import grpc
@@ -11,6 +12,8 @@ from ingest.emulator import protos
 _MOST_BYTES = 1_500
 _HEAD_BYTES, _TAIL_BYTES = 1_000, 400
 """A message travels twice in a trailer, each byte as up to three, and gRPC takes 8 KB."""
+_MOST_OF_DETAIL = 400
+_FIELD = re.compile(r"Invalid ([a-z]\w*(?:\.\w+|\[\d+\])*)|([a-z]\w*(?:\.\w+)*) is required")
 
 
 class ApiError(Exception):
@@ -49,8 +52,19 @@ def _shortened(message: str) -> str:
 
 
 def invalid(message: str) -> ApiError:
-    """Return INVALID_ARGUMENT."""
-    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message)
+    """Return INVALID_ARGUMENT; with google.rpc.BadRequest when the message begins with a field."""
+    found = _FIELD.match(message)
+    if found is None:
+        return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message)
+    return bad_field(found[1] or found[2], message)
+
+
+def bad_field(field: str, message: str) -> ApiError:
+    """Return INVALID_ARGUMENT whose details name the field, and say why if that isn't long."""
+    why = message if len(message.encode(errors="replace")) <= _MOST_OF_DETAIL else ""
+    violation = protos.BadRequest.FieldViolation(field=field, description=why)
+    details = [protos.BadRequest(field_violations=[violation])]
+    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message, details)
 
 
 def not_found(name: str) -> ApiError:

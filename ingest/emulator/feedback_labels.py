@@ -34,6 +34,7 @@ from ingest.emulator.wire import rest_fields
 _UPLOAD, _DOWNLOAD = "BulkUploadFeedbackLabels", "BulkDownloadFeedbackLabels"
 _DEFAULT_PAGE, _LARGEST_REPLY = 100, 1000
 _CSV, _JSON = 1, 2
+_LABELED = "feedback_label.labeled_resource"
 _Label = protos.message_class("FeedbackLabel")
 _UPDATE = UpdateRule(_Label, updatable=("label", "qa_answer_label", "labeled_resource"))
 _RESOURCE = re.compile(
@@ -107,6 +108,10 @@ class FeedbackLabelMethods:
         self._conversations = ConversationStore(context.database)
         self._labels = FeedbackLabelStore(context.database)
         self._names = Resources(context, _Label, "conversations", "feedbackLabels")
+        self._questions = Resources(
+            context, protos.message_class("QaQuestion"), "qaScorecards", "revisions", "qaQuestions"
+        )
+        self._models = Resources(context, protos.message_class("IssueModel"), "issueModels")
         self._operations = operations
         for kind, work in ((_UPLOAD, self._upload), (_DOWNLOAD, self._download)):
             operations.register(
@@ -125,7 +130,7 @@ class FeedbackLabelMethods:
         name = self._names.new_name(owner, request.feedback_label_id)
         label = _Label()
         label.CopyFrom(request.feedback_label)
-        _check(label)
+        self._check(label)
         if self._labels.find(seq, name.id) is not None:
             raise already_exists(str(name))
         self._keep_new(seq, name, label)
@@ -163,7 +168,7 @@ class FeedbackLabelMethods:
         for path in _UPDATE.paths(current, given, request.update_mask.paths):
             if not is_whole or path == "labeled_resource" or given.WhichOneof("label_type") == path:
                 copy_field(label, given, path)
-        _check(label)
+        self._check(label)
         label.update_time.CopyFrom(protos.timestamp(self._context.clock.now()))
         with self._context.database.transaction():
             self._labels.write(seq, name, label)
@@ -229,7 +234,7 @@ class FeedbackLabelMethods:
         if name.location != running.parent:
             raise invalid(f"Label '{label.name}' lies in another location.")
         seq = self._conversation(self._names.owner(label.name.rpartition("/feedbackLabels/")[0]))
-        _check(label)
+        self._check(label)
         if not running.request.validate_only:
             self._keep_new(seq, name, label)
 
@@ -301,6 +306,14 @@ class FeedbackLabelMethods:
             raise not_found(str(owner))
         return seq
 
+    def _check(self, label: protos.Pb) -> None:
+        """Refuse a label that isn't whole, and one of a question or a model that isn't there."""
+        found = _parts(label)
+        if found["question"]:
+            self._questions.get(self._questions.name(label.labeled_resource, _LABELED))
+        elif found["model"]:
+            self._models.get(self._models.name(label.labeled_resource, _LABELED))
+
     def _find(self, name: ResourceName) -> tuple[int, protos.Pb]:
         owner = self._names.owner(f"{name.location}/{name.owner}")
         seq = self._conversation(owner)
@@ -310,8 +323,9 @@ class FeedbackLabelMethods:
         return seq, label
 
 
-def _check(label: protos.Pb) -> None:
-    """Topics label an issue model with text, scorecards a question with an answer (documented)."""
+def _parts(label: protos.Pb) -> re.Match[str]:
+    """Return what a label is of: topics label an issue model with text, scorecards a question with
+    an answer (documented)."""
     kind = label.WhichOneof("label_type")
     if kind is None:
         raise invalid("Invalid feedback_label: one of label and qa_answer_label is required.")
@@ -323,6 +337,7 @@ def _check(label: protos.Pb) -> None:
         )
     if (kind == "qa_answer_label") != bool(found["question"]):
         raise invalid("Invalid feedback_label: a question takes qa_answer_label, the rest label.")
+    return found
 
 
 def _wanted_type(request: protos.Pb) -> str:
@@ -330,7 +345,7 @@ def _wanted_type(request: protos.Pb) -> str:
     number = request.feedback_label_type
     types = request.DESCRIPTOR.fields_by_name["feedback_label_type"].enum_type.values_by_number
     if number not in types:
-        raise invalid(f"Invalid feedback_label_type {number}.")
+        raise invalid(f"Invalid feedback_label_type {number}: it is no known type.")
     return str(rest_fields(request).get("feedbackLabelType", types[number].name if number else ""))
 
 

@@ -70,7 +70,10 @@ _EMULATED: dict[str, tuple[Coverage, str]] = {
     "IngestConversations": (_PARTIAL, "transcripts only: no audio, no redaction"),
     "ExportInsightsData": (_PARTIAL, "versions 3 to 18"),
     "GetSettings": (_FULL, ""),
-    "UpdateSettings": (_PARTIAL, "kept and returned; notifications are never sent"),
+    "UpdateSettings": (
+        _PARTIAL,
+        "what a notification holds is assumed; of redaction and speech only kept",
+    ),
     "CalculateStats": (_FULL, ""),
     "QueryMetrics": (
         _PARTIAL,

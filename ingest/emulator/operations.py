@@ -430,6 +430,8 @@ class OperationEngine:
     def _keep(self, operation: StoredOperation) -> None:
         with self._context.database.transaction():
             self._store.update(operation)
+            parent = self._context.database.parent(operation.parent_id)
+            self._context.notifications.add_operation(parent, operation.kind, self.reply(operation))
         self._announce()
 
     def _announce(self) -> None:

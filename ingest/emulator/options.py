@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,9 +25,11 @@ class EmulatorOptions:
 
     data_dir: Path
     gcs_endpoint: str
+    host: str = "127.0.0.1"
     port: int = 0
     rest_port: int = 0
     bigquery_endpoint: str | None = None
+    pubsub_endpoint: str | None = None
     export_version: int = DEFAULT_VERSION
     project_number: str | None = None
     project_id: str | None = None
@@ -49,9 +52,11 @@ def parse_options(arguments: Sequence[str]) -> EmulatorOptions:
     return EmulatorOptions(
         data_dir=given.data_dir,
         gcs_endpoint=given.gcs_endpoint,
+        host=str(given.host),
         port=given.port,
         rest_port=given.rest_port,
         bigquery_endpoint=given.bigquery_endpoint,
+        pubsub_endpoint=given.pubsub_endpoint,
         export_version=int(given.export_version.removeprefix("V")),
         project_number=given.project_number,
         project_id=given.project_id,
@@ -71,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="insights-emulator", description="Emulates Conversational Insights over gRPC and REST."
     )
     where = parser.add_argument_group("where")
-    where.add_argument("--port", type=_port, default=0, help="port on 127.0.0.1; 0 picks one")
+    where.add_argument(
+        "--host", type=IPv4Address, default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 in a container, since there are no credentials",
+    )  # fmt: skip
+    where.add_argument("--port", type=_port, default=0, help="port of gRPC; 0 picks one")
     where.add_argument("--rest-port", type=_port, default=0, help="port of REST; 0 picks one")
     where.add_argument("--data-dir", type=Path, required=True, help="folder that keeps the data")
     where.add_argument(
@@ -79,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--bigquery-endpoint", type=_endpoint, help="BigQuery for exports, http://host:port"
+    )
+    where.add_argument(
+        "--pubsub-endpoint", type=_endpoint, help="Pub/Sub for notifications, http://host:port"
     )
     where.add_argument(
         "--project-number", type=_project_number, help="number that replies carry for a project id"

@@ -273,7 +273,9 @@ def _check(matcher: protos.Pb) -> None:
             if not rule.query.strip():
                 raise invalid(f"Invalid {where}.phrase_match_rules[{number}]: query is required.")
     if matcher.role_match not in (0, 1, 2, 3, 4):
-        raise invalid(f"Invalid phrase_matcher.role_match {matcher.role_match}.")
+        raise invalid(
+            f"Invalid phrase_matcher.role_match {matcher.role_match}: it is no known role."
+        )
 
 
 def _without_active(matcher: protos.Pb) -> protos.Pb:

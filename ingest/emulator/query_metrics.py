@@ -84,7 +84,9 @@ class QueryMetricsMethods:
         location = self._context.names.location(request.location, "location")
         window_of(request.filter)
         if request.time_granularity not in (0, 1, _MONTHLY, *_STEPS):
-            raise invalid(f"Invalid time_granularity {request.time_granularity}.")
+            raise invalid(
+                f"Invalid time_granularity {request.time_granularity}: it is no known one."
+            )
         if len(request.dimensions) > 1:
             raise invalid("Invalid dimensions: one is supported at most.")
         for dimension in request.dimensions:

@@ -151,11 +151,11 @@ def decode_token(query: tuple[object, ...], token: str, length: int) -> tuple[in
         padded = token + "=" * (-len(token) % 4)
         fingerprint, *position = json.loads(base64.b64decode(padded, b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError, RecursionError):
-        raise invalid("Invalid page_token.") from None
+        raise invalid("Invalid page_token: no reply gave it.") from None
     if fingerprint != _fingerprint(query):
         raise invalid("Invalid page_token: it belongs to a request with other parameters.")
     if len(position) != length or not all(map(_is_int64, position)):
-        raise invalid("Invalid page_token.")
+        raise invalid("Invalid page_token: no reply gave it.")
     return tuple(position)
 
 
@@ -186,18 +186,20 @@ class UpdateRule:
         Raises INVALID_ARGUMENT for a path that the resource has not, and for an immutable field
         that would change; `*` clears none, since it names none.
         """
+        named = [self.aliases.get(path, path) for path in mask if path != "*"]
+        for path in named:
+            if not _is_path(self.message.DESCRIPTOR, path):
+                raise invalid(
+                    f"Invalid update_mask path '{path}': use '*' or any of"
+                    f" {', '.join(self.updatable)}."
+                )
         if not mask or "*" in mask:
             for fixed in self.immutable:
                 if _value(given, fixed) and _value(given, fixed) != _value(current, fixed):
                     raise invalid(f"Field {fixed} is immutable.")
             return list(self.updatable)
         found: list[str] = []
-        for path in (self.aliases.get(path, path) for path in mask):
-            if not _is_path(self.message.DESCRIPTOR, path):
-                raise invalid(
-                    f"Invalid update_mask path '{path}': use '*' or any of"
-                    f" {', '.join(self.updatable)}."
-                )
+        for path in named:
             for fixed in self.immutable:
                 if _overlap(path, fixed) and _value(current, fixed) != _value(given, fixed):
                     raise invalid(f"Field {fixed} is immutable.")

@@ -45,6 +45,7 @@ Entry = Callable[[bytes, Any], Awaitable[bytes]]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """What Google's front takes (its refusal names the limit)."""
+_MOST_LEVELS = 100
 _HTTP = {
     "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "OUT_OF_RANGE": 400,
     "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "NOT_FOUND": 404, "ALREADY_EXISTS": 409,
@@ -61,7 +62,7 @@ _VERBS = ["GET", "POST", "PATCH", "DELETE", "PUT"]
 
 
 class RestServer:
-    """Serves REST on 127.0.0.1; `port` is known after `start`."""
+    """Serves REST; `port` is known after `start`."""
 
     def __init__(self, entries: Mapping[str, Entry], kept: RestResources, port: int) -> None:
         self._entries = entries
@@ -87,7 +88,8 @@ class RestServer:
             routes=[
                 HttpRoute("/token", _token, methods=["POST"]),
                 HttpRoute("/{path:path}", self._answer, methods=_VERBS),
-            ]
+            ],
+            exception_handlers={405: _wrong_verb},
         )
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
         self._server = _Server(config)
@@ -237,9 +239,22 @@ async def _parts(request: Request) -> tuple[str, list[tuple[str, str]], Json | N
     if not content.strip():
         return verb, own, ({} if verb in ("POST", "PATCH", "PUT") else None)
     try:
-        return verb, own, orjson.loads(content)
+        body = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise bad_json("", f"{error.msg} at character {error.pos}") from error
+    _check_depth(body)
+    return verb, own, body
+
+
+def _check_depth(body: Json) -> None:
+    """Refuse JSON that is nested deeper than protobuf reads and than a reply could be written."""
+    level = [body] if isinstance(body, (dict, list)) else []
+    for _ in range(_MOST_LEVELS):
+        inside = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for part in inside for each in part if isinstance(each, (dict, list))]
+        if not level:
+            return
+    raise bad_json("", f"it has more than {_MOST_LEVELS} levels")
 
 
 def _is_system(name: str) -> bool:
@@ -279,6 +294,12 @@ def _json_response(request: Request, status: int, content: Json) -> Response:
     is_pretty = given.get("prettyPrint", given.get("$prettyPrint", "true")) != "false"
     body = orjson.dumps(content, option=orjson.OPT_INDENT_2 if is_pretty else None)
     return Response(body, status, media_type="application/json; charset=UTF-8")
+
+
+async def _wrong_verb(request: Request, _: Exception) -> Response:
+    """Refuse a verb that no route has as an unknown route."""
+    request.state.system = {}
+    return _json_response(request, 404, _error(not_found(f"{request.method} {request.url.path}")))
 
 
 async def _token(request: Request) -> Response:

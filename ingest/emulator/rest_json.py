@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf import json_format, message_factory, symbol_database
 
 from ingest.emulator import protos, wire
-from ingest.emulator.errors import ApiError, invalid
+from ingest.emulator.errors import ApiError, bad_field
 from ingest.emulator.rest_digest import rest_only_fields, rest_only_values
 
 Json = Any
@@ -26,6 +26,7 @@ _ANY = protos.Any_.DESCRIPTOR.full_name
 _JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str, "boolean": bool, "integer": (int, str), "object": dict, "array": list
 }  # fmt: skip
+_FAILED_FIELD = re.compile(r"Failed to parse (\w+) field")
 _SNAKE = re.compile(r"_([a-z])")
 
 
@@ -38,7 +39,8 @@ def read_message(content: Json, message: protos.Pb) -> None:
     try:
         json_format.ParseDict(plain, message)
     except json_format.ParseError as error:
-        raise bad_json("", _reason(error)) from error
+        where = ".".join(_FAILED_FIELD.findall(str(error)))
+        raise bad_json(where, _reason(error)) from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise bad_json("", type(error).__name__) from error
     for place, fields in further:
@@ -92,9 +94,7 @@ def select(content: Json, fields: str) -> Json:
 
 def bad_json(where: str, reason: str) -> ApiError:
     """Return INVALID_ARGUMENT with google.rpc.BadRequest, as Google's front refuses a payload."""
-    error = invalid(f"Invalid JSON payload received. {reason}.")
-    violation = protos.BadRequest.FieldViolation(field=where, description=error.message)
-    return ApiError(error.code, error.message, [protos.BadRequest(field_violations=[violation])])
+    return bad_field(where, f"Invalid JSON payload received. {reason}.")
 
 
 def _unknown(name: str, where: str) -> ApiError:

@@ -27,6 +27,7 @@ from ingest.emulator.ingestion import IngestionMethods
 from ingest.emulator.issue_models import IssueModelMethods
 from ingest.emulator.methods import ALL_METHODS, INSIGHTS_METHODS, Coverage, Method
 from ingest.emulator.metrics import StatisticsMethods
+from ingest.emulator.notifications import Notifications
 from ingest.emulator.operations import OperationEngine, OperationMethods
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.phrase_matchers import MatcherMethods, MatcherStore
@@ -84,7 +85,6 @@ def _add(pool: Any, path: str, service: str, methods: list[Method]) -> None:
     pool.Add(file)
 
 
-HOST = "127.0.0.1"
 _STOP_GRACE_SEC = 1.0
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -109,6 +109,7 @@ class Emulator:
             database=database,
             objects=ObjectReader(options.gcs_endpoint),
             scopes=Scopes(lambda: Scope(Clock(lambda: time.time_ns() // 1000), _switches(options))),
+            notifications=Notifications(database, options.pubsub_endpoint),
         )
         self.operations = OperationEngine(self.context)
         self._conversations = ConversationMethods(self.context)
@@ -119,8 +120,9 @@ class Emulator:
 
     async def start(self) -> None:
         """Answer calls from now on; raise InputError when the port is taken."""
-        handlers = self.handlers()
+        handlers, host = self.handlers(), self._options.host
         self.operations.open()
+        self.context.notifications.open()
         self._server = grpc.aio.server(options=_CHANNEL_OPTIONS)
         pipeline = RpcPipeline(
             self.context, self._conversations.forget_expired, self._recorder, self._replay
@@ -136,13 +138,13 @@ class Emulator:
         enable_reflection(self._server, list(self.control.handlers()))
         self._server.add_generic_rpc_handlers((UnknownCalls(self.context),))
         try:
-            self.port = self._server.add_insecure_port(f"{HOST}:{self._options.port}")
+            self.port = self._server.add_insecure_port(f"{host}:{self._options.port}")
         except RuntimeError as error:
             raise InputError(
-                f"port {self._options.port} on {HOST} is taken", "give another --port"
+                f"port {self._options.port} on {host} is taken", "give another --port"
             ) from error
         self._rest = RestServer(every, RestResources(self.context), self._options.rest_port)
-        await self._rest.start(HOST)
+        await self._rest.start(host)
         self.rest_port = self._rest.port
         await self._server.start()
 
@@ -152,6 +154,7 @@ class Emulator:
             await self._rest.stop()
         await self._server.stop(_STOP_GRACE_SEC)
         await self.operations.close()
+        await self.context.notifications.close()
         if self._recorder is not None:
             self._recorder.close()
         self._annotators.close()

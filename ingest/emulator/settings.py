@@ -8,6 +8,7 @@ from ingest.emulator import protos
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
 from ingest.emulator.errors import failed_precondition, invalid
+from ingest.emulator.notifications import TRIGGERS
 from ingest.emulator.operations import Kind, OperationEngine, Outcome, Running
 from ingest.emulator.request_fields import UpdateRule, check_selector, check_ttl, copy_field
 from ingest.emulator.resources import ResourceName, Resources
@@ -21,10 +22,6 @@ _UPDATE_RULE = UpdateRule(
         "redaction_config", "speech_config",
     ),
 )  # fmt: skip
-_EVENTS = frozenset(
-    {"all-triggers", "create-analysis", "create-conversation", "export-insights-data"}
-    | {"ingest-conversations", "update-conversation", "upload-conversation"}
-)
 _SUFFIX = "/settings"
 _INITIALIZE = "InitializeEncryptionSpec"
 _Spec = protos.message_class("EncryptionSpec")
@@ -84,7 +81,9 @@ class SettingsMethods:
         if spec.kms_key:
             found = _KMS_KEY.fullmatch(spec.kms_key)
             if not found:
-                raise invalid(f"Invalid encryption_spec.kms_key '{spec.kms_key}'.")
+                raise invalid(
+                    f"Invalid encryption_spec.kms_key '{spec.kms_key}': it is no name of a key."
+                )
             if found[1] != name.location.rpartition("/")[2]:
                 raise invalid("Invalid encryption_spec.kms_key: it must be of the same location.")
         if self._specs.find(name) is not None:
@@ -112,8 +111,7 @@ class SettingsMethods:
     async def update_settings(self, request: protos.Pb) -> protos.Pb:
         """Change what the mask names; the mask is required (documented).
 
-        Notifications are kept, never sent. A new TTL leaves existing conversations alone
-        (documented).
+        A new TTL leaves existing conversations alone (documented).
         """
         parent = self._location(request.settings.name)
         mask = request.update_mask.paths
@@ -142,16 +140,18 @@ class SettingsMethods:
 
 
 def _check(settings: protos.Pb) -> None:
-    unknown = sorted(set(settings.pubsub_notification_settings) - _EVENTS)
+    unknown = sorted(set(settings.pubsub_notification_settings) - TRIGGERS)
     if unknown:
-        raise invalid(f"Invalid pubsub_notification_settings key '{unknown[0]}'.")
+        raise invalid(f"Invalid pubsub_notification_settings key '{unknown[0]}': it is no trigger.")
     for topic in settings.pubsub_notification_settings.values():
         if not _TOPIC.fullmatch(topic):
             raise invalid(f"Invalid topic '{topic}': use projects/{{project}}/topics/{{topic}}.")
     for field, pattern in _TEMPLATES.items():
         template = getattr(settings.redaction_config, field)
         if template and not pattern.fullmatch(template):
-            raise invalid(f"Invalid redaction_config.{field} '{template}'.")
+            raise invalid(
+                f"Invalid redaction_config.{field} '{template}': it is no name of a template."
+            )
     config = settings.analysis_config
     for name in (
         "runtime_integration_analysis_percentage",

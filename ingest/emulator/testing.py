@@ -14,7 +14,7 @@ import grpc
 
 from ingest.emulator.options import EmulatorOptions
 from ingest.emulator.rpc_pipeline import SCOPE_HEADER
-from ingest.emulator.server import HOST, Emulator
+from ingest.emulator.server import Emulator
 
 _OK, _NOT_FOUND = 200, 404
 
@@ -137,7 +137,8 @@ class EmulatorThread:
     def __enter__(self) -> Self:
         self._thread.start()
         port, rest_port = self._started.result(_START_SEC)
-        self.address, self.rest_endpoint = f"{HOST}:{port}", f"http://{HOST}:{rest_port}"
+        host = self._options.host
+        self.address, self.rest_endpoint = f"{host}:{port}", f"http://{host}:{rest_port}"
         return self
 
     def __exit__(self, *_: object) -> None:

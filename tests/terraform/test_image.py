@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import shutil
 from pathlib import Path
@@ -23,6 +24,8 @@ main()
 """
 _MOST_SIDECAR_BYTES = 90e6
 """Of installed files. Byte code adds a half, Debian with Python 125 MB: 250 MB in all."""
+_MOST_EMULATOR_BYTES = 100e6
+"""With byte code 150 MB."""
 
 
 def lines_of(name: str) -> list[str]:
@@ -32,6 +35,8 @@ def lines_of(name: str) -> list[str]:
 def copy_into(target: Path) -> None:
     """Copy `ingest` as .dockerignore lets it through."""
     left_out = [line for line in lines_of(".dockerignore") if line.startswith("ingest/")]
+    removed = [re.findall(r"^RUN rm -r (ingest/\w+)", line) for line in lines_of("Dockerfile")]
+    left_out += {folder for line in removed for folder in line}
     shutil.copytree(
         REPOSITORY / "ingest", target / "ingest", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -64,18 +69,35 @@ def test_each_image_installs_what_its_commands_need() -> None:
         re.findall(r"'\.\[([a-z,]+)\]'", line) for line in lines_of("Dockerfile") if "'.[" in line
     ]
 
-    assert installs == [["tracing"], ["dbt,tracing"]]
+    assert installs == [["tracing"], ["dbt,tracing"], ["emulator"]]
 
 
-def test_the_sidecar_is_slim() -> None:
+@pytest.mark.parametrize(
+    ("extra", "most"), [("tracing", _MOST_SIDECAR_BYTES), ("emulator", _MOST_EMULATOR_BYTES)]
+)
+def test_what_is_installed_is_slim(extra: str, most: float) -> None:
     files = [
         file.locate()
-        for name in installed_with("tracing") - {PROJECT}
+        for name in installed_with(extra) - {PROJECT}
         for file in importlib.metadata.files(name) or ()
         if file.suffix != ".pyc"
     ]
 
-    assert sum(Path(file).stat().st_size for file in files) < _MOST_SIDECAR_BYTES
+    assert sum(Path(file).stat().st_size for file in files) < most
+
+
+def test_the_emulator_s_image_starts_what_is_installed_there(tmp_path: Path) -> None:
+    (entry,) = [line for line in lines_of("Dockerfile") if line.startswith("ENTRYPOINT ")]
+    command, *arguments = json.loads(entry.removeprefix("ENTRYPOINT "))
+    assert command == "insights-emulator"
+    assert arguments[:2] == ["--host", "0.0.0.0"]
+
+    done = run_with("emulator", "ingest.emulator", *arguments, "--help", folder=tmp_path)
+    lacking = run_with("emulator", "ingest.emulator", *arguments, folder=tmp_path)
+
+    assert (done.returncode, lacking.returncode) == (0, 2)
+    assert "--gcs-endpoint" in done.stdout
+    assert "the following arguments are required: --gcs-endpoint" in lacking.stderr
 
 
 def test_base_is_pinned_and_the_process_is_nobody_special() -> None:
@@ -88,7 +110,7 @@ def test_base_is_pinned_and_the_process_is_nobody_special() -> None:
     assert len(bases) == 2
     assert bases[0] == bases[1]
     assert re.fullmatch(pinned, bases[0])
-    assert [name for _, name in sources][-2:] == ["sidecar", "dbt"]
+    assert [name for _, name in sources][-3:] == ["emulator", "sidecar", "dbt"]
     assert [line for line in instructions if line.startswith("USER ")] == ["USER coach"]
 
 

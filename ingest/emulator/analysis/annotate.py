@@ -19,7 +19,7 @@ from ingest.emulator.analysis.annotators import (
     find_highlights,
     turn_sentiment,
 )
-from ingest.emulator.analysis.entities import find_entities, salience
+from ingest.emulator.analysis.entities import shown_entities
 from ingest.emulator.analysis.turns import Turn, annotation_at, whole
 from ingest.emulator.conversation_input import CUSTOMER_CHANNEL
 
@@ -151,8 +151,7 @@ def _add_entities(
 ) -> list[bytes]:
     """Entity sentiment adds up the magnitudes of the customer turns that mention it (assumed)."""
     annotations = []
-    found = find_entities(turns)
-    for number, (entity, share) in enumerate(zip(found, salience(found), strict=True)):
+    for number, (entity, share) in enumerate(shown_entities(turns)):
         unique_id = str(number)
         message = metadata.entities[unique_id]
         message.display_name, message.type_, message.salience = (

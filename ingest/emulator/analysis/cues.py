@@ -66,21 +66,7 @@ HIGHLIGHTS = (
 )
 
 
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
-AMBIGUOUS_MONTHS = frozenset({"March", "May", "August"})
-"""Dates only when a day follows: at the start of a sentence they are other words."""
-DAYS = frozenset(
-    {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
-    | {"Christmas", "Easter"}
-)
 TITLES = frozenset({"Mr", "Mrs", "Ms", "Miss", "Dr"})
-STREETS = (
-    "Street", "Road", "Avenue", "Lane", "Drive", "Court", "Crescent", "Place", "Parade",
-    "Terrace", "Way", "Highway", "Boulevard", "Close", "Circuit", "Grove", "St", "Rd", "Ave",
-)  # fmt: skip
 ORGANIZATION_ENDS = frozenset(
     {"Bank", "Finance", "Financial", "Collections", "Recoveries", "Loans", "Credit", "Group"}
     | {"Insurance", "Energy", "Telecom", "Services", "Authority", "Limited", "Ltd", "Capital"}
@@ -117,5 +103,42 @@ NO_NAMES = frozenset(
         "Nothing", "Something", "Somebody", "Nobody", "Take", "Give", "Tell", "Got", "Get", "Go",
         "Fine", "Perfect", "Absolutely", "Understood", "Alright", "Bye", "Goodbye", "Sir",
         "Madam", "Mate", "Same", "Like", "See", "Say", "Speaking", "Being", "Going", "Calling",
+        "January", "February", "March", "April", "May", "June", "July", "August", "September",
+        "October", "November", "December", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
+        "Saturday", "Sunday", "Christmas", "Easter",
     }
 )  # fmt: skip
+PERSON, LOCATION, ORGANIZATION, EVENT, CONSUMER_GOOD, OTHER = 1, 2, 3, 4, 6, 7
+"""Numbers of Entity.Type."""
+_NOUNS = {
+    PERSON: "wife husband partner mother father mum dad son daughter child brother sister friend"
+    " person supervisor manager lawyer judge doctor boss employer collector driver technician"
+    " nurse patient landlord tenant executor accountant counsellor guarantor",
+    LOCATION: "house property apartment hospital clinic branch store shop airport country city",
+    ORGANIZATION: "bank company agency court police government ombudsman tribunal team department"
+    " union insurer retailer business",
+    EVENT: "meeting appointment emergency accident funeral divorce surgery hearing outage strike",
+    CONSUMER_GOOD: "car vehicle phone laptop modem router meter fridge computer television",
+    OTHER: "account loan mortgage payment repayment debt bill fee interest balance amount income"
+    " salary wage pension budget money instalment arrangement plan contract agreement policy"
+    " complaint dispute refund discount credit debit invoice statement receipt card email letter"
+    " message app website password address birthday identity passport licence reference number"
+    " job hardship illness treatment medicine insurance tax rent electricity gas water power"
+    " internet service system transaction transfer deposit delivery parcel order booking ticket"
+    " flight seat room subscription identification postcode situation problem mistake information"
+    " detail document form evidence file record conversation feedback consequence option",
+}
+NOUNS = {word: kind for kind, words in _NOUNS.items() for word in words.split()}
+"""Common nouns and what they are. Words that are verbs as often are left out."""
+NOUN_FORMS = {
+    **{word: word for word in NOUNS},
+    **{
+        f"{word.removesuffix('y')}ies" if re.search("[^aeiou]y$", word) else f"{word}s": word
+        for word in NOUNS
+    },
+    **{f"{word}es": word for word in ("business", "tax", "illness", "branch")},
+    "wives": "wife",
+    "children": "child",
+    "people": "person",
+}
+"""What a noun may look like."""

@@ -1,8 +1,12 @@
-"""Entities by fixed rules: who, where, when, how much, and each place they are mentioned.
+"""Entities by fixed rules: who, where, which organisation, what a call is about.
 
-The real service uses a language model; ours is only shaped like it: types, salience, PROPER and
-COMMON mentions, both speakers' turns. The rules are an assumption. Only words that begin with a
-capital, a digit or a currency sign are looked at, so ordinary speech costs next to nothing.
+The real service uses a language model. Of it two analyses are public: of 39 turns it showed two
+people, of 19 one thing, and never a date, a number, a price, a telephone number or an address,
+though both calls are full of them. What it showed had a salience of 0.118 at least; the rest of
+the shares belonged to what it didn't show. So ours weighs names and common nouns by how often they
+are mentioned, and shows those that have a tenth of all mentions, one at least. Words and rules are
+an assumption. Only words that begin with a capital, and a list of nouns, are looked at, so
+ordinary speech costs next to nothing.
 """
 
 from __future__ import annotations
@@ -13,36 +17,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.emulator.analysis import cues
+from ingest.emulator.analysis.cues import LOCATION, ORGANIZATION, PERSON
 from ingest.emulator.analysis.turns import NAME_START, Span, Turn, chars
 
 PROPER = 1
 COMMON = 2
 
-PERSON, LOCATION, ORGANIZATION = 1, 2, 3
-PHONE_NUMBER, ADDRESS, DATE, NUMBER, PRICE = 9, 10, 11, 12, 13
-"""Numbers of Entity.Type."""
-
-_MONTH = f"(?:{'|'.join(cues.MONTHS)})"
-_YEAR = r"(?:,? \d{4}\b(?!-))?"
-_STREET = f"(?:{'|'.join(cues.STREETS)})"
-_WITH_DIGITS = re.compile(
-    r"(?P<PRICE>A?\$ ?\d[\d,]*(?:\.\d{1,2})?\b|\d[\d,]*(?:\.\d{1,2})? (?:dollars|bucks|cents)\b)"
-    r"|(?P<DATE>\d{4}-\d{2}-\d{2}\b|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b"
-    rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b{_YEAR}|\d{{1,2}}(?:st|nd|rd|th)\b(?! floor))"
-    r"|(?P<PHONE_NUMBER>(?:\+61 ?|0)[2-578](?:[ -]?\d){8}\b|1[38]00(?:[ -]?\d){6}\b)"
-    rf"|(?P<ADDRESS>(?:\d{{1,4}}/)?\d{{1,5}}[A-Za-z]? (?:[A-Z][a-z]+ ){{1,3}}?{_STREET}\b"
-    r"(?:, [A-Z][a-z]+(?: [A-Z][a-z]+)?)?(?:,? [A-Z]{2,3}\b)?(?:,? \d{4}\b)?)"
-    r"|(?P<NUMBER>\d[\d,]*(?:\.\d+)?\b)"
-)
-_TYPES = {
-    "PRICE": PRICE, "DATE": DATE, "PHONE_NUMBER": PHONE_NUMBER, "ADDRESS": ADDRESS,
-    "NUMBER": NUMBER,
-}  # fmt: skip
+_SHOWN = 0.1
+"""Least salience of an entity that is shown, besides the most salient one (assumed; the least seen
+is 0.118, and both calls show something)."""
 _NAME = r"[A-Z][a-z]+(?:['\u2019-][A-Z][a-z]+)?"
 _TITLED = re.compile(rf"(?P<title>Mr|Mrs|Ms|Miss|Dr)\.? (?P<name>{_NAME}(?: {_NAME})?)")
 _RUN = re.compile(rf"{_NAME}(?: (?:& )?{_NAME}){{0,3}}")
 _PERSON = re.compile(rf"{_NAME}(?: {_NAME})?")
-_MONTH_DAY = re.compile(rf"{_MONTH} (?:the )?\d{{1,2}}(?:st|nd|rd|th)?\b{_YEAR}")
 _PERSON_CUE = re.compile(
     r"\b(?:name(?:'s|\u2019s| is)|this is|speaking (?:with|to)|i'm|i\u2019m|i am|is that|it's"
     r"|it\u2019s|hi|hello|hey|dear|thanks|thank you|sorry|okay|alright),? $",
@@ -75,29 +62,46 @@ class FoundEntity:
     display_name: str
     type: int
     mentions: list[Mention] = field(default_factory=list)
+    weight: int = 0
+    """How often it is mentioned; a title is no mention apart from the name that it goes with."""
+
+
+def shown_entities(turns: Sequence[Turn]) -> list[tuple[FoundEntity, float]]:
+    """Return the entities that a reply shows with their salience, the most salient first."""
+    found = find_entities(turns)
+    total = sum(entity.weight for entity in found)
+    shares = [(entity, entity.weight / total) for entity in found]
+    shares.sort(key=lambda pair: pair[1], reverse=True)
+    return [pair for number, pair in enumerate(shares) if not number or pair[1] >= _SHOWN]
 
 
 def find_entities(turns: Sequence[Turn]) -> list[FoundEntity]:
-    """Return the entities in the order of their first mention.
+    """Return all entities, names and nouns, in the order of their first mention.
 
     A person's name counts wherever it comes up again after it was introduced.
     """
     found: dict[tuple[str, int], FoundEntity] = {}
     people: set[str] = set()
+
+    def add(name: str, kind: int, mention: Mention, weight: int) -> None:
+        key = (name.casefold(), kind)
+        entity = found.get(key)
+        if entity is None:
+            entity = found[key] = FoundEntity(name, kind)
+        entity.mentions.append(mention)
+        entity.weight += weight
+
     for turn in turns:
+        named: set[int] = set()
         for each in mentions(turn, people):
-            key = (each.name.casefold(), each.type)
-            entity = found.get(key)
-            if entity is None:
-                entity = found[key] = FoundEntity(each.name, each.type)
-            entity.mentions.append(Mention(chars(turn, each.start, each.end), each.mention))
+            span = chars(turn, each.start, each.end)
+            named.update(range(span.first_word, span.last_word + 1))
+            add(each.name, each.type, Mention(span, each.mention), int(each.mention == PROPER))
+        for place, token in enumerate(turn.tokens):
+            if token.noun and place not in named:
+                mention = Mention(Span(turn, place, place), COMMON)
+                add(token.noun, cues.NOUNS[token.noun], mention, 1)
     return list(found.values())
-
-
-def salience(entities: Sequence[FoundEntity]) -> list[float]:
-    """Return each entity's share of all mentions; the shares add up to 1."""
-    total = sum(len(entity.mentions) for entity in entities)
-    return [len(entity.mentions) / total for entity in entities]
 
 
 def mentions(turn: Turn, people: set[str]) -> Iterator[_Found]:
@@ -109,34 +113,15 @@ def mentions(turn: Turn, people: set[str]) -> Iterator[_Found]:
         word, start = candidate.group(), candidate.start()
         if word in cues.NO_NAMES or start < end:
             continue
-        if word[-1].isalpha():
-            named = list(_with_capital(text, start, word, people))
-        else:
-            named = _with_digits(text, start)
-        for found in named:
+        for found in _with_capital(text, start, word, people):
             end = max(end, found.end)
             yield found
-
-
-def _with_digits(text: str, start: int) -> list[_Found]:
-    match = _WITH_DIGITS.match(text, start)
-    if match is None:
-        return []
-    return [_Found(match.group(), _TYPES[str(match.lastgroup)], *match.span())]
 
 
 def _with_capital(text: str, start: int, first: str, people: set[str]) -> Iterator[_Found]:
     """Yield what a capitalised word begins; most begin a sentence and nothing else."""
     if first in cues.TITLES:
         yield from _titled(text, start, people)
-    elif first in cues.DAYS:
-        yield _Found(first, DATE, start, start + len(first))
-    elif first in cues.MONTHS:
-        match = _MONTH_DAY.match(text, start)
-        if match is not None:
-            yield _Found(match.group(), DATE, *match.span())
-        elif first not in cues.AMBIGUOUS_MONTHS:
-            yield _Found(first, DATE, start, start + len(first))
     elif first in cues.ACRONYMS:
         yield _Found(first, ORGANIZATION, start, start + len(first))
     else:

@@ -16,7 +16,7 @@ from ingest.emulator.analysis import cues
 from ingest.emulator.analysis.cues import HIGHLIGHTS
 from ingest.emulator.analysis.lexicon import analyzer
 
-NAME_START = re.compile(r"(?<![A-Za-z0-9'\u2019])(?:A\$|[0-9$+]|[A-Z][A-Za-z&]+)")
+NAME_START = re.compile(r"(?<![A-Za-z0-9'\u2019])[A-Z][A-Za-z&]+")
 
 
 _KEYS = frozenset[str]().union(*(highlight.keys for highlight in HIGHLIGHTS))
@@ -35,7 +35,9 @@ class Token:
     highlights: int
     """One bit for each of HIGHLIGHTS, set when its cue may have such a word."""
     may_name: bool
-    """For entities: whether a name, a date or a number may begin in it."""
+    """For entities: whether a name may begin in it."""
+    noun: str
+    """For entities: the common noun that it is, in the singular, or nothing."""
 
 
 @lru_cache(maxsize=20_000)
@@ -43,7 +45,9 @@ def token(text: str) -> Token:
     """Return what is known about a piece of text; speech repeats itself."""
     may_name = not all(word in cues.NO_NAMES for word in NAME_START.findall(text))
     words = words_of_token(text)
-    return Token(*analyzer().word(text), words, _highlights(words), may_name)
+    word = analyzer().word(text)
+    noun = cues.NOUN_FORMS.get(re.sub("['\u2019]s$", "", word.lower), "")
+    return Token(*word, words, _highlights(words), may_name, noun)
 
 
 def _highlights(words: tuple[str, ...] | None) -> int:

@@ -105,6 +105,38 @@ class Service:
         self.made.append(created.name)
         return created
 
+    def model(self, *issues: dict[str, str]) -> insights.IssueModel:
+        """Import an issue model of these issues."""
+        display_name = f"contract {uuid.uuid4()}"
+        uri = self.transcript_file({"displayName": display_name, "issues": issues})
+        request = insights.ImportIssueModelRequest(
+            parent=self.parent, gcs_source={"object_uri": uri}, create_new_model=True
+        )
+        operation = self.client.import_issue_model(request)
+        operation.result(timeout=TIMEOUT_SEC)
+        assert operation.metadata.request == request
+        models = self.client.list_issue_models(parent=self.parent).issue_models
+        (made,) = [each for each in models if each.display_name == display_name]
+        self.made.append(made.name)
+        return made
+
+    def question(self) -> str:
+        """Create a scorecard and return the question of its revision that can be edited."""
+        card = self.client.create_qa_scorecard(parent=self.parent, qa_scorecard={})
+        self.made.append(card.name)
+        revision = self.client.get_qa_scorecard_revision(name=f"{card.name}/revisions/latest")
+        choices = [
+            {"key": "yes", "str_value": "Yes", "score": 1},
+            {"key": "more", "str_value": "More", "score": 2},
+        ]
+        made = self.client.create_qa_question(
+            parent=revision.name,
+            qa_question={
+                "question_body": "Well?", "answer_choices": choices, "tags": ["BUSINESS"]
+            },
+        )  # fmt: skip
+        return str(made.name)
+
     def clean(self) -> None:
         """Delete what was made, the objects last."""
         self._delete_resources()

@@ -18,7 +18,7 @@ TALK = (
     ("AGENT", "Hello, this is Sarah from Apex Collections. Can you confirm your date of birth?"),
     ("CUSTOMER", "Mr Chen here. I hate this, it's terrible, I lost my job on Monday."),
     ("AGENT", "I'm sorry to hear that, Mr Chen."),
-    ("CUSTOMER", "It is 12 weeks."),
+    ("CUSTOMER", "It is the fee of the bank."),
     ("AGENT", "I've set up a plan, that's all sorted. Is there anything else I can help with?"),
     ("CUSTOMER", "That's wonderful, thank you so much, you've been great!"),
 )
@@ -155,22 +155,17 @@ def test_a_titled_name_is_one_person_mentioned_twice(service: Service) -> None:
     assert mentions == [("COMMON", 2, 2), ("PROPER", 3, 3)]
 
 
-@pytest.mark.fact("documented", "Entity.salience lies in 0..1")
+@pytest.mark.fact("observed", "real replies: people and things, no date, number, price or address")
 def test_entities_have_types_and_salience(service: Service) -> None:
-    text = (
-        "My name is Sarah Lee, I owe $450.50 since 3 March 2024, call me on 0491 570 156 in Sydney"
-    )
+    text = "My name is Sarah Lee, I owe $450.50 since 3 March 2024, call 0491 570 156 in Sydney"
     selector = insights.AnnotatorSelector(run_entity_annotator=True)
     analysis = service.analyse(service.talk(("CUSTOMER", text)).name, selector)
     entities = results(analysis).entities.values()
     assert {(e.display_name, e.type_.name) for e in entities} == {
         ("Sarah Lee", "PERSON"),
-        ("$450.50", "PRICE"),
-        ("3 March 2024", "DATE"),
-        ("0491 570 156", "PHONE_NUMBER"),
         ("Sydney", "LOCATION"),
     }
-    assert all(0 <= entity.salience <= 1 for entity in entities)
+    assert [0 <= entity.salience <= 1 for entity in entities] == [True, True]
 
 
 @pytest.mark.fact("observed", "real replies of text hold neither")

@@ -163,35 +163,17 @@ def test_topics_and_answers_make_slices(service: Service) -> None:
 
 def topic(service: Service, phrase: str) -> str:
     """Return the issue of a deployed model that finds a phrase."""
-    name = new_id()
-    file = {"displayName": name, "issues": [{"displayName": phrase}]}
-    source = {"object_uri": service.transcript_file(file)}
-    service.client.import_issue_model(
-        {"parent": service.parent, "gcs_source": source, "create_new_model": True}
-    ).result(timeout=TIMEOUT_SEC)
-    models = service.client.list_issue_models(parent=service.parent).issue_models
-    (model,) = [each.name for each in models if each.display_name == name]
-    service.made.append(model)
+    model = service.model({"displayName": phrase}).name
     service.client.deploy_issue_model(name=model).result(timeout=TIMEOUT_SEC)
     return str(service.client.list_issues(parent=model).issues[0].name)
 
 
 def asked(service: Service) -> str:
     """Return the question of a scorecard's revision that is ready."""
-    client = service.client
-    card = client.create_qa_scorecard(parent=service.parent, qa_scorecard={})
-    service.made.append(card.name)
-    revision = client.get_qa_scorecard_revision(name=f"{card.name}/revisions/latest").name
-    choices = [
-        {"key": "yes", "str_value": "Yes", "score": 1},
-        {"key": "more", "str_value": "More", "score": 2},
-    ]
-    made = client.create_qa_question(
-        parent=revision,
-        qa_question={"question_body": "Well?", "answer_choices": choices, "tags": ["BUSINESS"]},
-    )
-    client.tune_qa_scorecard_revision({"parent": revision}).result(timeout=TIMEOUT_SEC)
-    return str(made.name)
+    made = service.question()
+    revision = made.partition("/qaQuestions/")[0]
+    service.client.tune_qa_scorecard_revision({"parent": revision}).result(timeout=TIMEOUT_SEC)
+    return made
 
 
 @pytest.mark.fact("documented", "measure_mask, with the documented example of a path")

@@ -103,9 +103,11 @@ def test_a_view_is_kept_changed_listed_and_deleted(service: Service) -> None:
         service.client.get_view(name=made.name)
 
 
-def label(service: Service, conversation: str, label_id: str = "", **fields: Any) -> Any:
+def label(
+    service: Service, conversation: str, resource: str, label_id: str = "", **fields: Any
+) -> Any:
     """Create a label of a topic."""
-    values = {"label": "Billing", "labeled_resource": f"{service.parent}/issueModels/1", **fields}
+    values = {"label": "Billing", "labeled_resource": resource, **fields}
     request = insights.CreateFeedbackLabelRequest(
         parent=conversation,
         feedback_label_id=label_id,
@@ -120,24 +122,26 @@ QUESTION = "qaScorecards/card/revisions/first/qaQuestions/greeting"
 @pytest.mark.fact("documented", "FeedbackLabel, its methods and the fields of its filters")
 def test_labels_are_kept_found_changed_and_deleted(service: Service) -> None:
     conversations = [service.talk(*TALK).name for _ in range(2)]
-    question = f"{service.parent}/{QUESTION}"
-    topic = label(service, conversations[0], "topic-1")
+    model, question = service.model({"displayName": "Billing"}).name, service.question()
+    of_model, of_question = (f'"{each.rpartition("/")[2]}"' for each in (model, question))
+    of_card = f'"{question.split("/")[-5]}"'
+    topic = label(service, conversations[0], model, "topic-1")
     answer = label(
-        service, conversations[1], label=None, labeled_resource=question,
+        service, conversations[1], question, label=None,
         qa_answer_label={"key": "yes", "bool_value": True, "score": 1},
     )  # fmt: skip
     assert topic.name == f"{conversations[0]}/feedbackLabels/topic-1"
     with service.refused(exceptions.AlreadyExists):
-        label(service, conversations[0], "topic-1")
+        label(service, conversations[0], model, "topic-1")
     found = {
         wanted: list(
             service.client.list_all_feedback_labels({"parent": service.parent, "filter": wanted})
         )
         for wanted in (
-            "", 'feedback_label_type="QUALITY_AI"', 'issue_model_id="1"',
-            'qa_question_id="greeting"', 'qa_scorecard_id="card"', 'qa_question_id="other"',
+            "", 'feedback_label_type="QUALITY_AI"', f"issue_model_id={of_model}",
+            f"qa_question_id={of_question}", f"qa_scorecard_id={of_card}", 'qa_question_id="other"',
             'min_create_time="2000-01-01T00:00:00Z"', 'max_update_time="2000-01-01T00:00:00Z"',
-            'issue_model_id="1" OR qa_scorecard_id="card"',
+            f"issue_model_id={of_model} OR qa_scorecard_id={of_card}",
         )
     }  # fmt: skip
     assert list(found.values()) == [
@@ -167,19 +171,31 @@ def test_labels_are_kept_found_changed_and_deleted(service: Service) -> None:
 )
 def test_a_label_for_nothing_is_refused(service: Service, fields: dict[str, Any]) -> None:
     name = service.talk(*TALK).name
+    model = service.model({"displayName": "Billing"}).name
     with service.refused(exceptions.InvalidArgument):
-        label(service, name, **fields)
+        label(service, name, model, **fields)
     with service.refused(exceptions.NotFound):
-        label(service, f"{service.parent}/conversations/{new_id()}")
+        label(service, f"{service.parent}/conversations/{new_id()}", model)
     with service.refused(exceptions.InvalidArgument):
-        label(service, name, "No Id")
+        label(service, name, model, "No Id")
+    assert list(service.client.list_feedback_labels(parent=name)) == []
+
+
+@pytest.mark.fact("assumed", "AIP-193: NOT_FOUND for a resource that isn't there")
+def test_a_label_of_what_is_not_there_is_refused(service: Service) -> None:
+    name = service.talk(*TALK).name
+    with service.refused(exceptions.NotFound, match="issueModels/none"):
+        label(service, name, f"{service.parent}/issueModels/none")
+    question = f"{service.parent}/{QUESTION}"
+    with service.refused(exceptions.NotFound, match=QUESTION):
+        label(service, name, question, label=None, qa_answer_label={"str_value": "a"})
     assert list(service.client.list_feedback_labels(parent=name)) == []
 
 
 @pytest.mark.fact("assumed", "one FeedbackLabel a line; metadata of bulk labels documented")
 def test_labels_travel_as_files(service: Service) -> None:
     name = service.talk(*TALK).name
-    model = f"{service.parent}/issueModels/1"
+    model = service.model({"displayName": "Billing"}).name
     line = {"name": f"{name}/feedbackLabels/one", "label": "Billing", "labeledResource": model}
     content = f"{json.dumps(line)}\n{{}}".encode()
     uri = service.upload(f"contract/{new_id()}.json", content)
@@ -199,7 +215,7 @@ def test_labels_travel_as_files(service: Service) -> None:
         {
             "parent": service.parent,
             "gcs_destination": {"format_": "JSON", "object_uri": out},
-            "filter": 'issue_model_id="1"',
+            "filter": f'issue_model_id="{model.rpartition("/")[2]}"',
         }
     )
     down.result(timeout=TIMEOUT_SEC)

@@ -26,24 +26,8 @@ TALK = (
 )
 
 
-def model(service: Service, *issues: dict[str, str]) -> insights.IssueModel:
-    """Import a model of these issues."""
-    display_name = f"contract {uuid.uuid4()}"
-    uri = service.transcript_file({"displayName": display_name, "issues": issues})
-    request = insights.ImportIssueModelRequest(
-        parent=service.parent, gcs_source={"object_uri": uri}, create_new_model=True
-    )
-    operation = service.client.import_issue_model(request)
-    operation.result(timeout=TIMEOUT_SEC)
-    assert operation.metadata.request == request
-    models = service.client.list_issue_models(parent=service.parent).issue_models
-    (made,) = [each for each in models if each.display_name == display_name]
-    service.made.append(made.name)
-    return made
-
-
 def deployed(service: Service, *issues: dict[str, str]) -> insights.IssueModel:
-    made = model(service, *issues)
+    made = service.model(*issues)
     operation = service.client.deploy_issue_model(name=made.name)
     assert operation.result(timeout=TIMEOUT_SEC) == insights.DeployIssueModelResponse()
     return service.client.get_issue_model(name=made.name)
@@ -62,7 +46,7 @@ def found(analysis: insights.Analysis) -> tuple[insights.IssueModelResult, list[
 
 @pytest.mark.fact("documented", "IssueModel, Issue, their methods; the form of a file assumed")
 def test_a_model_and_its_issues_are_kept_changed_listed_and_deleted(service: Service) -> None:
-    made = model(service, BILLING, LOGIN)
+    made = service.model(BILLING, LOGIN)
     assert (made.issue_count, made.state) == (2, State.UNDEPLOYED)
     first, second = issues_of(service, made.name)
     assert first.name.startswith(f"{made.name}/issues/")
@@ -152,7 +136,7 @@ def test_a_deployed_model_assigns_issues_and_says_where(service: Service) -> Non
 @pytest.mark.fact("documented", "AnnotatorSelector.issue_models: the first, if it is deployed")
 def test_the_first_listed_model_runs_or_the_one_deployed_last(service: Service) -> None:
     conversation = service.talk(*TALK).name
-    first, second, draft = deployed(service, BILLING), deployed(service, LOGIN), model(service)
+    first, second, draft = deployed(service, BILLING), deployed(service, LOGIN), service.model()
     service.client.update_issue_model(issue_model=first)
 
     def used(*names: str, runs: bool = True) -> str:
@@ -197,7 +181,7 @@ def test_statistics_of_a_model_follow_the_latest_analyses(service: Service) -> N
 
 @pytest.mark.fact("documented", "export and import of models; the form of a file assumed")
 def test_an_exported_model_can_be_imported(service: Service) -> None:
-    made = model(service, BILLING, LOGIN)
+    made = service.model(BILLING, LOGIN)
     uri = service.upload(f"contract/{uuid.uuid4()}.json", b"")
     export = service.client.export_issue_model(
         insights.ExportIssueModelRequest(name=made.name, gcs_destination={"object_uri": uri})

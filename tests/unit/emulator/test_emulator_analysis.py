@@ -19,7 +19,8 @@ from ingest.emulator.analysis.annotators import (
     summarize,
     turn_sentiment,
 )
-from ingest.emulator.analysis.entities import find_entities, mentions, salience
+from ingest.emulator.analysis.cues import LOCATION, ORGANIZATION, OTHER, PERSON
+from ingest.emulator.analysis.entities import find_entities, mentions, shown_entities
 from ingest.emulator.analysis.lexicon import QuickAnalyzer
 from ingest.emulator.analysis.sentiment import Shares
 from ingest.emulator.analysis.turns import Turn, chars, whole
@@ -143,17 +144,17 @@ def test_annotations_are_not_in_transcript_order() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Thanks, Margaret, I'm calling Margaret O'Brien.", {("Margaret", 1)}),
-        ("Apex Recoveries and the AFCA", {("Apex Recoveries", 3), ("AFCA", 3)}),
-        ("at 12 Smith Street, Richmond VIC 3121", {("12 Smith Street, Richmond VIC 3121", 10)}),
-        ("Monday, 1 March 2025, March 3rd, 2025-12-28, 1/2/2025, the 15th",
-         {("Monday", 11), ("1 March 2025", 11), ("March 3rd", 11), ("2025-12-28", 11),
-          ("1/2/2025", 11), ("15th", 11)}),
-        ("May I? March on. In June we said 40 dollars, A$1,200.50 or $5",
-         {("June", 11), ("40 dollars", 13), ("A$1,200.50", 13), ("$5", 13)}),
-        ("call 1300 975 707 or +61 491 570 156", {("1300 975 707", 9), ("+61 491 570 156", 9)}),
-        ("New South Wales, New shoes", {("New South Wales", 2)}),
-        ("Mr. Chen", {("Chen", 1)}),
+        ("Thanks, Margaret, I'm calling Margaret O'Brien.", {("Margaret", PERSON)}),
+        ("Apex Recoveries and the AFCA",
+         {("Apex Recoveries", ORGANIZATION), ("AFCA", ORGANIZATION)}),
+        ("at 12 Smith Street on Monday, 1 March 2025, $450.50 or 40 dollars, 0491 570 156", set()),
+        ("Hi Monday, thanks March, it's June", set()),
+        ("New South Wales, New shoes", {("New South Wales", LOCATION)}),
+        ("Mr. Chen", {("Chen", PERSON)}),
+        ("My wife's bills, her bill. People pay taxes, companies too.",
+         {("wife", PERSON), ("bill", OTHER), ("person", PERSON), ("tax", OTHER),
+          ("company", ORGANIZATION)}),
+        ("The Union Bank is a bank", {("Union Bank", ORGANIZATION), ("bank", ORGANIZATION)}),
         ("Mr chen has a $ and a + sign.", set()),
         ("I think So. Then Okay", set()),
     ],
@@ -172,12 +173,30 @@ def test_a_person_introduced_once_is_known_again() -> None:
     assert [m.name for m in mentions(turn("Well Priya Nair said"), people)] == ["Priya"]
 
 
+def test_only_what_has_a_tenth_of_the_mentions_is_shown_the_most_salient_first() -> None:
+    """The public replies show 2 entities of 39 turns and 1 of 19, none below 0.118."""
+    nouns = ["loan", "debt", "fee", "car", "job", "bill", "rent", "phone", "card", "email"]
+    said = [f"My {noun}." for noun in nouns]
+    call = [turn(text, index=index) for index, text in enumerate([*said, "Mr Chen, the fee."] * 2)]
+    found = shown_entities(call)
+    assert [(e.display_name, e.type, len(e.mentions), round(share, 3)) for e, share in found] == [
+        ("fee", OTHER, 4, 0.167)
+    ]
+    evenly = shown_entities(
+        [turn(text, index=index) for index, text in enumerate(nouns * 2 + ["app"])]
+    )
+    assert [e.display_name for e, _ in evenly] == ["loan"]
+    assert shown_entities([turn("Hi there."), turn("$450.50 on 3 March 2024", index=1)]) == []
+
+
 @given(st.text("Mr Chen$12,.\u2019'Bank of JuneMay ABC0491570156", max_size=50))
 def test_mentions_lie_in_the_text_and_shares_add_up(text: str) -> None:
-    found = find_entities([turn(text)])
     for mention in mentions(turn(text), set()):
         assert 0 <= mention.start < mention.end <= len(text)
-    assert not found or sum(salience(found)) == pytest.approx(1)
+    shares = [share for _, share in shown_entities([turn(text)])]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) <= 1 + 1e-9
+    assert all(share >= 0.1 for share in shares[1:])
 
 
 @given(st.text("ab .!?\n", max_size=40))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from emulator_cases import BUCKET, create, own_emulator
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
@@ -216,7 +218,13 @@ def test_an_export_of_another_version_has_its_columns(
     ) as emulator:
         agents = [{"agent_id": "a-1", "display_name": "Ada", "teams": ["red"]}]
         made = create(emulator, ci_objects, "exported-one", quality_metadata={"agent_info": agents})
-        question = f"{emulator.parent}/qaScorecards/c/revisions/r/qaQuestions/q"
+        card = emulator.client.create_qa_scorecard(parent=emulator.parent, qa_scorecard={})
+        revision = emulator.client.get_qa_scorecard_revision(name=f"{card.name}/revisions/latest")
+        choice = {"key": "no", "bool_value": False}
+        question = emulator.client.create_qa_question(
+            parent=revision.name,
+            qa_question={"question_body": "Well?", "answer_choices": [choice]},
+        ).name
         answer = {"bool_value": False, "score": 0, "potential_score": 2}
         emulator.client.create_feedback_label(
             parent=made.name,
@@ -285,3 +293,71 @@ def test_a_row_has_the_columns_of_its_version_and_no_other(version: int) -> None
     row = in_columns(export_row(protos.Conversation(name="c"), 0), export_columns(version))
     assert list(row) == [column["name"] for column in export_columns(version)]
     assert row["issues"] == []
+
+
+MERGED = [
+    "conversationName", "audioFileUri", "dialogflowConversationProfileId", "startTimestampUtc",
+    "loadTimestampUtc", "analysisTimestampUtc", "conversationUpdateTimestampUtc", "year", "month",
+    "day", "durationNanos", "silenceNanos", "silencePercentage", "agentSpeakingPercentage",
+    "clientSpeakingPercentage", "agentSentimentScore", "agentSentimentMagnitude",
+    "clientSentimentScore", "clientSentimentMagnitude", "transcript", "turnCount", "languageCode",
+    "medium", "issues", "entities", "labels", "words", "sentences", "latestSummary",
+    "qaScorecardResults", "agents",
+]  # fmt: skip
+"""The columns of Google's own incremental export (gcc-conversational_ai_analytics, 2024-09)."""
+
+
+@pytest.mark.stack
+def test_an_incremental_export_merges_each_change_once(
+    stack: Stack, tmp_path: Path, warehouse: bigquery.Client, ci_objects: ObjectServer
+) -> None:
+    """Over REST, with the requests, the filter and the statements of Google's own function."""
+    staging, final = f"{DATASET}.insights", f"{DATASET}.appended"
+    columns = ", ".join(MERGED)
+    changes = ", ".join(f"{name} = S.{name}" for name in MERGED[1:])
+    merge = (
+        f"MERGE `{final}` T USING (SELECT {columns} FROM `{staging}`) S"
+        " ON T.conversationName = S.conversationName WHEN MATCHED"
+        " AND T.conversationUpdateTimestampUtc != S.conversationUpdateTimestampUtc"
+        f" THEN UPDATE SET {changes} WHEN NOT MATCHED THEN INSERT ROW"
+    )
+    newest = f"select max(conversationUpdateTimestampUtc) as at from `{final}`"
+
+    def run_once(emulator: RunningEmulator, wanted: str) -> int | None:
+        url = f"{emulator.rest_endpoint}/v1"
+        body = {
+            "parent": emulator.parent, "writeDisposition": "WRITE_TRUNCATE", "filter": wanted,
+            "bigQueryDestination": {"projectId": PROJECT, "dataset": DATASET, "table": "insights"},
+        }  # fmt: skip
+        made = requests.post(f"{url}/{emulator.parent}/insightsdata:export", json=body, timeout=60)
+        emulator.control.advance(1)
+        operation = requests.get(f"{url}/{made.json()['name']}", timeout=60).json()
+        assert (operation["done"], operation.get("error")) == (True, None)
+        job = warehouse.query(merge, timeout=30)
+        job.result(timeout=30)
+        return job.num_dml_affected_rows
+
+    with own_emulator(
+        tmp_path, ci_objects, bigquery_endpoint=stack.endpoints["bigquery_endpoint"],
+        project_id=PROJECT, export_version=EXPORT_VERSIONS[-1],
+    ) as emulator:  # fmt: skip
+        names = [create(emulator, ci_objects, f"call-{number}").name for number in range(3)]
+        for name in names:
+            emulator.client.create_analysis(parent=name, analysis={}).result(timeout=30)
+        export(emulator, "insights")
+        empty = (
+            f"create or replace table `{final}` as select {columns} from `{staging}` where false"
+        )
+        warehouse.query(empty, timeout=30).result(timeout=30)
+        merged = [run_once(emulator, 'latest_analysis:"*"')]
+        (row,) = warehouse.query(newest, timeout=30).result(timeout=30)
+        since = dt.datetime.fromtimestamp(row["at"], dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        wanted = f'latest_analysis:"*" update_time > "{since}"'
+        merged.append(run_once(emulator, wanted))
+        emulator.control.advance(5)
+        emulator.client.update_conversation(
+            conversation={"name": names[1], "agent_id": "new"}, update_mask={"paths": ["agent_id"]}
+        )
+        merged += [run_once(emulator, wanted), run_once(emulator, wanted)]
+    assert merged == [3, 0, 1, 0]
+    assert [row["conversationName"] for row in rows(warehouse, "appended")] == names

@@ -240,12 +240,60 @@ def test_a_body_that_is_no_request_is_refused(
 
 @pytest.mark.parametrize(
     ("verb", "path"),
-    [("PUT", "/conversations"), ("GET", "/nonsense"), ("POST", "/conversations/a"), ("GET", ":x")],
+    [
+        ("PUT", "/conversations"),
+        ("GET", "/nonsense"),
+        ("POST", "/conversations/a"),
+        ("GET", ":x"),
+        ("OPTIONS", "/conversations"),
+        ("PROPFIND", "/conversations"),
+    ],
 )
 def test_a_route_that_there_is_not_is_not_found(
     ci_emulator: RunningEmulator, verb: str, path: str
 ) -> None:
     assert refusal(call(ci_emulator, verb, path))[:2] == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/dashboards?dashboardId=deep", "rootContainer"),
+        ("/conversations?conversationId=deep", "correlationInfo"),
+        ("/phraseMatchers", "phraseMatchRuleGroups"),
+    ],
+)
+@pytest.mark.parametrize("levels", [100, 200, 1000])
+def test_json_that_no_reply_could_hold_is_refused_and_nothing_is_kept(
+    ci_emulator: RunningEmulator, path: str, field: str, levels: int
+) -> None:
+    body = f'{{"{field}":' + '{"widgets":' * levels + "1" + "}" * (levels + 1)
+    url = f"{ci_emulator.rest_endpoint}/v1/{ci_emulator.parent}"
+    reply = requests.post(f"{url}{path}", data=body, timeout=TIMEOUT_SEC)
+    assert (reply.status_code, reply.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert call(ci_emulator, "GET", path.partition("?")[0]) == (200, {})
+
+
+def test_a_refusal_names_the_field_in_its_details(
+    ci_emulator: RunningEmulator, ci_objects: ObjectServer
+) -> None:
+    name = create(ci_emulator, ci_objects, "call-1").name
+    answers = [
+        call(ci_emulator, "PATCH", "/conversations/call-1?updateMask=nonsense,*", {}),
+        call(ci_emulator, "PATCH", "/conversations/call-1?updateMask=agentId", {"medium": "X"}),
+        call(ci_emulator, "GET", "/conversations?orderBy=nonsense"),
+        call(ci_emulator, "PATCH", "/settings", {}),
+    ]
+    found = [content["error"]["details"][0]["fieldViolations"][0] for _, content in answers]
+    assert [refusal(answer)[:2] for answer in answers] == [(400, "INVALID_ARGUMENT")] * 4
+    assert [each["field"] for each in found] == [
+        "update_mask", "conversation.medium", "order_by", "update_mask"
+    ]  # fmt: skip
+    assert [each["description"] for each in found] == [refusal(answer)[2] for answer in answers]
+    with pytest.raises(exceptions.InvalidArgument) as caught:
+        ci_emulator.client.get_conversation(name=f"{name}/more")
+    (detail,) = caught.value.details
+    assert [each.field for each in detail.field_violations] == ["name"]
 
 
 def test_a_refusal_carries_its_details(ci_emulator: RunningEmulator) -> None:

@@ -114,7 +114,7 @@ def test_a_store_of_the_first_format_becomes_one_of_today(
     with sqlite3.connect(path) as connection:
         for column in ("operation_id", "issues"):
             connection.execute(f"alter table conversations drop column {column}")
-        for table in ("resources", "feedback_labels", "training_labels"):
+        for table in ("resources", "feedback_labels", "training_labels", "notifications"):
             connection.execute(f"drop table {table}")
         for index in ("operations_by_conversation", "operations_orphaned"):
             connection.execute(f"drop index {index}")

@@ -90,7 +90,10 @@ def test_a_union_runs_a_matcher_exactly_when_one_of_its_parts_does(
 def test_labels_travel_as_files(ci_emulator: RunningEmulator, ci_objects: ObjectServer) -> None:
     client = ci_emulator.client
     names = [create(ci_emulator, ci_objects, f"labelled-{n}").name for n in range(3)]
-    model = f"{ci_emulator.parent}/issueModels/1"
+    model = f"{ci_emulator.parent}/issueModels/m1"
+    file = {"name": model, "issues": [{"displayName": "Billing"}]}
+    given = {"object_uri": ci_objects.put(BUCKET, "model.json", json.dumps(file).encode())}
+    client.import_issue_model({"parent": ci_emulator.parent, "gcs_source": given}).result(timeout=9)
     lines = [
         {"name": f"{name}/feedbackLabels/one", "label": "Billing", "labeledResource": model}
         for name in names
