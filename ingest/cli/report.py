@@ -54,7 +54,9 @@ def show(date: str | None, html: str | None, *, with_pii: bool, as_json: bool) -
     if html is not None:
         from ingest.site.pages import run_page
 
-        page = run_page(found, settings.project_id, with_pii=with_pii)
+        page = run_page(
+            found, settings.project_id, with_pii=with_pii, is_emulated=settings.is_local
+        )
         write_html(html, page, "report.html")
     elif as_json:
         print_json(without_names(found))

@@ -267,7 +267,10 @@ def write_page(given_id: str, local: Local, file: str, *, with_pii: bool) -> Exi
     with read_trace(settings, warehouse, given_id, local) as (read, trace):
         talk = known_talk(warehouse, read)
     own_words = read_own_words(settings.seeds_dir)
-    page = conversation_page(trace, talk, explain(trace), with_pii=with_pii, own_words=own_words)
+    page = conversation_page(
+        trace, talk, explain(trace), with_pii=with_pii, own_words=own_words,
+        is_emulated=settings.is_local,
+    )  # fmt: skip
     write_html(file, page, f"{trace.conversation_id}.html")
     return _told_unread(trace)
 

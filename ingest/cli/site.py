@@ -52,7 +52,10 @@ def site(
             raise
         report = None
     own_words = read_own_words(settings.seeds_dir)
-    frame = Frame(settings.project_id, with_pii, has_docs=_DOCS.exists(), own_words=own_words)
+    frame = Frame(
+        settings.project_id, with_pii, has_docs=_DOCS.exists(), own_words=own_words,
+        is_emulated=settings.is_local,
+    )  # fmt: skip
     if out == SITE_DIR:
         SITE_DIR.parent.mkdir(mode=0o700, exist_ok=True)
     counts = build_site(reader, report, frame, out, _DOCS)

@@ -42,9 +42,18 @@ class Frame:
     root: str = "../"
     own_words: tuple[str, ...] = ()
     """The user's firms, products and places: no redaction takes them for names."""
+    is_emulated: bool = False
+    """Whether the local emulator made what the pages say of Insights."""
 
 
-def rendered(template: str, *, with_pii: bool, frame: Frame | None = None, **values: Any) -> str:
+def rendered(
+    template: str,
+    *,
+    with_pii: bool,
+    is_emulated: bool = False,
+    frame: Frame | None = None,
+    **values: Any,
+) -> str:
     """Return the page: of a site, or without a frame one that needs no other file."""
     return (
         _environment()
@@ -52,6 +61,7 @@ def rendered(template: str, *, with_pii: bool, frame: Frame | None = None, **val
         .render(
             **values,
             with_pii=with_pii,
+            is_emulated=frame.is_emulated if frame else is_emulated,
             frame=frame,
             style=None if frame else Markup(page_file("page.css")),
         )
@@ -172,10 +182,12 @@ def conversation_page(
     *,
     with_pii: bool = False,
     own_words: tuple[str, ...] = (),
+    is_emulated: bool = False,
 ) -> str:
     """Return the page as HTML; personal details are taken out by rules unless asked for.
 
-    Without a talk it shows what is known of the conversation elsewhere.
+    Without a talk it shows what is known of the conversation elsewhere. `is_emulated` says that
+    the local emulator made what it says of Insights.
     """
     shown = talk or no_talk(trace.conversation_id)
     redactor = None if with_pii else _redactor(shown.turns, shown.personal_details, own_words)
@@ -185,6 +197,7 @@ def conversation_page(
     return rendered(
         "trace.html.j2",
         with_pii=with_pii,
+        is_emulated=is_emulated,
         trace=trace,
         talk=shown,
         has_talk=talk is not None,
@@ -326,6 +339,7 @@ def run_page(
     project: str,
     *,
     with_pii: bool = False,
+    is_emulated: bool = False,
     frame: Frame | None = None,
     counted: Callable[..., int] | None = None,
 ) -> str:
@@ -337,6 +351,7 @@ def run_page(
     return rendered(
         "run.html.j2",
         with_pii=with_pii,
+        is_emulated=is_emulated,
         frame=frame,
         report=report,
         project=project,

@@ -50,7 +50,8 @@ def test_a_page_without_a_talk_shows_what_else_is_known_and_what_was_not_read() 
     trace = Trace("conv-1", T0, problems={"ci": "Insights: UNAVAILABLE"})
     explanation = Explanation("conv-1", "unknown", None, "Insights", "ingest doctor", "Not known.")
 
-    page = conversation_page(trace, None, explanation)
+    page = conversation_page(trace, None, explanation, is_emulated=True)
+    assert "<strong>Emulated.</strong>" in page
 
     assert "No transcript of it is known" in page
     assert "Run: <code>ingest doctor</code>" in page

@@ -29,7 +29,7 @@ from ingest.flows.status import DateFunnel, PipelineStatus, StatusCount
 from ingest.ports.inspect import Column, TableDetails, TableSummary
 from ingest.site.build import Counts, WordIndex, build_site
 from ingest.site.charts import clock, time_ticks
-from ingest.site.pages import Frame, page_name
+from ingest.site.pages import Frame, page_name, run_page
 from ingest.site.reading import CURRENT, SiteReader
 from tests.unit.flows.warehouse_fake import FakeWarehouse
 
@@ -252,6 +252,22 @@ def test_a_number_of_the_report_opens_the_list_only_where_the_list_agrees(tmp_pa
     assert f'<a href="agents/{page_name("AGT-1")}.html">AGT-1</a>' in shown[3]
     assert "Ann Lee" not in shown[3]
     assert [pair for pair in counts(tmp_path / "3") if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("is_emulated", [True, False])
+def test_every_page_says_when_an_emulator_made_the_sentiment(
+    tmp_path: Path, is_emulated: bool
+) -> None:
+    reader = SiteReader(warehouse_of(tables_of("a-1")))
+    frame = Frame("proj", with_pii=False, has_docs=False, is_emulated=is_emulated)
+    build_site(reader, report_of(1), frame, tmp_path, tmp_path / "none")
+
+    pages = pages_of(tmp_path)
+    alone = run_page(report_of(1), "proj", is_emulated=is_emulated)
+    assert len(pages) > 5
+    assert {"<strong>Emulated.</strong>" in page for page in (*pages.values(), alone)} == {
+        is_emulated
+    }
 
 
 def test_a_miss_leads_to_its_very_turn_and_what_was_left_out_to_its_call(tmp_path: Path) -> None:
