@@ -44,6 +44,11 @@ class PhraseRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PatternRule(PhraseRule):
+    """A rule whose `query` is a regular expression; Insights' REST API alone knows such."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleGroup:
     """Rules that hold together (ALL_OF) or one by one (ANY_OF); no rules never hold."""
 

@@ -20,7 +20,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.domain.conversation import Transcription
-from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
+from ingest.domain.matchers import (
+    MatcherDefinition,
+    MatchType,
+    PatternRule,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
 from ingest.errors import InputError
 
 _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07"
@@ -212,15 +219,18 @@ class _CompiledRule:
     __slots__ = ("negated", "number", "pattern", "query", "words")
 
     def __init__(self, rule: PhraseRule, number: int) -> None:
+        self.query = rule.query
+        self.negated = rule.negated
+        self.number = number
+        flags = 0 if rule.case_sensitive else re.IGNORECASE
+        if isinstance(rule, PatternRule):
+            self.pattern, self.words = re.compile(rule.query, flags), frozenset[str]()
+            return
         phrase = _plain(rule.query)
         words = phrase.split()
         if not words:
             raise InputError("a phrase has no characters", "give every rule a query")
-        flags = 0 if rule.case_sensitive else re.IGNORECASE
         body = r"\s+".join(re.escape(word) for word in words)
-        self.query = rule.query
-        self.negated = rule.negated
-        self.number = number
         self.pattern = re.compile(f"{_BEFORE}{body}{_AFTER}", flags)
         found = _ASCII_WORD.findall(phrase.lower()) if phrase.isascii() else ()
         self.words = frozenset[str](found)
@@ -239,7 +249,7 @@ def _occurrences(segment: SegmentText, rules: tuple[_CompiledRule, ...]) -> _Occ
     found: _Occurrences = {}
     for rule in rules:
         if words is None or rule.words <= words:
-            spans = [match.span() for match in rule.pattern.finditer(segment.plain)]
+            spans = [match.span() for match in rule.pattern.finditer(segment.plain) if match[0]]
             if spans:
                 found[rule] = spans
     return found

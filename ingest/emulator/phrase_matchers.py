@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
+from ingest.domain.matchers import (
+    MatcherDefinition,
+    MatchType,
+    PatternRule,
+    PhraseRule,
+    Role,
+    RuleGroup,
+)
 from ingest.domain.phrase_matching import compile_matcher
 from ingest.emulator import protos
 from ingest.emulator.analysis.annotate import ActiveMatcher
 from ingest.emulator.context import Context
 from ingest.emulator.database import Database
-from ingest.emulator.errors import invalid, not_found, unimplemented
+from ingest.emulator.errors import invalid, not_found
 from ingest.emulator.request_fields import (
     UpdateRule,
     copy_field,
@@ -19,6 +27,9 @@ from ingest.emulator.request_fields import (
     page_size,
 )
 from ingest.emulator.wire import rest_fields
+
+_MOST_OF_PATTERN = 500
+_NOT_RE2 = re.compile(r"\\[1-9]|\(\?(?:<?[=!]|P=|>|\()|[*+?}]\+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +246,7 @@ def active_matcher(body: bytes) -> ActiveMatcher:
         RuleGroup(
             str(number),
             _match_type(group.type_),
-            tuple(
-                PhraseRule(rule.query, rule.negated, rule.config.exact_match_config.case_sensitive)
-                for rule in group.phrase_match_rules
-            ),
+            tuple(map(_rule, group.phrase_match_rules)),
         )
         for number, group in enumerate(matcher.phrase_match_rule_groups, start=1)
     )
@@ -249,6 +257,16 @@ def active_matcher(body: bytes) -> ActiveMatcher:
     return ActiveMatcher(
         matcher.name, matcher.revision_id, matcher.display_name, compile_matcher(definition)
     )
+
+
+def _rule(rule: protos.Pb) -> PhraseRule:
+    if _is_pattern(rule):
+        return PatternRule(rule.query, rule.negated, case_sensitive=True)
+    return PhraseRule(rule.query, rule.negated, rule.config.exact_match_config.case_sensitive)
+
+
+def _is_pattern(rule: protos.Pb) -> bool:
+    return "regexMatchConfig" in rest_fields(rule.config)
 
 
 def _match_type(number: int) -> MatchType:
@@ -268,13 +286,27 @@ def _check(matcher: protos.Pb) -> None:
         if not group.phrase_match_rules:
             raise invalid(f"Invalid {where}: phrase_match_rules is empty.")
         for number, rule in enumerate(group.phrase_match_rules):
-            if "regexMatchConfig" in rest_fields(rule.config):
-                raise unimplemented("A phrase matcher with a regular expression")
             if not rule.query.strip():
                 raise invalid(f"Invalid {where}.phrase_match_rules[{number}]: query is required.")
+            if _is_pattern(rule):
+                _check_pattern(f"{where}.phrase_match_rules[{number}].query", rule.query)
     if matcher.role_match not in (0, 1, 2, 3, 4):
         raise invalid(
             f"Invalid phrase_matcher.role_match {matcher.role_match}: it is no known role."
+        )
+
+
+def _check_pattern(where: str, pattern: str) -> None:
+    """Refuse what is no regular expression, and what RE2, as Google's services have it, is not
+    (assumed)."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise invalid(f"Invalid {where}: it is no regular expression ({error}).") from error
+    if len(pattern) > _MOST_OF_PATTERN or _NOT_RE2.search(pattern):
+        raise invalid(
+            f"Invalid {where}: look-arounds, back references and more than {_MOST_OF_PATTERN}"
+            " characters aren't taken."
         )
 
 

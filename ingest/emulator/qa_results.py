@@ -1,7 +1,7 @@
 """Scorecards' results in analyses: answers by the rubric, people's edits, and their scores.
 
 Scores are documented: an answer's is its choice's, a question's potential is its best choice's, a
-result adds up its answers, N/A ones are left out, and edits by people win.
+result adds up its answers, N/A and skipped ones are left out, and edits by people win.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ingest.emulator import protos
+from ingest.emulator import protos, wire
 from ingest.emulator.context import Context
 from ingest.emulator.errors import failed_precondition
 from ingest.emulator.feedback_labels import FeedbackLabelStore
@@ -20,6 +20,8 @@ _Result = protos.message_class("QaScorecardResult")
 _Answer = protos.message_class("QaAnswer")
 _Value = protos.AnswerValue
 _SYSTEM, _MANUAL = 1, 2
+_LEFT_OUT = (None, "na_value")
+"""Kinds of answers without a score; None is that of skipped questions."""
 
 
 class ScoredConversation(NamedTuple):
@@ -106,7 +108,7 @@ def _answer(
     value = scored(question, given)
     answer.answer_sources.add(source_type=_SYSTEM, answer_value=value)
     if edit is not None:
-        value = scored(question, _key_of(question, edit))
+        value = edit if _is_skip(edit) else scored(question, _key_of(question, edit))
         answer.answer_sources.add(source_type=_MANUAL, answer_value=value)
     answer.answer_value.CopyFrom(value)
 
@@ -125,6 +127,11 @@ def scored(question: protos.Pb, key: str | None) -> protos.Pb:
         if value.potential_score:
             value.normalized_score = value.score / value.potential_score
     return value
+
+
+def _is_skip(edit: protos.Pb) -> bool:
+    """Return whether a person skipped the question, which REST alone can say."""
+    return wire.rest_fields(edit).get("skipValue") is True
 
 
 def _key_of(question: protos.Pb, edit: protos.Pb) -> str | None:
@@ -158,7 +165,7 @@ def _add_up(target: protos.Pb, values: list[protos.Pb], tags: list[list[str]]) -
 
 
 def _sum(target: protos.Pb, values: list[protos.Pb]) -> None:
-    counted = [value for value in values if value.WhichOneof("value") != "na_value"]
+    counted = [value for value in values if value.WhichOneof("value") not in _LEFT_OUT]
     target.score = sum(value.score for value in counted)
     target.potential_score = sum(value.potential_score for value in counted)
     if target.potential_score:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from google.cloud import contact_center_insights_v1 as insights
 
 from ingest.emulator.control_client import Control
@@ -46,3 +47,22 @@ def own_emulator(
         client = insights_client(thread.address)
         yield RunningEmulator(thread.address, client, control, thread.rest_endpoint)
         client.transport.close()
+
+
+Answer = tuple[int, Any]
+TIMEOUT_SEC = 30
+
+
+def call(emulator: RunningEmulator, verb: str, path: str, body: Any = None, **more: Any) -> Answer:
+    """Return status and JSON of a call below the location; `path` may begin with a slash."""
+    url = f"{emulator.rest_endpoint}/v1/{emulator.parent}{path}"
+    reply = requests.request(verb, url, json=body, timeout=TIMEOUT_SEC, **more)
+    return reply.status_code, reply.json()
+
+
+def refusal(answer: Answer) -> tuple[int, str, str]:
+    """Return HTTP status, code and message of an error body."""
+    status, content = answer
+    error = content["error"]
+    assert error["code"] == status
+    return status, error["status"], error["message"]

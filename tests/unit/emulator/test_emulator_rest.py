@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from emulator_cases import BUCKET, TALK, create, own_emulator
+from emulator_cases import BUCKET, TALK, call, create, refusal
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
@@ -37,22 +36,6 @@ KEPT_AS_JSON = {
     for collection in ("autoLabelingRules", "dashboards")
     for verb in ("create", "delete", "get", "list", "patch")
 }
-Answer = tuple[int, Any]
-
-
-def call(emulator: RunningEmulator, verb: str, path: str, body: Any = None, **more: Any) -> Answer:
-    """Return status and JSON of a call below the location; `path` may begin with a slash."""
-    url = f"{emulator.rest_endpoint}/v1/{emulator.parent}{path}"
-    reply = requests.request(verb, url, json=body, timeout=TIMEOUT_SEC, **more)
-    return reply.status_code, reply.json()
-
-
-def refusal(answer: Answer) -> tuple[int, str, str]:
-    """Return HTTP status, code and message of an error body."""
-    status, content = answer
-    error = content["error"]
-    assert error["code"] == status
-    return status, error["status"], error["message"]
 
 
 def filled(path: re.Pattern[str]) -> str:
@@ -332,34 +315,12 @@ def test_a_client_that_needs_a_token_gets_one(ci_emulator: RunningEmulator) -> N
     assert reply.json() == {"access_token": "emulated", "expires_in": 3600, "token_type": "Bearer"}
 
 
-def test_what_is_kept_for_rest_alone_survives_a_restart_and_is_no_matter_for_grpc(
-    tmp_path: Path, ci_objects: ObjectServer
-) -> None:
-    uri = ci_objects.put_turns(BUCKET, "a.json", TALK)
-    source = {"gcsSource": {"transcriptUri": uri, "audioUris": ["gs://b/a.wav"]}}
-    body = {"dataSource": source, "correlationInfo": {"fullConversationCorrelationId": "f"}}
-    with own_emulator(tmp_path, ci_objects) as emulator:
-        call(emulator, "POST", "/conversations?conversationId=kept", body)
-    with own_emulator(tmp_path, ci_objects) as emulator:
-        _, found = call(emulator, "GET", "/conversations/kept?fields=dataSource,correlationInfo")
-        name = f"{emulator.parent}/conversations/kept"
-        by_grpc = emulator.client.get_conversation(name=name)
-    assert found == body
-    assert by_grpc.data_source.gcs_source.transcript_uri == uri
-
-
-def test_an_unknown_export_version_and_a_regular_expression_are_refused(
-    ci_emulator: RunningEmulator,
-) -> None:
+def test_an_unknown_export_version_is_refused(ci_emulator: RunningEmulator) -> None:
     destination = {"dataset": "d", "table": "t"}
     body = {"bigQueryDestination": destination, "exportSchemaVersion": "EXPORT_V99"}
     answer = refusal(call(ci_emulator, "POST", "/insightsdata:export", body))
     assert answer[:2] == (400, "INVALID_ARGUMENT")
     assert "EXPORT_V3 to EXPORT_V18" in answer[2]
-    rule = {"query": "a.c", "config": {"regexMatchConfig": {}}}
-    group = {"type": "ANY_OF", "phraseMatchRules": [rule]}
-    matcher = {"type": "ANY_OF", "phraseMatchRuleGroups": [group]}
-    assert refusal(call(ci_emulator, "POST", "/phraseMatchers", matcher))[0] == 501
 
 
 def test_a_selection_names_parts() -> None:
@@ -408,87 +369,3 @@ def test_what_is_written_is_read_as_the_same(conversation: insights.Conversation
     again = insights.Conversation.pb()()
     read_message(write_message(plain, plain.SerializeToString(), enums_as_ints=False), again)
     assert again == plain
-
-
-@pytest.mark.parametrize(
-    ("collection", "id_parameter", "fields"),
-    [
-        (
-            "autoLabelingRules",
-            "autoLabelingRuleId",
-            {"labelKey": "tier", "conditions": [{"condition": "medium = 2", "value": "chat"}]},
-        ),
-        ("dashboards", "dashboardId", {"filter": "", "rootContainer": {"width": 12}}),
-    ],
-)
-def test_a_resource_of_rest_alone_is_made_listed_changed_and_deleted(
-    ci_emulator: RunningEmulator, collection: str, id_parameter: str, fields: dict[str, Any]
-) -> None:
-    given = {"displayName": "One", **fields, "createTime": "2020-01-01T00:00:00Z"}
-    place = f"/{collection}"
-    ci_emulator.control.freeze()
-
-    status, made = call(ci_emulator, "POST", f"{place}?{id_parameter}=one", given)
-    again = call(ci_emulator, "POST", f"{place}?{id_parameter}=one", given)
-    _, other = call(ci_emulator, "POST", place, {"displayName": "Two"})
-    first = call(ci_emulator, "GET", f"{place}?pageSize=1")
-    _, second = call(ci_emulator, "GET", f"{place}?pageToken={first[1]['nextPageToken']}")
-    ci_emulator.control.advance(60)
-    _, changed = call(
-        ci_emulator, "PATCH", f"{place}/one?updateMask=displayName", {"displayName": "New"}
-    )
-    _, whole = call(ci_emulator, "PATCH", f"{place}/one?updateMask=*", {"displayName": "Last"})
-    kept = call(ci_emulator, "GET", f"{place}/one")
-    gone = call(ci_emulator, "DELETE", f"{place}/one")
-
-    assert (status, made) == (
-        200,
-        {
-            "name": f"{made['name'].rpartition('/')[0]}/one",
-            "displayName": "One",
-            **fields,
-            "createTime": made["updateTime"],
-            "updateTime": made["updateTime"],
-        },
-    )
-    assert made["createTime"] > "2020-01-02"
-    assert again[0] == 409
-    assert (first[1][collection], second) == ([made], {collection: [other]})
-    assert changed == made | {"displayName": "New", "updateTime": changed["updateTime"]}
-    assert changed["updateTime"] > made["updateTime"]
-    assert whole == {
-        "name": made["name"],
-        "displayName": "Last",
-        "createTime": made["createTime"],
-        "updateTime": changed["updateTime"],
-    }
-    assert (kept, gone) == ((200, whole), (200, {}))
-    assert call(ci_emulator, "GET", f"{place}/one")[0] == 404
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "body", "told"),
-    [
-        ("POST", "", {"nosuch": 1}, 'Unknown name "nosuch"'),
-        ("POST", "", {"active": "yes"}, "Invalid value at 'active' (boolean)"),
-        ("POST", "", {"labelKeyType": "X"}, "Invalid value at 'labelKeyType'"),
-        ("POST", "", {"conditions": [{"when": "x"}]}, "Invalid value at 'conditions[0]'"),
-        ("POST", "", [], "the root must be an object"),
-        ("POST", "?ruleId=x", {}, 'Unknown name "ruleId"'),
-        ("POST", "?autoLabelingRuleId=a%20b", {}, "Invalid autoLabelingRuleId 'a b'"),
-        ("GET", "?pageSize=x", None, "Invalid pageSize 'x'"),
-        ("GET", "?pageToken=x", None, "Invalid page_token"),
-        ("PATCH", "/kept?updateMask=nosuch", {}, "there is no field 'nosuch'"),
-    ],
-)
-def test_a_bad_request_for_a_resource_of_rest_alone_says_what(
-    ci_emulator: RunningEmulator, verb: str, path: str, body: Any, told: str
-) -> None:
-    call(ci_emulator, "POST", "/autoLabelingRules?autoLabelingRuleId=kept", {"labelKey": "k"})
-
-    status, code, message = refusal(call(ci_emulator, verb, f"/autoLabelingRules{path}", body))
-
-    assert (status, code) == (400, "INVALID_ARGUMENT")
-    assert told in message
-    _, left = call(ci_emulator, "GET", "/autoLabelingRules")
-    assert [each["labelKey"] for each in left["autoLabelingRules"]] == ["k"]
