@@ -13,6 +13,7 @@ pytestmark = pytest.mark.stack
 
 COMPARE = """
 import json, sys
+from contextlib import contextmanager
 from pathlib import Path
 from ingest.local.bigquery.server import configure
 configure(Path(sys.argv[1]), Path(sys.argv[1]) / "gcs")
@@ -82,6 +83,21 @@ database.execute(f"delete from {T}.shrunk where id < 6")
 database.execute(f"insert into {T}.shrunk select 1, 'z', [] from range(2)")
 database.execute(f"delete from {T}.shrunk where said = 'z'")
 compare("changed again")
+
+asked = []
+class Asked:
+    def __init__(self, cursor):
+        self.cursor = cursor
+    def execute(self, sql, *args):
+        asked.append(sql)
+        return self.cursor.execute(sql, *args)
+@contextmanager
+def recorded():
+    with cursor() as own:
+        yield Asked(own)
+cursor, database.cursor = database.cursor, recorded
+objects(P, "marts", "filled"), columns(P, "marts", "filled")
+assert len(asked) == 3 and all("max(snapshot_id)" in sql for sql in asked), asked
 print()  # a bar of DuckDB's may stand in the line
 print(json.dumps({key: rows for key, rows in found.items() if rows}))
 """

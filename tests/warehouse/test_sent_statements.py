@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from google.cloud import bigquery
 
 from tests.warehouse.conftest import Warehouse
 from tests.warehouse.dbt_runs import ROOT, DbtProject
@@ -116,17 +117,56 @@ def test_a_model_without_rows_looks_back_from_the_build_before(project: DbtProje
     }
 
 
-def test_a_second_build_without_an_event_is_valid_googlesql(
-    warehouse: Warehouse, tmp_path: Path
+def test_a_view_is_made_and_a_description_is_told_where_it_differs(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_raw_tables(warehouse.client)
-    project = DbtProject(tmp_path, warehouse.endpoint, dataset="empty")
-    with recording() as statements:
-        for _ in range(2):
-            project.run("run", "--select", "+int_pipeline_events")
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "dbt_project", root / "dbt_project")
+    shutil.copy(ROOT / "dbt_project.yml", root)
+    for name in ("seeds", "tests"):
+        (root / name).symlink_to(ROOT / name)
+    project = DbtProject(tmp_path, warehouse.endpoint, dataset="empty", own_root=root)
+    told: list[str] = []
+    tell = bigquery.Client.update_table
 
+    def record(client: bigquery.Client, table: bigquery.Table, fields: list[str]) -> object:
+        told.append(f"{table.table_id} {fields[0]}")
+        return tell(client, table, fields)
+
+    monkeypatch.setattr(bigquery.Client, "update_table", record)
+    statements: list[str] = []
+
+    def sent_by_a_build() -> tuple[int, list[str]]:
+        told.clear()
+        with recording() as sent:
+            project.run("run", "--select", "+int_pipeline_events")
+        statements.extend(sent)
+        return sum("create or replace view" in each for each in sent), sorted(told)
+
+    first, second = sent_by_a_build(), sent_by_a_build()
+    models = root / "dbt_project/models"
+    _edit(models / "staging/pipeline/stg_pipeline__events.sql", "1970-01-01", "1970-01-02")
+    _edit(models / "intermediate/int_pipeline_events.yml", "Why the step ran", "The reason it ran")
+    _edit(models / "intermediate/int_pipeline_events.yml", "Outcomes of the", "How went the")
+    third = sent_by_a_build()
+
+    columns = ["int_pipeline_events schema", "stg_pipeline__events schema"]
+    assert first == (1, columns)
+    assert second == (0, [])
+    assert third == (1, ["int_pipeline_events description", *columns])
     assert "merge into" in "\n".join(statements)
     assert refused(statements, project.manifest(), ROOT) == []
+    table = warehouse.client.get_table("empty_staging.int_pipeline_events")
+    reason = next(field for field in table.schema if field.name == "reason")
+    assert str(table.description).startswith("How went the")
+    assert str(reason.description).startswith("The reason it ran")
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_a_seed_is_loaded_where_its_file_has_changed_and_is_never_missing(

@@ -6,11 +6,15 @@ milliseconds, many times a query, the more the fuller the warehouse. The functio
 one table, and for temporary ones only where there can be any. They give what the emulator's own
 give, which a test holds, but for the number of rows: it is exact here, as BigQuery's `numRows` is,
 where the emulator still counts the deleted ones.
+
+What was found holds until something is committed: of a statement's four or five questions about a
+table all but the first cost a look at the newest snapshot's number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -21,6 +25,7 @@ from local_bigquery.errors import not_found
 type Objects = Callable[..., list[tuple[str, str, int]]]
 
 _RESULTS_DATABASE = "emulator"
+_NEWEST_COMMIT = "select max(snapshot_id), max(snapshot_time) from {catalog}.ducklake_snapshot"
 _LIVE_SCHEMA = """
     with live_schema as (
         select schema_id from {catalog}.ducklake_schema
@@ -81,6 +86,21 @@ def with_lookup_of_one(objects: Objects) -> Objects:
 
 def columns(project_id: str, dataset_id: str, table_id: str) -> list[Any]:
     """Return the fields of one table or view, as the emulator's own `columns`."""
+    ids = (project_id, dataset_id, table_id)
+    if dataset_id == tables.RESULTS:
+        return _columns(*ids)
+    # A view may read another project's tables, whose commits aren't this one's.
+    if not any(kind == "TABLE" for _, kind, _ in _of_catalog(_ONE_OBJECT, *ids)):
+        return _columns(*ids)
+    with database.cursor() as cursor:
+        found = _found_since_commit(cursor, project_id)
+    key = ("columns", dataset_id, table_id)
+    if key not in found:
+        found[key] = _columns(*ids)
+    return list(found[key])
+
+
+def _columns(project_id: str, dataset_id: str, table_id: str) -> list[Any]:
     table = tables.name(project_id, dataset_id, table_id)
     required: set[str] = set()
     if dataset_id != tables.RESULTS:
@@ -143,6 +163,42 @@ def without_search_for_temporary(execute: Callable[..., Any]) -> Callable[..., A
     return corrected
 
 
+type _Rows = dict[tuple[str, str, str], list[Any]]
+
+
+@dataclass
+class _Found:
+    """What was found in a project's catalog since its last commit."""
+
+    commit: tuple[Any, ...]
+    rows: _Rows = field(default_factory=dict)
+
+
+_found: dict[str, _Found] = {}
+
+
+def _found_since_commit(cursor: Any, project_id: str) -> _Rows:
+    """Return what is known of the project's newest snapshot, to be added to.
+
+    What is read after the snapshot's number may be of a later one; then the next caller, who sees
+    that number, begins anew.
+    """
+    commit = cursor.execute(_NEWEST_COMMIT.format(catalog=_catalog(project_id))).fetchone()
+    found = _found.get(project_id)
+    if found is None or found.commit != commit:
+        found = _found[project_id] = _Found(commit)
+    return found.rows
+
+
 def _of_catalog(sql: str, project_id: str, dataset_id: str, table_id: str) -> list[Any]:
-    catalog = database.quote(f"__ducklake_metadata_{project_id}")
-    return database.fetch(sql.format(catalog=catalog), [dataset_id, table_id])
+    with database.cursor() as cursor:
+        found = _found_since_commit(cursor, project_id)
+        key = (sql, dataset_id, table_id)
+        if key not in found:
+            statement = sql.format(catalog=_catalog(project_id))
+            found[key] = cursor.execute(statement, [dataset_id, table_id]).fetchall()
+        return list(found[key])
+
+
+def _catalog(project_id: str) -> str:
+    return database.quote(f"__ducklake_metadata_{project_id}")

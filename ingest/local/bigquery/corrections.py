@@ -41,6 +41,7 @@ def install(gcs_endpoint: str | None = None) -> None:
     STATEMENT_RULES.insert(0, files.check_tables)
     database.attach = files.with_checked_project_id(database.attach)
     extract.written = files.uploaded_to(gcs_endpoint)
+    query._evaluator = statements.with_texts_at_hand(query._evaluator)
     query._run = creations.with_end_of_parts(query._run)
     ddl.split = creations.with_parts_at_once(ddl.split)
     query.execute = statements.with_destination_of_ctas(without_search_for_temporary(query.execute))

@@ -78,6 +78,18 @@ def with_destination_of_ctas(execute: Callable[..., Any]) -> Callable[..., Any]:
     return corrected
 
 
+def with_texts_at_hand(evaluator: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the maker of what finds an option's value, which asks DuckDB for no text's own."""
+
+    def corrected(cursor: Any) -> Callable[[exp.Expression], Any]:
+        evaluate = evaluator(cursor)
+        return lambda node: (
+            node.this if isinstance(node, exp.Literal) and node.is_string else evaluate(node)
+        )
+
+    return corrected
+
+
 def without_rows_of_ctas(read: Callable[..., Any]) -> Callable[..., Any]:
     """Return the reader of results that, as BigQuery, has no rows for CREATE TABLE AS SELECT."""
 

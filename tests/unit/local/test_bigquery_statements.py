@@ -6,7 +6,7 @@ import pytest
 from local_bigquery.errors import BigQueryError
 from local_bigquery.sql.translate import parse
 
-from ingest.local.bigquery.statements import with_recursion_at_the_top
+from ingest.local.bigquery.statements import with_recursion_at_the_top, with_texts_at_hand
 
 COUNT = "with recursive c as (select 1 as n union all select n + 1 from c where n < 3) select n"
 QUERY = f"{COUNT} from c"
@@ -69,3 +69,19 @@ def test_without_recursion_the_same_place_is_free(statement: str) -> None:
     plain = statement.replace(COUNT, "with c as (select 1 as n) select n")
 
     assert with_recursion_at_the_top(parse)(plain) == parse(plain)
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (r"'it\'s\n'", "it's\n"),
+        ('"""two\nlines"""', "two\nlines"),
+        (r"r'a\n'", "asked"),
+        ("concat('a', 'b')", "asked"),
+        ("1", "asked"),
+    ],
+)
+def test_an_option_that_is_a_text_is_found_without_a_query(written: str, found: str) -> None:
+    evaluate = with_texts_at_hand(lambda _: lambda _: "asked")(None)
+
+    assert evaluate(parse(f"select {written}")[0].expressions[0]) == found
