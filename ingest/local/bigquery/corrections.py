@@ -12,7 +12,7 @@ from local_bigquery import errors
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.catalog import tabledata, tables
 from local_bigquery.engine import database, results
-from local_bigquery.jobs import extract, load, query, runner
+from local_bigquery.jobs import extract, load, query, runner, store
 from local_bigquery.sql import script
 from local_bigquery.sql.rules import NODE_RULES, STATEMENT_RULES, ddl, partitions
 
@@ -46,6 +46,7 @@ def install(gcs_endpoint: str | None = None) -> None:
     ddl.split = creations.with_parts_at_once(ddl.split)
     query.execute = statements.with_destination_of_ctas(without_search_for_temporary(query.execute))
     jobs_api.results = statements.without_rows_of_ctas(jobs_api.results)
+    store.save = jobs.with_start_at_once(store.save)
     runner.submit = jobs.with_checked_job_id(runner.submit)
     runner._handle = jobs.with_job_in_commits(runner._handle)
     results.materialise = jobs.with_marked_commit(results.materialise)
@@ -55,3 +56,5 @@ def install(gcs_endpoint: str | None = None) -> None:
     ddl.normalise = files.with_checked_tables(ddl.normalise)
     NODE_RULES.append(statements.json_keys_of_bigquery)
     statements.register(database.connection())
+    # For a name that isn't there DuckDB would look through those of all results for a like one.
+    database.connection().execute("SET GLOBAL catalog_error_max_schemas = 0")

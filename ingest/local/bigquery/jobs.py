@@ -114,6 +114,25 @@ def with_marked_commit(materialise: Callable[..., Any]) -> Callable[..., Any]:
     return corrected
 
 
+def with_start_at_once(save: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the keeper of jobs that writes one as running from the first.
+
+    The emulator writes it as pending and a moment later, at another wait for the disk, as running.
+    """
+
+    def corrected(job: Any) -> Any:
+        match job.status.state:
+            case "PENDING":
+                began = job.statistics.replace(startTime=job.statistics.creationTime)
+                save(job.replace(status={"state": "RUNNING"}, statistics=began))
+                return job
+            case "RUNNING":
+                return job
+        return save(job)
+
+    return corrected
+
+
 @contextmanager
 def transaction(cursor: Any) -> Iterator[None]:
     """Commit what the block does, or nothing of it when it ends in an error."""

@@ -6,12 +6,14 @@ import duckdb
 import pytest
 from local_bigquery import errors
 from local_bigquery.errors import BigQueryError
+from local_bigquery.models import Job
 
 from ingest.local.bigquery.jobs import (
     MOST_COMMITS,
     with_job_in_commits,
     with_marked_commit,
     with_own_troubles,
+    with_start_at_once,
 )
 
 
@@ -33,6 +35,18 @@ from ingest.local.bigquery.jobs import (
 )
 def test_only_what_a_query_does_wrong_is_its_fault(error: duckdb.Error, reason: str) -> None:
     assert with_own_troubles(errors.from_duckdb)(error).reason == reason
+
+
+def test_a_job_is_written_as_running_and_as_done_and_not_between() -> None:
+    written = []
+    save = with_start_at_once(lambda job: written.append(job) or job)
+    pending = Job(status={"state": "PENDING"}, statistics={"creationTime": "1"})
+    running = Job(status={"state": "RUNNING"}, statistics={"creationTime": "1", "startTime": "2"})
+    done = running.replace(status={"state": "DONE"})
+
+    assert [save(job) for job in (pending, running, done)] == [pending, running, done]
+    began = running.replace(statistics={"creationTime": "1", "startTime": "1"})
+    assert written == [began, done]
 
 
 JOB = SimpleNamespace(
