@@ -29,6 +29,13 @@ from ingest.cli.migrate import MigrateResult
 from ingest.cli.pull import PullResult
 from ingest.cli.push import PushResult
 from ingest.cli.reanalyze import ReanalyzeResult
+from ingest.cli.scorecards import (
+    HeldScorecard,
+    PlannedScorecard,
+    PlannedScorecards,
+    PulledScorecards,
+    ScorecardTrial,
+)
 from ingest.cli.show import Shown, ShownObject, ShownRaw
 from ingest.cli.verify import CheckedDate
 from ingest.datagen.figures import DataSetFigures
@@ -124,6 +131,13 @@ OUTPUTS: dict[str, Any] = {
     "matchers_test": MatcherTrial,
     "matchers_pull": PulledMatchers,
     "matchers_destroy": tuple[PlannedChange, ...],
+    "scorecards_plan": PlannedScorecards,
+    "scorecards_apply": tuple[PlannedScorecard, ...],
+    "scorecards_test": ScorecardTrial,
+    "scorecards_activate": tuple[PlannedScorecard, ...],
+    "scorecards_list": tuple[HeldScorecard, ...],
+    "scorecards_pull": PulledScorecards,
+    "scorecards_destroy": tuple[PlannedScorecard, ...],
     "settings_plan": tuple[SettingChange, ...],
     "settings_apply": tuple[SettingChange, ...],
     "data_generate": GeneratedSet,

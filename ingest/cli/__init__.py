@@ -101,6 +101,11 @@ COMMANDS = {
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
     ),
+    "scorecards": CommandPlace(
+        "ingest.cli.scorecards",
+        "app",
+        "Scorecards as code: plan, apply, test, activate, list, pull, destroy.",
+    ),
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),

@@ -216,21 +216,23 @@ async def open_services(
     A command that changes anything says who it is (`running`), for its leases.
     """
     from ingest.gcp.bigquery import BigQueryRawSink
-    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.insights_quality import GrpcInsights
     from ingest.gcp.storage import GcsObjectStore
 
     clock = SystemClock()
     admission = Admission(settings, clock, shard.count if shard else 1)
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
-    insights = GrpcInsightsApi(settings, admission)
+    insights = GrpcInsights(settings, admission)
     calls = Calls(clock)
     try:
         await check(store.check, f"bucket {settings.bucket}")
         await check(insights.check, "Insights")
         await check(partial(sink.check, RAW_TABLES), f"dataset {settings.raw_dataset}")
+        watched = calls.watched(insights, "Insights")
         services = Services(
             store=calls.watched(store, "Cloud Storage"),
-            insights=calls.watched(insights, "Insights"),
+            insights=watched,
+            quality=watched,
             sink=calls.watched(sink, "BigQuery"),
             clock=clock,
             rng=random.Random(),

@@ -13,7 +13,7 @@ from ingest.cli._console import styled
 from ingest.cli._context import SystemClock, landing_of, new_run_id, open_services, run
 from ingest.cli._options import AsJson
 from ingest.cli._output import print_json, printable
-from ingest.domain.matchers import ChangeKind
+from ingest.domain.as_code import ChangeKind
 from ingest.domain.raw_records import RAW_TABLES
 from ingest.errors import ExitCode, IngestError
 from ingest.flows.landing import raw_schema

@@ -13,7 +13,7 @@ from ingest.cli._console import safe
 from ingest.cli._context import say
 from ingest.cli._options import After, AsJson, DateOption, Limit
 from ingest.cli._output import opened, parsed_date, print_records
-from ingest.domain.matchers import is_ours
+from ingest.domain.as_code import is_ours
 from ingest.errors import InputError
 from ingest.flows import listing
 from ingest.flows.report import read_matcher_quality

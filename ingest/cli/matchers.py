@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import datetime as dt
-import io
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from ingest.cli._as_code import ExitCodeOption, Yes, alone, ask, show_parts, write_seeds
 from ingest.cli._console import table
 from ingest.cli._context import (
-    Running,
     landing_of,
     new_run_id,
     open_services,
@@ -27,24 +23,21 @@ from ingest.cli._context import (
 )
 from ingest.cli._options import AsJson, DryRun
 from ingest.cli._output import print_json, printable, show_faults
-from ingest.cli._progress import progress_for_people
 from ingest.cli.convert import SourceMapping, readable
+from ingest.domain.as_code import ChangeKind, FieldChange, is_ours
 from ingest.domain.faults import Severity
 from ingest.domain.matchers import (
     MATCHER_COLUMNS,
     RULE_COLUMNS,
-    ChangeKind,
     DuplicateMatcher,
-    FieldChange,
     MatcherChange,
     MatcherDefinition,
-    is_ours,
 )
 from ingest.domain.phrase_matching import Difference
-from ingest.errors import ExitCode, InputError
+from ingest.errors import ExitCode
 from ingest.flows import matchers as flow
 from ingest.flows.matchers import impact, read_definitions, try_on_source
-from ingest.flows.services import Services, Silent
+from ingest.flows.services import Silent
 from ingest.flows.source import LocalSource
 from ingest.ports.move import CiMatcher
 from ingest.settings import Settings, load_seeds_dir, load_settings
@@ -54,9 +47,7 @@ app = typer.Typer(no_args_is_help=True, help="Phrase matchers as code: plan, app
 
 @app.command()
 def plan(
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 5 when Insights differs from the seeds.")
-    ] = False,
+    exit_code: ExitCodeOption = False,
     impact: Annotated[
         bool,
         typer.Option("--impact", help="Also which landed conversations gain or lose which match."),
@@ -123,7 +114,7 @@ def pull(
 
 @app.command()
 def destroy(
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -181,7 +172,7 @@ class PulledMatchers:
     """How many phrase matchers were written to which files."""
 
     phrase_matcher_count: int
-    files: tuple[str, str]
+    files: tuple[str, ...]
 
 
 def run_try_on(folder: str, mapping: Path | None, *, as_json: bool) -> ExitCode:
@@ -251,18 +242,22 @@ def run_pull(folder: Path, *, as_json: bool) -> None:
             return [matcher.definition for matcher in held]
 
     definitions = run(work())
-    folder.mkdir(parents=True, exist_ok=True)
-    matchers = folder / "phrase_matchers.csv"
-    rules = folder / "phrase_matcher_rules.csv"
-    matchers.write_text(
-        _csv((*MATCHER_COLUMNS, "description"), map(_matcher_cells, definitions)), encoding="utf-8"
+    cells = [row for definition in definitions for row in _rule_cells(definition)]
+    files = write_seeds(
+        folder,
+        [
+            (
+                "phrase_matchers.csv",
+                (*MATCHER_COLUMNS, "description"),
+                list(map(_matcher_cells, definitions)),
+            ),
+            ("phrase_matcher_rules.csv", RULE_COLUMNS, cells),
+        ],
     )
-    cells = (row for definition in definitions for row in _rule_cells(definition))
-    rules.write_text(_csv(RULE_COLUMNS, cells), encoding="utf-8")
     if as_json:
-        print_json(PulledMatchers(len(definitions), (str(matchers), str(rules))))
+        print_json(PulledMatchers(len(definitions), files))
     else:
-        typer.echo(f"{len(definitions)} phrase matchers written to {matchers} and {rules}")
+        typer.echo(f"{len(definitions)} phrase matchers written to {' and '.join(files)}")
 
 
 def _grouped(
@@ -292,14 +287,6 @@ def _rule_cells(definition: MatcherDefinition) -> Iterable[tuple[str, ...]]:
                 str(rule.negated).lower(),
                 str(rule.case_sensitive).lower(),
             )
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 @dataclass(frozen=True)
@@ -388,30 +375,17 @@ async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
     """Make Insights of these settings equal to the seeds, and land every revision."""
     definitions = flow.read_definitions(settings.seeds_dir)
     run_id = new_run_id()
-    async with _alone(settings, run_id) as real:
+    async with alone(settings, "matchers", run_id) as real:
         attempts, landing = landing_of(real, settings, run_id)
         return await flow.apply_matchers(
             real.insights, real.sink, attempts, landing, definitions, run_id
         )
 
 
-@contextlib.asynccontextmanager
-async def _alone(settings: Settings, run_id: str) -> AsyncIterator[Services]:
-    """Yield the outside once no other run changes matchers; that takes seconds, so it waits."""
-    with progress_for_people() as progress:
-        running = Running("matchers", run_id)
-        async with (
-            open_services(settings, progress, running=running) as real,
-            real.lease.running(),
-        ):
-            await real.lease.take(["matchers"], waits=True)
-            yield real
-
-
 def run_destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
     """Delete our matchers, or show which these are."""
     if not yes and not dry_run:
-        _ask()
+        ask("deleting phrase matchers", "Delete this project's phrase matchers from Insights?")
     settings = load_settings()
     say_target(settings)
     if dry_run:
@@ -419,7 +393,7 @@ def run_destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
 
     async def work() -> tuple[flow.MatcherOutcome, ...]:
         run_id = new_run_id()
-        async with _alone(settings, run_id) as real:
+        async with alone(settings, "matchers", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             return await flow.delete_matchers(real.insights, attempts, run_id)
 
@@ -477,13 +451,6 @@ def _planned(
     return ExitCode.OK
 
 
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise InputError("deleting phrase matchers wants consent", "add --yes")
-    if not typer.confirm("Delete this project's phrase matchers from Insights?", err=True):
-        raise typer.Exit(int(ExitCode.USAGE))
-
-
 def _shown(outcomes: Sequence[flow.MatcherOutcome], *, as_json: bool) -> ExitCode:
     _show([(outcome.change, outcome.error) for outcome in outcomes], as_json=as_json)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
@@ -499,10 +466,8 @@ def _show(changes: Sequence[tuple[MatcherChange, Exception | None]], *, as_json:
     for change, error in changes:
         typer.echo(f"{change.kind.value:<7} {change.display_name}{' (failed)' if error else ''}")
         if change.kind is ChangeKind.UPDATE:
-            for rule in change.rule_changes:
-                typer.echo(f"        {'+' if rule.is_added else '-'} {rule.query}")
-            for field in change.field_changes:
-                typer.echo(f"        ~ {field}")
+            planned = _planned_change(change)
+            show_parts(planned.added, planned.removed, planned.changed)
 
 
 def _planned_change(change: MatcherChange, error: Exception | None = None) -> PlannedChange:

@@ -8,7 +8,7 @@ annotators and the matcher revisions in force, since a changed matcher needs a n
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,10 @@ ANNOTATOR_FLAGS = (
 
 
 _SUMMARIES = "run_summarization_annotator"
+_SCORES = "run_qa_annotator"
+_TOPICS = "run_issue_model_annotator"
+_NAMED = {_SCORES: "scorecard_revisions", _TOPICS: "issue_models"}
+"""Which part of a selector names what an annotator reads."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class Selector:
 
     flags: frozenset[str]
     phrase_matchers: frozenset[str] = frozenset()
+    scorecard_revisions: frozenset[str] = frozenset()
+    """Scorecard and revision, with a slash between; none means all deployed ones."""
+    issue_models: frozenset[str] = frozenset()
+
+    def without(self, flag: str) -> Selector:
+        """Return the selector without an annotator, and without what only that one reads."""
+        left = replace(self, flags=self.flags - {flag})
+        return replace(left, **{_NAMED[flag]: frozenset()})
 
 
 def selector_of(analysis: Mapping[str, Any]) -> Selector:
@@ -58,7 +70,22 @@ def selector_of(analysis: Mapping[str, Any]) -> Selector:
         frozenset(
             name.rpartition("/")[2].partition("@")[0] for name in chosen.get("phraseMatchers", ())
         ),
+        frozenset(map(scorecard_revision_key, _listed_revisions(chosen))),
+        frozenset(name.rpartition("/")[2] for name in chosen.get("issueModels", ())),
     )
+
+
+def scorecard_revision_key(name: str) -> str:
+    """Return the two ids in a revision's name, which may say a project's number or its id."""
+    parts = name.split("/")
+    return f"{parts[-3]}/{parts[-1]}" if len(parts) > 3 else name
+
+
+def _listed_revisions(chosen: Mapping[str, Any]) -> Sequence[str]:
+    listed: Sequence[str] = (
+        chosen.get("qaConfig", {}).get("scorecardList", {}).get("qaScorecardRevisions", ())
+    )
+    return listed
 
 
 def _camel_case(name: str) -> str:
@@ -72,6 +99,10 @@ class AnnotatorProfile:
 
     summarization: bool
     matchers: tuple[AppliedMatcher, ...]
+    scorecard_revisions: frozenset[str] = frozenset()
+    """Those of ours that are deployed, as in a selector; without any, no scores are asked for."""
+    issue_models: frozenset[str] = frozenset()
+    """Ids of those of ours that are deployed; without any, no topics are asked for."""
 
     @cached_property
     def selector(self) -> Selector:
@@ -82,7 +113,11 @@ class AnnotatorProfile:
             flags.add("run_phrase_matcher_annotator")
         if self.summarization:
             flags.add(_SUMMARIES)
-        return Selector(frozenset(flags), active)
+        if self.scorecard_revisions:
+            flags.add(_SCORES)
+        if self.issue_models:
+            flags.add(_TOPICS)
+        return Selector(frozenset(flags), active, self.scorecard_revisions, self.issue_models)
 
     @cached_property
     def sha256(self) -> str:
@@ -121,8 +156,12 @@ def profile_sha256_of_analysis(
     """Return the profile hash that a finished analysis counts for.
 
     Insights writes the effective selector back but not the revisions, so the time it was asked for
-    tells whether the revisions now in force were used.
+    tells whether the revisions now in force were used. Revisions of scorecards are written back.
+    Scores and topics that a profile doesn't ask for are no reason for another analysis.
     """
+    for flag in _NAMED:
+        if flag not in profile.selector.flags:
+            selector = selector.without(flag)
     if requested_at >= profile.in_force_since:
         plain = replace(profile, summarization=False) if profile.summarization else profile
         for known in (profile, plain, profile.with_summaries):
@@ -132,4 +171,8 @@ def profile_sha256_of_analysis(
 
 
 def _profile_sha256(selector: Selector, revisions: dict[str, str]) -> str:
-    return json_sha256({"flags": sorted(selector.flags), "phrase_matchers": revisions})
+    content: dict[str, Any] = {"flags": sorted(selector.flags), "phrase_matchers": revisions}
+    for name in _NAMED.values():
+        if named := sorted(getattr(selector, name)):
+            content[name] = named
+    return json_sha256(content)

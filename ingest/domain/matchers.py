@@ -6,13 +6,21 @@ in Insights is ours when its `version_tag` starts with our marker; only those ar
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby, zip_longest
 
+from ingest.domain.as_code import (
+    ChangeKind,
+    FieldChange,
+    changed_fields,
+    csv_rows,
+    flag,
+    flag_text,
+    is_ours,
+    ownership_tag,
+)
 from ingest.domain.conversation import json_sha256
 from ingest.errors import InputError
 
@@ -80,20 +88,6 @@ class RuleChange:
     query: str
 
 
-@dataclass(frozen=True)
-class FieldChange:
-    """One value that differs; `place` is empty for the matcher itself, else group and phrase."""
-
-    place: str
-    field: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        return f"{where}{self.field} {self.before} -> {self.after}"
-
-
 def rule_changes(
     before: MatcherDefinition | None, after: MatcherDefinition | None
 ) -> tuple[RuleChange, ...]:
@@ -110,11 +104,11 @@ def field_changes(before: MatcherDefinition, after: MatcherDefinition) -> tuple[
     A group that only one of the two has differs in its type, from or to "none". Phrases of a
     group that are the same but for their order or number differ in the group's `phrases`.
     """
-    changes = _changes(
+    changes = changed_fields(
         "",
         ("type", before.type, after.type),
         ("role_match", before.role_match, after.role_match),
-        ("is_active", _flag_text(before.active), _flag_text(after.active)),
+        ("is_active", flag_text(before.active), flag_text(after.active)),
     )
     for number, groups in enumerate(zip_longest(before.groups, after.groups), 1):
         changes += _of_group(number, *groups)
@@ -123,18 +117,20 @@ def field_changes(before: MatcherDefinition, after: MatcherDefinition) -> tuple[
 
 def _of_group(number: int, old: RuleGroup | None, new: RuleGroup | None) -> list[FieldChange]:
     place = f"group {number}"
-    changes = _changes(place, ("type", old.type if old else ABSENT, new.type if new else ABSENT))
+    changes = changed_fields(
+        place, ("type", old.type if old else ABSENT, new.type if new else ABSENT)
+    )
     if old is None or new is None:
         return changes
     old_names, new_names = [_name(r) for r in old.rules], [_name(r) for r in new.rules]
     if set(old_names) == set(new_names):
-        changes += _changes(place, ("phrases", ", ".join(old_names), ", ".join(new_names)))
+        changes += changed_fields(place, ("phrases", ", ".join(old_names), ", ".join(new_names)))
     changes += [
         change
         for was, now in _pairs(old, new)
-        for change in _changes(
+        for change in changed_fields(
             f"{place}, {_name(now)}",
-            ("is_case_sensitive", _flag_text(was.case_sensitive), _flag_text(now.case_sensitive)),
+            ("is_case_sensitive", flag_text(was.case_sensitive), flag_text(now.case_sensitive)),
         )
     ]
     return changes
@@ -146,14 +142,6 @@ def _pairs(old: RuleGroup, new: RuleGroup) -> list[tuple[PhraseRule, PhraseRule]
     for rule in old.rules:
         left.setdefault(_name(rule), []).append(rule)
     return [(left[_name(rule)].pop(0), rule) for rule in new.rules if left.get(_name(rule))]
-
-
-def _changes(place: str, *fields: tuple[str, str, str]) -> list[FieldChange]:
-    return [
-        FieldChange(place, field, str(before), str(after))
-        for field, before, after in fields
-        if before != after
-    ]
 
 
 def _phrases(definition: MatcherDefinition | None) -> dict[tuple[int, str], None]:
@@ -170,12 +158,6 @@ def _name(rule: PhraseRule) -> str:
     return f"{'not ' if rule.negated else ''}{rule.query}"
 
 
-def _flag_text(value: bool) -> str:
-    return "true" if value else "false"
-
-
-OWNERSHIP_MARKER = "conversation-coach"
-_TAG_HASH_DIGITS = 16
 MATCHER_COLUMNS = ("display_name", "type", "role_match", "is_active")
 RULE_COLUMNS = (
     "display_name",
@@ -187,15 +169,6 @@ RULE_COLUMNS = (
     "is_negated",
     "is_case_sensitive",
 )
-
-
-class ChangeKind(StrEnum):
-    """What apply does to one matcher."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    DELETE = "delete"
-    KEEP = "keep"
 
 
 @dataclass(frozen=True)
@@ -221,9 +194,9 @@ class LiveMatcher:
 
 def parse_definitions(matchers_csv: str, rules_csv: str) -> tuple[MatcherDefinition, ...]:
     """Return the matchers that the two CSV texts define; raise InputError for a bad row."""
-    rules = _rows("phrase_matcher_rules.csv", rules_csv, RULE_COLUMNS)
+    rules = csv_rows("phrase_matcher_rules.csv", rules_csv, RULE_COLUMNS)
     definitions: list[MatcherDefinition] = []
-    for row in _rows("phrase_matchers.csv", matchers_csv, MATCHER_COLUMNS):
+    for row in csv_rows("phrase_matchers.csv", matchers_csv, MATCHER_COLUMNS):
         if any(definition.display_name == row["display_name"] for definition in definitions):
             raise InputError(
                 f"phrase matcher {row['display_name']!r} is defined twice",
@@ -268,12 +241,7 @@ def content_sha256(definition: MatcherDefinition) -> str:
 
 def version_tag(definition: MatcherDefinition) -> str:
     """Return the tag that marks a matcher as ours and says which content it has."""
-    return f"{OWNERSHIP_MARKER}:{content_sha256(definition)[:_TAG_HASH_DIGITS]}"
-
-
-def is_ours(tag: str) -> bool:
-    """Return whether a matcher with this version tag belongs to this project."""
-    return tag.startswith(f"{OWNERSHIP_MARKER}:")
+    return ownership_tag(content_sha256(definition))
 
 
 def plan(
@@ -377,8 +345,8 @@ def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefi
                     rules=tuple(
                         PhraseRule(
                             rule["query"],
-                            negated=_flag(rule["is_negated"]),
-                            case_sensitive=_flag(rule["is_case_sensitive"]),
+                            negated=flag(rule["is_negated"]),
+                            case_sensitive=flag(rule["is_case_sensitive"]),
                         )
                         for rule in own
                     ),
@@ -389,29 +357,13 @@ def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> MatcherDefi
             type=MatchType(row["type"]),
             groups=tuple(groups),
             role_match=Role(row["role_match"]),
-            active=_flag(row["is_active"]),
+            active=flag(row["is_active"]),
         )
     except (KeyError, ValueError) as error:
         raise InputError(
             f"phrase matcher {row.get('display_name')!r}: unusable row ({error})",
             "compare with the header and values of the other rows",
         ) from error
-
-
-def _rows(file: str, text: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    absent = [name for name in columns if name not in (reader.fieldnames or ())]
-    if absent:
-        raise InputError(f"{file} lacks the columns {', '.join(absent)}", "restore its header")
-    rows: list[dict[str, str]] = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise InputError(
-                f"{file}, line {reader.line_num}: not as many values as columns",
-                "put text with commas in double quotes",
-            )
-        rows.append(row)
-    return rows
 
 
 def _check_group(rules: Sequence[dict[str, str]]) -> None:
@@ -421,9 +373,3 @@ def _check_group(rules: Sequence[dict[str, str]]) -> None:
         raise ValueError(f"group {rules[0]['group_number']} has a rule_number twice")
     if any(not rule["query"].strip() for rule in rules):
         raise ValueError(f"group {rules[0]['group_number']} has an empty query")
-
-
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text == "true"

@@ -19,9 +19,10 @@ from ingest.domain.annotators import (
     profile_sha256_of_analysis,
     selector_of,
 )
-from ingest.domain.matchers import is_ours
+from ingest.domain.as_code import is_ours
 from ingest.domain.outcome import Outcome
 from ingest.domain.raw_records import RawRow, ci_conversation_row
+from ingest.domain.scorecards import deployed_of_ours
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.services import Progress, Services
@@ -40,7 +41,8 @@ async def annotator_profile(
             "Insights holds no phrase matchers of this project: run `ingest matchers apply` first "
             "if you want phrase matches"
         )
-    return AnnotatorProfile(summarization, ours)
+    revisions = (await attempts.run(insights.list_scorecard_revisions)).value
+    return AnnotatorProfile(summarization, ours, deployed_of_ours(revisions))
 
 
 def conversation_profile_sha256(
@@ -264,7 +266,7 @@ async def wait_for_operation(
     RemoteError with the operation's code when it failed, DEADLINE_EXCEEDED when it goes on.
     """
     began = clock.monotonic()
-    pauses = chain([max(_FIRST_POLL_SEC, first_pause_sec)], _growing_pauses())
+    pauses = chain([max(_FIRST_POLL_SEC, first_pause_sec)], growing_pauses())
     while not operation.is_done:
         if is_stopped():
             raise RemoteError(
@@ -291,7 +293,8 @@ async def wait_for_operation(
     return operation
 
 
-def _growing_pauses() -> Iterator[float]:
+def growing_pauses() -> Iterator[float]:
+    """Yield the seconds between one look at something slow and the next."""
     pause = _FIRST_POLL_SEC
     while True:
         yield pause

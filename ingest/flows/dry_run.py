@@ -15,6 +15,7 @@ from ingest.domain.conversation import CI_TRANSCRIPTS_PREFIX, LANDING_PREFIX, RU
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.domain.raw_records import ANY_PARTITION
+from ingest.domain.scorecards import LiveRevision
 from ingest.errors import RemoteError
 from ingest.flows.lease import NoLease
 from ingest.flows.services import Services
@@ -194,6 +195,10 @@ class DryInsights:
     async def list_matchers(self) -> Sequence[CiMatcher]:
         """Return all phrase matchers of the location."""
         return await self._insights.list_matchers()
+
+    async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
+        """Return all revisions of all scorecards."""
+        return await self._insights.list_scorecard_revisions()
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
         """Refuse: plans of matchers come from `ingest matchers plan`."""

@@ -10,17 +10,16 @@ from pathlib import Path
 import orjson
 from pydantic import ValidationError
 
+from ingest.domain.as_code import ChangeKind, is_ours
 from ingest.domain.conversation import FileKind, Transcription
 from ingest.domain.faults import Fault
 from ingest.domain.matchers import (
-    ChangeKind,
     DuplicateMatcher,
     LiveMatcher,
     MatcherChange,
     MatcherDefinition,
     content_sha256,
     duplicates,
-    is_ours,
     parse_definitions,
     plan,
     version_tag,

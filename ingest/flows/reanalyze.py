@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ingest.domain.annotators import AnnotatorProfile
 from ingest.domain.conversation import Shard, checked_id, parse_batch_date
-from ingest.domain.costs import Estimate, billing_units, estimate
+from ingest.domain.costs import Estimate, billing_units, estimate, extra_usd
 from ingest.domain.insights_format import carries_our_label
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import RawRow, StepEvent, event_row
@@ -63,6 +63,8 @@ class Target:
     """Whether a summary is asked for, which one who has a summary keeps."""
     batch_date: dt.date | None = None
     """The date folder of its version; None where others made it."""
+    extra_usd: float = 0.0
+    """What summary, scores and topics cost beside the analysis."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ class Reanalyze:
     def estimate(self, selected: Selected) -> Estimate:
         """Return count, minutes at quota and cost of a selection."""
         return estimate(
-            [target.units for target in selected.targets], self._settings.quota_analyses_per_min
+            [target.units for target in selected.targets],
+            self._settings.quota_analyses_per_min,
+            [target.extra_usd for target in selected.targets],
         )
 
     async def profile(self, *, summarization: bool = False) -> AnnotatorProfile:
@@ -332,6 +336,11 @@ def _target(conversation: CiConversation, profile: AnnotatorProfile) -> Target:
         billing_units(_turn_lengths(conversation)),
         wanted.summarization,
         parse_batch_date(conversation.labels.get("batch_date", "")),
+        extra_usd(
+            has_summary=wanted.summarization,
+            score_count=len(wanted.scorecard_revisions),
+            has_topics=bool(wanted.issue_models),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from ingest.domain.quota import CallWindow, QuotaUse
 from ingest.errors import RemoteError
 from ingest.flows.lease import Lease, NoLease
 from ingest.ports.move import Clock, InsightsApi, ObjectStore, RawSink
+from ingest.ports.quality import QualityApi
 from ingest.settings import Settings
 
 _ALL = "all"
@@ -202,6 +203,7 @@ class Services:
 
     store: ObjectStore
     insights: InsightsApi
+    quality: QualityApi
     sink: RawSink
     clock: Clock
     rng: random.Random

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.domain.annotators import AnnotatorProfile, profile_sha256_of_analysis
+from ingest.domain.as_code import is_ours
 from ingest.domain.conversation import (
     CI_TRANSCRIPTS_PREFIX,
     FileKind,
@@ -22,9 +23,9 @@ from ingest.domain.conversation import (
 )
 from ingest.domain.faults import Fault, Severity
 from ingest.domain.json_decoding import decode_json
-from ingest.domain.matchers import is_ours
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import ANY_PARTITION, NOT_FOR_INSIGHTS
+from ingest.domain.scorecards import deployed_of_ours
 from ingest.domain.validation import check_conversation, parse_file
 from ingest.errors import IngestError, InputError, RemoteError
 from ingest.ports.inspect import (
@@ -424,10 +425,11 @@ class TraceReader:
         held = await self._ci.get_conversation(conversation_id)
         if held is None:
             return None
-        analyses, running, matchers = await asyncio.gather(
+        analyses, running, matchers, revisions = await asyncio.gather(
             self._ci.list_analyses(conversation_id),
             self._ci.running_analysis(conversation_id),
             self._ci.list_matchers(),
+            self._ci.list_scorecard_revisions(),
         )
         payload = held.payload
         return CiHop(
@@ -439,7 +441,7 @@ class TraceReader:
             analyses=tuple(analyses),
             latest_analysis_name=held.latest_analysis.name if held.latest_analysis else None,
             running_operation=running.name if running else None,
-            is_stale=_is_stale(held, matchers),
+            is_stale=_is_stale(held, matchers, deployed_of_ours(revisions)),
             payload=payload,
         )
 
@@ -480,12 +482,14 @@ def _faults_of_new(
     return tuple(fault for folder in folders for fault in source_faults(folder))
 
 
-def _is_stale(held: CiConversation, matchers: Sequence[CiMatcher]) -> bool | None:
+def _is_stale(
+    held: CiConversation, matchers: Sequence[CiMatcher], scorecards: frozenset[str]
+) -> bool | None:
     latest = held.latest_analysis
     if latest is None:
         return None
     ours = tuple(matcher.applied for matcher in matchers if is_ours(matcher.version_tag))
-    profiles = [AnnotatorProfile(summarization, ours) for summarization in (False, True)]
+    profiles = [AnnotatorProfile(summarized, ours, scorecards) for summarized in (False, True)]
     return all(
         profile_sha256_of_analysis(latest.selector, latest.requested_at, profile) != profile.sha256
         for profile in profiles

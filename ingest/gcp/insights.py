@@ -20,6 +20,7 @@ from google.protobuf import field_mask_pb2
 from ingest.domain.annotators import Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
+from ingest.domain.scorecards import LiveRevision
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
 from ingest.gcp.errors import translated
@@ -204,18 +205,16 @@ class GrpcInsightsApi:
 
     async def list_matchers(self) -> Sequence[CiMatcher]:
         """Return all phrase matchers of the location."""
-        found: list[CiMatcher] = []
-        token = ""
-        while True:
-            request = insights.ListPhraseMatchersRequest(
-                parent=self._parent, page_size=self.list_page_size, page_token=token
-            )
-            pager = await self._call(self._client.list_phrase_matchers, request)
-            page = await _first_page(pager)
-            found += [messages.ci_matcher(matcher) for matcher in page.phrase_matchers]
-            token = page.next_page_token
-            if not token:
-                return found
+        request = insights.ListPhraseMatchersRequest(parent=self._parent)
+        found = await self._all(self._client.list_phrase_matchers, request, "phrase_matchers")
+        return [messages.ci_matcher(matcher) for matcher in found]
+
+    async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
+        """Return all revisions of all scorecards."""
+        request = insights.ListQaScorecardRevisionsRequest(parent=f"{self._parent}/qaScorecards/-")
+        method = self._client.list_qa_scorecard_revisions
+        found = await self._all(method, request, "qa_scorecard_revisions")
+        return [messages.scorecard_revision(each) for each in found]
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
         """Create one; Insights makes the id."""
@@ -243,6 +242,17 @@ class GrpcInsightsApi:
 
     def _name(self, conversation_id: str) -> str:
         return f"{self._parent}/conversations/{conversation_id}"
+
+    async def _all(self, method: Callable[..., Any], request: Any, items: str) -> Sequence[Any]:
+        """Return the messages of all pages of a listing, in the field of that name."""
+        found: list[Any] = []
+        request.page_size = self.list_page_size
+        while True:
+            page = await _first_page(await self._call(method, request))
+            found += getattr(page, items)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         if self._admission is not None:

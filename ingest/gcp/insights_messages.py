@@ -13,9 +13,15 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import code_pb2
 
-from ingest.domain.annotators import ANNOTATOR_FLAGS, AppliedMatcher, Selector
+from ingest.domain.annotators import (
+    ANNOTATOR_FLAGS,
+    AppliedMatcher,
+    Selector,
+    scorecard_revision_key,
+)
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
+from ingest.domain.scorecards import LiveRevision, RevisionState
 from ingest.ports.inspect import CiAnalysisState
 from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation
 
@@ -96,12 +102,39 @@ def ci_analysis_state(pb: Any) -> CiAnalysisState:
 
 def annotator_selector(selector: Selector, parent: str) -> insights.AnnotatorSelector:
     """Return the selector message; every flag is set, on or off."""
-    return insights.AnnotatorSelector(
+    message = insights.AnnotatorSelector(
         **{flag: flag in selector.flags for flag in ANNOTATOR_FLAGS},
         phrase_matchers=[
             f"{parent}/phraseMatchers/{matcher_id}"
             for matcher_id in sorted(selector.phrase_matchers)
         ],
+        issue_models=[f"{parent}/issueModels/{id_}" for id_ in sorted(selector.issue_models)],
+    )
+    if selector.scorecard_revisions:
+        names = [
+            scorecard_revision_name(parent, key) for key in sorted(selector.scorecard_revisions)
+        ]
+        message.qa_config.scorecard_list.qa_scorecard_revisions = names
+    return message
+
+
+def scorecard_revision_name(parent: str, key: str) -> str:
+    """Return the whole name of `scorecard_id/revision_id`."""
+    scorecard_id, _, revision_id = key.partition("/")
+    return f"{parent}/qaScorecards/{scorecard_id}/revisions/{revision_id}"
+
+
+def scorecard_revision(message: Any) -> LiveRevision:
+    """Return the revision of a scorecard that Insights answered with."""
+    scorecard_id, _, revision_id = scorecard_revision_key(message.name).partition("/")
+    return LiveRevision(
+        scorecard_id,
+        revision_id,
+        RevisionState(insights.QaScorecardRevision.State(message.state).name),
+        # There is no state of one that is deployed.
+        is_deployed="default" in message.alternate_ids,
+        is_latest="latest" in message.alternate_ids,
+        description=message.snapshot.description,
     )
 
 
@@ -204,12 +237,15 @@ def _rule(rule: PhraseRule) -> insights.PhraseMatchRule:
 
 def _analysis(pb: Any) -> CiAnalysis:
     chosen = pb.annotator_selector
+    listed = chosen.qa_config.scorecard_list.qa_scorecard_revisions
     return CiAnalysis(
         name=pb.name,
         requested_at=_utc(pb.request_time),
         selector=Selector(
             frozenset(flag for flag in ANNOTATOR_FLAGS if getattr(chosen, flag)),
             frozenset(matcher_id(name) for name in chosen.phrase_matchers),
+            frozenset(map(scorecard_revision_key, listed)),
+            frozenset(name.rsplit("/", 1)[-1] for name in chosen.issue_models),
         ),
     )
 

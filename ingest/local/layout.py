@@ -117,6 +117,7 @@ class Layout:
             *("--gcs-endpoint", every["gcs_endpoint"]),
             *("--bigquery-endpoint", every["bigquery_endpoint"]),
             *("--project-number", PROJECT_NUMBER),
+            *("--qa-rubric", str(Path(__file__).with_name("qa_rubric.yaml"))),
         ]
 
 

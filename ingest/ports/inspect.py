@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ingest.ports.move import CiAnalysisState as CiAnalysisState
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, StoredObject
+from ingest.ports.quality import DeployedApi
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Bucket(Protocol):
         """Return a page of the live objects under the prefix with start <= name < end, by name."""
 
 
-class CiReader(Protocol):
+class CiReader(DeployedApi, Protocol):
     """Insights in one project and location, to look at."""
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:

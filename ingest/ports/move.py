@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
+from ingest.ports.quality import DeployedApi
 
 
 class Clock(Protocol):
@@ -163,7 +164,7 @@ class CiOperation:
     partial_errors: tuple[tuple[str, str], ...] = ()
 
 
-class InsightsApi(Protocol):
+class InsightsApi(DeployedApi, Protocol):
     """Conversational Insights in one project and location."""
 
     async def create_conversation(self, submission: CiSubmission) -> CiConversation:

@@ -25,7 +25,7 @@ from ingest.ports.move import (
     Page,
 )
 from tests.fakes.clock import ManualClock
-from tests.fakes.trouble import Trouble
+from tests.fakes.quality import FakeQuality
 
 PARENT = "projects/local-project/locations/us-central1"
 
@@ -59,13 +59,12 @@ class _Operation:
 
 
 @dataclass
-class FakeInsights:
+class FakeInsights(FakeQuality):
     """One location; `analyses` lists every one that was begun, which is what gets billed."""
 
     clock: ManualClock
     bucket: str = "local-project-cc-dev"
     list_page_size: int = 100
-    trouble: Trouble = field(default_factory=Trouble)
     analysis_sec: float = 0.0
     failing_analyses: dict[str, str] = field(default_factory=dict)
     analyses: list[tuple[str, str]] = field(default_factory=list)
@@ -307,8 +306,17 @@ def _analysis_json(analysis: CiAnalysis) -> dict[str, Any]:
         "annotatorSelector": {
             to_camel(flag): flag in analysis.selector.flags for flag in ANNOTATOR_FLAGS
         }
-        | {"phraseMatchers": sorted(analysis.selector.phrase_matchers)},
+        | {"phraseMatchers": sorted(analysis.selector.phrase_matchers)}
+        | _scorecards_json(analysis.selector),
     }
+
+
+def _scorecards_json(selector: Selector) -> dict[str, Any]:
+    names = [
+        "{}/qaScorecards/{}/revisions/{}".format(PARENT, *key.split("/"))
+        for key in sorted(selector.scorecard_revisions)
+    ]
+    return {"qaConfig": {"scorecardList": {"qaScorecardRevisions": names}}} if names else {}
 
 
 def _replaced(submission: CiSubmission, changes: dict[str, Any]) -> CiSubmission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,17 @@ def answer(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]
         if mark in sql:
             return found(sink, sql, parameters)
     raise AssertionError(f"the fake has no answer to this query: {sql}")
+
+
+def _scored(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    counts: Counter[str] = Counter()
+    for row in _newest_states(sink.rows[CI_CONVERSATIONS]).values():
+        analysis = row["payload"].get("latestAnalysis", {}).get("analysisResult", {})
+        results = analysis.get("callAnalysisMetadata", {}).get("qaScorecardResults", ())
+        counts.update({result["qaScorecardRevision"] for result in results})
+    return [
+        {"revision": name, "conversation_count": number} for name, number in sorted(counts.items())
+    ]
 
 
 def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -269,6 +281,7 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "'file' as fact": _evidence,
     "step = 'submit' and conversation_id in": _kept_here,
     "max_by(error_message, ended_at)": _open_refusals,
+    "$.qaScorecardRevision": _scored,
     "select distinct matcher_id": _revisions,
     "select distinct analysis_name": _landed_analyses,
     "select distinct conversation_id, payload_sha256": _landed_hashes,

@@ -103,6 +103,7 @@ class World:
         return Services(
             store=self.store,
             insights=self.insights,
+            quality=self.insights,
             sink=self.sink,
             clock=self.clock,
             rng=random.Random(5),

@@ -13,6 +13,7 @@ from output_checks import commands_with_json, output_name, spoiled, validator
 from push_command import REPOSITORY, Command, Ended
 from stack_fixture import Stack
 
+from ingest.domain.scorecards import FILES
 from tests.fakes.folders import metadata, write
 from tests.output_schemas import OUTPUTS
 
@@ -39,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """Yield the command with seeds of its own, which a test may change; deletes what it applied."""
     seeds = tmp_path_factory.mktemp("seeds")
-    for name in ("phrase_matchers.csv", "phrase_matcher_rules.csv"):
+    for name in ("phrase_matchers.csv", "phrase_matcher_rules.csv", *FILES):
         shutil.copy(REPOSITORY / "seeds" / name, seeds)
     made = Command(stack, {"INGEST_SEEDS_DIR": str(seeds)})
     yield made
@@ -65,6 +66,14 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("matchers", "plan", "--impact", "--exit-code"), 0),
     (("matchers", "test", "{folder}"), 0),
     (("matchers", "pull", "--out", "{out}"), 0),
+    (("scorecards", "plan", "--exit-code"), 5),
+    (("scorecards", "apply"), 0),
+    (("scorecards", "activate", "--yes"), 0),
+    (("scorecards", "test", GOOD, "--yes"), 0),
+    (("scorecards", "plan", "--exit-code"), 0),
+    (("scorecards", "list"), 0),
+    (("scorecards", "pull", "--out", "{out}"), 0),
+    (("scorecards", "destroy", "--yes"), 0),
     (("settings", "plan", SETTINGS), 0),
     (("settings", "plan", "{settings}"), 0),
     (("settings", "apply", "{settings}"), 0),
@@ -108,6 +117,8 @@ REFUSED = [
     ("matchers", "destroy"),
     ("matchers", "test", "no/such/folder"),
     ("matchers", "pull"),
+    ("scorecards", "activate"),
+    ("scorecards", "destroy"),
     ("settings", "plan", "no/such/file.yaml"),
     ("settings", "apply", "-"),
     ("data", "generate", "--out", "x", "--seeds", "no/such/folder"),

@@ -14,7 +14,7 @@ from stack_fixture import Stack
 
 from ingest.flows.attempts import FetchPage, items_of
 from ingest.gcp.bigquery import BigQueryRawSink
-from ingest.gcp.insights import GrpcInsightsApi
+from ingest.gcp.insights_quality import GrpcInsights
 from ingest.gcp.storage import GcsObjectStore
 from ingest.ports.move import (
     CiConversation,
@@ -23,6 +23,7 @@ from ingest.ports.move import (
     RawSink,
     StoredObject,
 )
+from ingest.ports.quality import QualityApi
 from tests.fakes.clock import ManualClock
 from tests.fakes.insights import FakeInsights
 from tests.fakes.sink import FakeSink
@@ -37,6 +38,7 @@ class Ports:
 
     store: ObjectStore
     insights: InsightsApi
+    quality: QualityApi
     sink: RawSink
     loop: asyncio.AbstractEventLoop
     prefix: str
@@ -68,7 +70,8 @@ class Ports:
 def _fakes(loop: asyncio.AbstractEventLoop, prefix: str) -> Ports:
     store = FakeObjectStore()
     sink = FakeSink(store)
-    return Ports(store, FakeInsights(ManualClock()), sink, loop, prefix, fake_sink=sink)
+    insights = FakeInsights(ManualClock())
+    return Ports(store, insights, insights, sink, loop, prefix, fake_sink=sink)
 
 
 @pytest.fixture(params=["fakes", pytest.param("stack", marks=pytest.mark.stack)])
@@ -83,11 +86,11 @@ def ports(request: pytest.FixtureRequest) -> Iterator[Ports]:
     stack: Stack = request.getfixturevalue("stack")
     store, sink = GcsObjectStore(stack.settings), BigQueryRawSink(stack.settings)
 
-    async def make() -> GrpcInsightsApi:
-        return GrpcInsightsApi(stack.settings)
+    async def make() -> GrpcInsights:
+        return GrpcInsights(stack.settings)
 
     insights = loop.run_until_complete(make())
-    yield Ports(store, insights, sink, loop, prefix)
+    yield Ports(store, insights, insights, sink, loop, prefix)
     loop.run_until_complete(insights.close())
     store.close()
     sink.close()

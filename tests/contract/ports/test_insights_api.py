@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from ingest.domain.matchers import (
     RuleGroup,
     content_sha256,
 )
+from ingest.domain.scorecards import Answer, Question, RevisionState, Scorecard, ValueType
 from ingest.errors import RemoteError
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation
 from tests.fakes.folders import metadata, transcription
@@ -335,3 +337,66 @@ def test_a_deleted_matcher_is_gone_and_not_found_afterwards(ports: Ports) -> Non
     with pytest.raises(RemoteError) as caught:
         ports.run(ports.insights.update_matcher(made.name, definition(ports, "x"), "tag:1"))
     assert caught.value.code == "NOT_FOUND"
+
+
+def test_a_scorecard_goes_from_questions_to_a_deployed_revision(ports: Ports) -> None:
+    api = ports.quality
+    answers = (
+        Answer("yes", ValueType.TEXT, "Yes", 2.5),
+        Answer("three", ValueType.NUMBER, "3", 1.0),
+        Answer("false", ValueType.BOOL, "false", 0.0),
+        Answer("na", ValueType.NA, "", None),
+    )
+    question = Question(
+        "greeting", 1, "Greets", "Did they greet?", "Any hello.", ("BUSINESS",), answers
+    )
+    later = dataclasses.replace(question, question_id="bye-bye", order=2)
+    card = Scorecard(f"{ports.prefix}-card", "Card", "What it is.", (question, later))
+    key = f"{card.scorecard_id}/{card.revision_id}"
+
+    ports.run(api.create_scorecard(card))
+    ports.run(api.create_scorecard_revision(key))
+    for each in reversed(card.questions):
+        ports.run(api.create_question(key, each))
+    taken = [
+        _code(ports, work)
+        for work in (
+            api.create_scorecard(card),
+            api.create_scorecard_revision(key),
+            api.create_question(key, question),
+            api.deploy_scorecard_revision(key),
+        )
+    ]
+    ports.run(api.tune_scorecard_revision(key))
+    for _ in range(100):
+        found = {each.key: each for each in ports.run(api.list_scorecard_revisions())}
+        if found[key].state is not RevisionState.TRAINING:
+            break
+    again = _code(ports, api.tune_scorecard_revision(key))
+    ports.run(api.deploy_scorecard_revision(key))
+    ports.run(api.update_scorecard(dataclasses.replace(card, display_name="Renamed")))
+    held = next(
+        each for each in ports.run(api.list_scorecards()) if each.scorecard_id == card.scorecard_id
+    )
+    questions = ports.run(api.list_questions(key))
+    revision = {each.key: each for each in ports.run(api.list_scorecard_revisions())}[key]
+    ports.run(api.delete_scorecard(card.scorecard_id))
+    ports.run(api.delete_scorecard(card.scorecard_id))
+
+    assert taken == ["ALREADY_EXISTS"] * 3 + ["FAILED_PRECONDITION"]
+    assert again == "FAILED_PRECONDITION"
+    assert (held.display_name, held.description) == ("Renamed", card.marked_description)
+    assert tuple(questions) == card.questions
+    assert (revision.state, revision.is_deployed, revision.is_latest, revision.description) == (
+        RevisionState.READY,
+        True,
+        True,
+        card.marked_description,
+    )
+    assert key not in {each.key for each in ports.run(api.list_scorecard_revisions())}
+
+
+def _code(ports: Ports, work: Awaitable[Any]) -> str:
+    with pytest.raises(RemoteError) as caught:
+        ports.run(work)
+    return caught.value.code

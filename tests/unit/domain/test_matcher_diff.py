@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.domain.as_code import FieldChange
 from ingest.domain.matchers import (
-    FieldChange,
     MatcherDefinition,
     MatchType,
     PhraseRule,

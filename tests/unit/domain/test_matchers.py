@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from ingest.domain.as_code import ChangeKind, is_ours
 from ingest.domain.matchers import (
-    ChangeKind,
     LiveMatcher,
     MatcherDefinition,
     MatchType,
@@ -14,7 +14,6 @@ from ingest.domain.matchers import (
     RuleChange,
     RuleGroup,
     content_sha256,
-    is_ours,
     parse_definitions,
     plan,
     version_tag,

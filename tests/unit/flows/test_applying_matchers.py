@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ingest.domain.as_code import ChangeKind
 from ingest.domain.matchers import (
-    ChangeKind,
     MatcherDefinition,
     MatchType,
     PhraseRule,

@@ -9,10 +9,11 @@ from google.longrunning import operations_pb2
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
 
-from ingest.domain.annotators import Selector
+from ingest.domain.annotators import Selector, selector_of
 from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
 from ingest.domain.matchers import MatcherDefinition, content_sha256, version_tag
+from ingest.domain.scorecards import RevisionState
 from ingest.flows.matchers import read_definitions
 from ingest.gcp import insights_messages as messages
 from ingest.ports.move import CiAnalysis, CiOperation
@@ -168,3 +169,38 @@ def test_a_bulk_operation_says_counts_and_partial_errors() -> None:
         },
         (("INTERNAL", "one"),),
     )
+
+
+def test_a_selector_names_revisions_and_topic_models_and_reads_them_back() -> None:
+    selector = Selector(
+        frozenset({"run_qa_annotator", "run_issue_model_annotator"}),
+        scorecard_revisions=frozenset({"card/two", "card/one"}),
+        issue_models=frozenset({"7"}),
+    )
+
+    sent = messages.annotator_selector(selector, PARENT)
+    analysis = insights.Analysis(name="conversations/c/analyses/a", annotator_selector=sent)
+    held = insights.Conversation(name="conversations/c", latest_analysis=analysis)
+
+    assert list(sent.qa_config.scorecard_list.qa_scorecard_revisions) == [
+        f"{PARENT}/qaScorecards/card/revisions/one",
+        f"{PARENT}/qaScorecards/card/revisions/two",
+    ]
+    assert list(sent.issue_models) == [f"{PARENT}/issueModels/7"]
+    latest = messages.ci_conversation(held).latest_analysis
+    assert latest is not None
+    assert latest.selector == selector
+    assert selector_of(messages.rest_json(insights.Analysis.pb(analysis))) == selector
+
+
+def test_a_selector_without_scorecards_sends_what_it_always_sent() -> None:
+    sent = insights.AnnotatorSelector.pb(messages.annotator_selector(Selector(frozenset()), PARENT))
+
+    assert not sent.HasField("qa_config")
+    assert sent.SerializeToString() == b""
+
+
+def test_our_states_of_a_revision_are_those_of_insights() -> None:
+    theirs = {state.name for state in insights.QaScorecardRevision.State}
+
+    assert theirs == {state.value for state in RevisionState}
