@@ -49,6 +49,10 @@ def output_name(arguments: Sequence[str]) -> str:
         return f"{name}_{arguments[1]}{mode}".replace("-", "_")
     if name == "show" and "--hop" in arguments:
         return f"show_{arguments[arguments.index('--hop') + 1]}"
+    if name == "coach":
+        return next(
+            (f"coach_{mode}" for mode in ("queue", "agent") if f"--{mode}" in arguments), name
+        )
     if name == "diff" and any(map(_VERSION.fullmatch, arguments)):
         return "diff_versions"
     mode = _MODES.get(name)

@@ -43,7 +43,9 @@ from ingest.datagen.redaction_measure import RedactionMeasure
 from ingest.domain.converted import Converted
 from ingest.domain.insights_settings import FIELDS, SettingChange
 from ingest.domain.outcome import ItemState, Outcome, Step
+from ingest.domain.rubric import SEVERITIES
 from ingest.flows.acceptance import AcceptanceReport
+from ingest.flows.coach import AgentWeek, Card, QueuedCall
 from ingest.flows.diff import AnalysisDifference, VersionDifference
 from ingest.flows.forget import Forgotten
 from ingest.flows.health import HealthLine
@@ -54,6 +56,7 @@ from ingest.flows.listing import (
     ListedVersion,
 )
 from ingest.flows.report import RunReport
+from ingest.flows.rubric_impact import RubricPlan
 from ingest.flows.runs import FailedStep, FailureGroup, Run
 from ingest.flows.schema import ColumnChange, ListedTable, SchemaDiff
 from ingest.flows.show import MartRows, RegistryVersion, SourceFile
@@ -110,6 +113,9 @@ OUTPUTS: dict[str, Any] = {
     "show_registry": tuple[RegistryVersion, ...] | None,
     "show_marts": tuple[MartRows, ...],
     "transcript": Talk,
+    "coach": Card,
+    "coach_queue": tuple[QueuedCall, ...],
+    "coach_agent": tuple[AgentWeek, ...],
     "diff": AnalysisDifference,
     "diff_versions": VersionDifference,
     "ls_gcs": tuple[ListedObject, ...],
@@ -138,6 +144,7 @@ OUTPUTS: dict[str, Any] = {
     "scorecards_list": tuple[HeldScorecard, ...],
     "scorecards_pull": PulledScorecards,
     "scorecards_destroy": tuple[PlannedScorecard, ...],
+    "rubric_plan": RubricPlan,
     "settings_plan": tuple[SettingChange, ...],
     "settings_apply": tuple[SettingChange, ...],
     "data_generate": GeneratedSet,
@@ -167,6 +174,7 @@ _BY_NAME: dict[str, dict[str, Any]] = {
     "outcome": {"enum": [outcome.value for outcome in Outcome]},
     "place": {"enum": list(PLACES)},
 }
+CHECK_WORDS = {"severity": SEVERITIES, "verdict": ("pass", "fail", "not_applicable")}
 _BY_TYPE_AND_NAME: dict[tuple[str, str], dict[str, Any]] = {
     **{(name, "conversation_id"): {"pattern": "^([a-z0-9-]{4,64})?$"} for name in _NO_ID},
     ("FieldChange", "place"): {},
@@ -174,6 +182,9 @@ _BY_TYPE_AND_NAME: dict[tuple[str, str], dict[str, Any]] = {
     ("Warned", "place"): {},
     ("StatusCount", "status"): {"enum": list(STATUSES)},
     ("ListedConversation", "status"): {"enum": list(STATUSES)},
+    **{("Check", key): {"enum": list(words)} for key, words in CHECK_WORDS.items()},
+    ("Moment", "kind"): {"enum": ["miss", "strength", "lowest_mood", "highest_mood"]},
+    ("QueuedCall", "kind"): {"enum": ["coach", "show"]},
     ("SettingChange", "field"): {"enum": list(FIELDS)},
     ("ServiceStatus", "health"): {"enum": ["ok", "starting", "dead", "stopped"]},
     ("ServiceStatus", "name"): {"enum": ["gcs", "bigquery", "ci"]},

@@ -73,6 +73,11 @@ COMMANDS = {
         "transcript",
         "Print the talk with speaker, time, sentiment and phrase matches.",
     ),
+    "coach": CommandPlace(
+        "ingest.cli.coach",
+        "coach",
+        "Show a conversation's coaching card, calls to hear first, or an agent's weeks.",
+    ),
     "diff": CommandPlace(
         "ingest.cli.diff",
         "diff",
@@ -106,6 +111,7 @@ COMMANDS = {
         "app",
         "Scorecards as code: plan, apply, test, activate, list, pull, destroy.",
     ),
+    "rubric": CommandPlace("ingest.cli.rubric", "app", "The coaching rubric as code: check, plan."),
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),

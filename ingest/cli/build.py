@@ -20,8 +20,9 @@ from ingest.cli._console import counted
 from ingest.cli._context import Running, lease_alone, new_run_id, run, stop_on_signals
 from ingest.cli._options import WaitOption
 from ingest.errors import ExitCode, SettingsError
+from ingest.flows.rubric import ensure_sound_rubric
 from ingest.flows.watch import duration
-from ingest.settings import Settings, dbt_environment, load_settings
+from ingest.settings import Settings, dbt_environment, load_declared_places, load_settings
 
 if TYPE_CHECKING:
     from ingest.cli._progress import Bars, Lines
@@ -33,7 +34,8 @@ def build(context: typer.Context, wait: WaitOption = False) -> None:
     What follows goes to dbt, which gets what `.env` says as well; its target is `bigquery` where
     the project is Google's. While another build of the same marts runs, on whatever machine, this
     one ends at once and names it (exit code 4), or waits (--wait). Exits with 1 where a model or
-    test failed. A plain `dbt build` asks nobody.
+    test failed. Nothing is built by a coaching rubric with a bad row. A plain `dbt build` asks
+    nobody.
 
     Example: ingest build --exclude resource_type:unit_test
     """
@@ -45,6 +47,7 @@ def execute(arguments: Sequence[str], *, wait: bool) -> ExitCode:
     from ingest.cli._progress import progress_for_people
 
     settings, program = load_settings(), dbt_program()
+    ensure_sound_rubric(*load_declared_places())
     words = [program, "--log-format", "json", "--log-level", "debug", "build", *arguments]
     with progress_for_people() as progress:
         shown = _Nodes(progress)

@@ -19,7 +19,8 @@ from ingest.cli._lazy import load_command
 
 pytestmark = pytest.mark.stack
 MISSING = "00000000-0000-4000-8000-000000000000"
-READING = ("status", "runs", "errors", "why", "show", "transcript", "diff", "ls", "bq", "report")
+READING = ("status", "runs", "errors", "why", "show", "transcript", "coach", "diff", "ls", "bq")
+READING += ("report",)
 JSON_OUTPUTS = {
     "status": "status",
     "status --date 2025-12-28": "status",
@@ -38,6 +39,10 @@ JSON_OUTPUTS = {
     f"show {ANALYSED} --hop registry": "show_registry",
     f"show {ANALYSED} --hop marts": "show_marts",
     f"transcript {ANALYSED}": "transcript",
+    f"coach {ANALYSED}": "coach",
+    "coach --queue": "coach_queue",
+    "coach --agent AGT-1017": "coach_agent",
+    "rubric plan --impact": "rubric_plan",
     f"diff {ANALYSED}": "diff",
     f"diff {ANALYSED} v1 v2": "diff_versions",
     "ls gcs": "ls_gcs",
@@ -63,7 +68,7 @@ ROWS = ("bq head", "bq query")
 """Commands whose rows are printed as --format says."""
 OF_ANY_KEYS = ("show_ci", "bq_head", "bq_query")
 """What Google or a statement names the keys of."""
-SHOWS_THE_TALK = (f"transcript {ANALYSED}", f"show {ANALYSED} --hop ci")
+SHOWS_THE_TALK = (f"transcript {ANALYSED}", f"coach {ANALYSED}", f"show {ANALYSED} --hop ci")
 
 
 def _examples() -> Iterator[tuple[str, list[str]]]:
@@ -126,7 +131,7 @@ def test_in_a_pipe_names_ids_and_hashes_are_whole(people: People) -> None:
     assert {row["name"] for row in found["gcs"]} <= set(shown.split())
 
 
-@pytest.mark.parametrize("command", ["why", "show", "transcript", "diff"])
+@pytest.mark.parametrize("command", ["why", "show", "transcript", "coach", "diff"])
 @pytest.mark.parametrize("broken", [MISSING, "../../etc/passwd", "Robert'); drop table x;--", "ab"])
 def test_a_missing_or_broken_id_is_a_usage_error_and_prints_no_result(
     people: People, command: str, broken: str

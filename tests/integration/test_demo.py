@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,12 @@ from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
 from reading_beside import reading
 
+from ingest.cli.coach import text_of
 from ingest.cli.local import run_first_steps
 from ingest.emulator.control_client import Control
+from ingest.flows.coach import read_card
+from ingest.flows.rubric_impact import read_impact
+from ingest.gcp.bigquery import BigQueryWarehouse
 from ingest.local import stack as local_stack
 from ingest.local.layout import Layout, Service
 from ingest.settings import Settings
@@ -59,6 +65,37 @@ RAW_TABLES = (
     "phrase_matchers",
     "conversation_truths",
 )
+
+
+README_OF_DBT = (REPOSITORY / "dbt_project" / "README.md").read_text("utf-8")
+SHOWN_CARDS = (
+    "77d34f94-795d-40fa-8d20-d5ce43b8a47b",
+    "93d76216-1e5a-4e03-acf0-ce9233505659",
+    "90b88bdf-bbcf-42fd-97f7-bf1170820284",
+)
+
+
+def reviewed_cards() -> dict[str, tuple[str, str]]:
+    """Return what a team leader says: checks missed and passed, by conversation."""
+    with (REPOSITORY / "tests/fixtures/coaching_reviewed.csv").open(encoding="utf-8") as file:
+        return {
+            row["conversation_id"]: (row["misses"], row["strengths"])
+            for row in csv.DictReader(file)
+        }
+
+
+def misses_and_strengths(checks: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the same of the rows of the mart."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for check in map(json.loads, checks):
+        found.setdefault((check["conversation_id"], check["verdict"]), []).append(check["check_id"])
+    return {
+        conversation: (
+            "|".join(sorted(found.get((conversation, "fail"), ()))),
+            "|".join(sorted(found.get((conversation, "pass"), ()))),
+        )
+        for conversation, _ in found
+    }
 
 
 @dataclass(frozen=True)
@@ -147,6 +184,10 @@ class Demo:
     def rows(self, sql: str) -> list[Any]:
         return list(self.client.query_and_wait(sql))
 
+    def cards(self) -> dict[str, dict[str, Any]]:
+        found = self.rows("select to_json_string(card) from coach.coaching_cards as card")
+        return {card["conversation_id"]: card for card in (json.loads(row[0]) for row in found)}
+
     def snapshot(self) -> Snapshot:
         client = self.client
         buckets = storage.Client(
@@ -233,8 +274,86 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     assert {command for command, told in seen.answers.items() if len(told) > 1} <= OF_NEW_TABLES
     every = [one for told in seen.answers.values() for one in told]
     assert [one for one in every if "__dbt" in one or one[0] not in "{["] == []
+    assert misses_and_strengths(first.marts["coaching_checks"]) == reviewed_cards()
+    shown = [text_of(read_card(BigQueryWarehouse(demo.settings), card), 80) for card in SHOWN_CARDS]
+    assert [card for card in shown if card not in README_OF_DBT] == []
     answers = {question: demo.rows(sql) for question, sql in QUESTIONS}
     assert [question for question, rows in answers.items() if not rows] == []
+
+
+def test_a_model_words_cards_only_where_it_is_named_and_quotes_what_was_said(demo: Demo) -> None:
+    named = {"coaching_wording_model": "gemini-2.5-flash"}
+    project = replace(demo.project, variables=named)
+    wording = ("--select", "coaching_recorded_words", "coaching_wording")
+    assert "coaching_wording" not in demo.snapshot().marts
+
+    project.run("build", *wording)
+    project.run("build", *wording)
+
+    rows = demo.rows("select * from coach.coaching_wording order by conversation_id")
+    cards = demo.cards()
+    assert [row["conversation_id"] for row in rows] == sorted(SHOWN_CARDS)
+    for row in rows:
+        assert row["judgement_sha256"] == cards[row["conversation_id"]]["judgement_sha256"]
+        assert row["model_name"] == "gemini-2.5-flash"
+        tokens = row["input_token_count"] * 0.30 + row["output_token_count"] * 2.50
+        assert row["cost_usd"] == pytest.approx(tokens / 1_000_000)
+    demo.rows("update coach.coaching_wording set words = 'You said «never».' where true")
+    with pytest.raises(AssertionError, match="quotes_coaching_wording_words"):
+        project.run("test", "--select", "coaching_wording")
+
+
+def test_the_plan_of_an_edited_rule_names_exactly_the_cards_that_change(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """The edit asks for the purpose of a collection call before turn 9 and not anywhere."""
+    for seed in (REPOSITORY / "seeds").glob("*.csv"):
+        shutil.copy(seed, tmp_path)
+    rubric = tmp_path / "coaching_rubric.csv"
+    old = "disclosure_said,required_disclosures.collection_purpose,,,,"
+    new = "said_before_turn,required_disclosures.collection_purpose,,,9,"
+    assert old in rubric.read_text("utf-8")
+    project_file = REPOSITORY / "dbt_project.yml"
+    warehouse = BigQueryWarehouse(demo.settings)
+    before = demo.cards()
+
+    unedited = read_impact(warehouse, tmp_path, project_file)
+    rubric.write_text(rubric.read_text("utf-8").replace(old, new), encoding="utf-8")
+    planned = read_impact(warehouse, tmp_path, project_file)
+    demo.rows(
+        "update coach_staging.coaching_rubric set rule = 'said_before_turn', limit_value = 9 "
+        "where check_id = 'collection_purpose'"
+    )
+    demo.project.run("run", "--select", "coaching_checks", "coaching_cards")
+    after = demo.cards()
+
+    assert (unedited.checks, unedited.card_count) == ((), 24)
+    assert {each.conversation_id for each in planned.checks} == differing(before, after)
+    assert {each.conversation_id for each in planned.checks if each.is_changed} == differing(
+        before, after, "judgement_sha256"
+    )
+    assert (planned.changed_card_count, planned.rejudged_card_count) == (
+        len(differing(before, after, "judgement_sha256")),
+        len(differing(before, after, "rubric_sha256")),
+    )
+    assert 0 < planned.changed_card_count < planned.rejudged_card_count < 24
+
+
+def differing(
+    before: Mapping[str, Mapping[str, Any]],
+    after: Mapping[str, Mapping[str, Any]],
+    column: str | None = None,
+) -> set[str]:
+    """Return the keys whose rows differ, in the column or in any."""
+    return {
+        key
+        for key in before | after
+        if (
+            before[key] != after[key]
+            if column is None
+            else before[key][column] != after[key][column]
+        )
+    }
 
 
 def test_the_readme_names_the_tables_that_answer_each_question() -> None:

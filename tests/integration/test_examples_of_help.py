@@ -21,7 +21,10 @@ LAST = ("matchers destroy", "local down", "local reset")
 """Commands after which others have nothing to work on."""
 ELSEWHERE = ("acceptance",)
 """It runs for minutes, and has a test of its own."""
-ENDS_OTHERWISE = {"verify": 1, "ls marts": 2, "build": 1, "migrate cc-coach": 2}
+ENDS_OTHERWISE = {"verify": 1, "ls marts": 2, "coach": 2, "build": 1} | {
+    "rubric plan": 2,
+    "migrate cc-coach": 2,
+}
 """The folder has no dbt project and so no marts, and nothing of another pipeline."""
 
 

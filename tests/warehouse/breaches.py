@@ -219,6 +219,17 @@ BREACHES = {
         "laws.ci_phrase_matches",
         "set turn_index = 3 where conversation_id = 'c-plain' and turn_index = 2",
     ),
+    "a quote that nobody said": (
+        "coaching_quotes_stand_at_their_spans",
+        "laws.coaching_checks",
+        "set turn_index = 0, start_char = 0, end_char = 1, quote = '~'"
+        " where conversation_id = 'c-plain'",
+    ),
+    "a policy that isn't in force": (
+        "coaching_policies_fit_the_date",
+        "laws.coaching_checks",
+        "set policy_version = 99 where conversation_id = 'c-plain'",
+    ),
     "a shifted span": (
         "phrases_stand_in_the_text",
         "laws.ci_phrase_matches",

@@ -31,8 +31,10 @@ WITHOUT_INTERMEDIATE = {
     "schema_drift <- stg_ci__payload_paths",
 }
 """Marts that read staging: nothing is derived in between, so a view there would say nothing."""
-SHARED_PARTS = {"int_turn_hits", "int_turn_counts"}
-"""The first is read by no mart, the second by those that judge sentiment and oddities."""
+SHARED_PARTS = {"int_turn_hits", "int_turn_counts"} | {
+    f"int_coaching_{name}" for name in ("due", "findings", "turns")
+}
+"""The second is read by marts that judge sentiment and oddities, the others by no mart."""
 FOREIGN_KEYS = {
     ("analysis_changes", "analysis_id", "ci_analyses"),
     ("analysis_changes", "previous_analysis_id", "ci_analyses"),

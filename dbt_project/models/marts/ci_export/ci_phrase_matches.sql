@@ -78,6 +78,7 @@ matches as (
         hits.phrase_matcher,
         phrases.phrase_group,
         phrases.phrase,
+        substr(hits.text, phrases.start_char + 1, phrases.end_char - phrases.start_char) as quote,
         hits.speaker,
         hits.turn_index,
         phrases.start_char,

@@ -35,6 +35,7 @@ parsed as (
         safe_cast(json_value(payload, '$.duration_sec') as float64) as duration_sec,
         if(kind = 'transcription', array_length(json_query_array(payload, '$.turns')), null) as turn_count,
         batch_date,
+        safe_cast(left(json_value(payload, '$.started_at'), 10) as date) as call_date,
         safe_cast(json_value(payload, '$.started_at') as timestamp) as started_at,
         safe_cast(json_value(payload, '$.ended_at') as timestamp) as ended_at,
         _landed_at as landed_at,

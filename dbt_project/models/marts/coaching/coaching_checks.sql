@@ -1,0 +1,8 @@
+with
+
+judged as (
+    select *
+    from {{ ref('int_coaching_judged') }}
+)
+
+select * from judged
