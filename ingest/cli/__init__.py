@@ -101,7 +101,7 @@ COMMANDS = {
     "site": CommandPlace(
         "ingest.cli.site",
         "site",
-        "Make linked pages of conversations, agents, teams, queues and runs, to look at offline.",
+        "Make linked pages of conversations, agents, teams, queues, coaching and runs, for offline use.",
     ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."

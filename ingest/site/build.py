@@ -15,7 +15,15 @@ from typing import Any
 import orjson
 
 from ingest.flows.report import RunReport
-from ingest.site.groups import FIELDS, KINDS, Member, group_page, grouped, page_of
+from ingest.site.groups import (
+    FIELDS,
+    KINDS,
+    Member,
+    coaching_page,
+    group_page,
+    grouped,
+    page_of,
+)
 from ingest.site.pages import Frame, hits_of, page_file, rendered, run_page, shown_talk
 from ingest.site.reading import Call, SiteReader, Words
 
@@ -109,14 +117,17 @@ def _put_all(
         members.append(Member(call, hits_of(words.turns)))
         index.add(_put_call(folder, call, words, frame))
     measures = reader.measures()
+    weeks, pages = reader.coaching_weeks(), {call.conversation_id for call in calls}
     for kind in KINDS:
         groups = grouped(kind, members, measures, with_pii=frame.with_pii)
         for group in groups:
-            folder.put_text(group.page, group_page(group, frame))
+            coaching = weeks.get(group.key, ()) if kind is KINDS[0] else ()
+            folder.put_text(group.page, group_page(group, frame, coaching, pages))
         page = rendered(
             "groups.html.j2", with_pii=frame.with_pii, frame=top, kind=kind, groups=groups
         )
         folder.put_text(f"{kind.folder}.html", page)
+    folder.put_text("coaching.html", coaching_page(calls, top))
     rows = [member.list_row(with_pii=frame.with_pii) for member in members]
     folder.put_text("index.html", _list_page(rows, reader.gaps, top))
     if report is not None:

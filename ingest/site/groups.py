@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ingest.site.charts import Mark, score_chart, score_word
 from ingest.site.pages import Frame, harmless, list_of, local_text, page_name, rendered
-from ingest.site.reading import Call
+from ingest.site.reading import Call, Row
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ KINDS = (
 FIELDS = (
     "id", "page", "local", "utc", "date", "agent", "name", "team", "line", "queue", "outcome",
     "direction", "medium", "status", "stage", "arc", "mood", "score", "sec", "matcher", "missing",
-    "aside",
+    "aside", "check", "severity", "coaching",
 )  # fmt: skip
 
 
@@ -79,6 +79,9 @@ class Member:
             {harmless(name): turns[0] for name, turns in self.hits.items()},
             [harmless(name) for name in call.missing],
             "yes" if call.set_aside else "no",
+            {row["check_id"]: row["turn_index"] for row in call.misses},
+            next((row["severity"] for row in call.misses), None),
+            call.queued["kind"],
         )  # fmt: skip
         return [harmless(value) if isinstance(value, str) else value for value in values]
 
@@ -239,8 +242,13 @@ def grouped(
     return sorted(found, key=lambda group: _worst_first(group.whole))
 
 
-def group_page(group: Group, frame: Frame) -> str:
-    """Return the page of one agent, team or queue."""
+def group_page(
+    group: Group, frame: Frame, coaching: Sequence[Row] = (), pages: Collection[str] = ()
+) -> str:
+    """Return the page of one agent, team or queue; of an agent with its weeks of coaching.
+
+    `pages` are the conversations that the site has a page of.
+    """
     weeks = group.weeks()
     scored = [(place, week) for place, week in enumerate(weeks) if week.score is not None]
     every = max(1, len(weeks) // 8)
@@ -265,7 +273,18 @@ def group_page(group: Group, frame: Frame) -> str:
         misses=group.misses(),
         best=group.best(),
         chart=chart,
+        coaching=coaching,
+        pages=pages,
     )
+
+
+def coaching_page(calls: Iterable[Call], frame: Frame) -> str:
+    """Return the page of calls to hear first: where somebody can learn, and what to show others."""
+    queued = sorted(
+        (call for call in calls if call.queued), key=lambda call: call.queued["queue_rank"] or 0
+    )
+    kinds = {kind: [c for c in queued if c.queued["kind"] == kind] for kind in ("coach", "show")}
+    return rendered("coaching.html.j2", with_pii=frame.with_pii, frame=frame, kinds=kinds)
 
 
 def _change(member: Member) -> float | None:

@@ -29,13 +29,22 @@ _MART_COLUMNS = {
     "analysed_at",
     "missing_disclosures": "conversation_id disclosure",
     "quarantined_conversations": "conversation_id rule",
+    "coaching_cards": "conversation_id summary score confidence next_actions",
+    "coaching_checks": "conversation_id check_id dimension severity verdict advice weight "
+    "turn_index searched_from_turn searched_to_turn measured_value limit_value",
+    "coaching_queue": "conversation_id kind queue_rank points reasons",
+    "agent_weekly": "agent_id week_start conversation_count exemplary_count score score_change "
+    "coached_on score_change_since_coaching best_conversation_id top_misses",
     "ci_turns": "conversation_id turn_index speaker start_offset_sec text customer_sentiment_score",
     "conversation_turns": "conversation_id turn_index speaker start_offset_sec text",
     "ci_phrase_matches": "conversation_id turn_index phrase_matcher phrase start_char end_char",
     "ci_entities": "conversation_id entity entity_type",
     "ci_summaries": "conversation_id summary",
 }
-_NEEDED = {"conversation_id", "turn_index", "phrase_matcher", "disclosure", "rule", "entity_type"}
+_NEEDED = {
+    *("conversation_id", "turn_index", "phrase_matcher", "disclosure", "rule", "entity_type"),
+    *("check_id", "verdict", "kind", "queue_rank", "agent_id", "week_start"),
+}
 """Columns without which the rows of a mart that has them say nothing."""
 _MEASURES = "matcher_measures"
 TALKS_AT_ONCE = 250
@@ -63,6 +72,11 @@ class Call:
     analyses: tuple[Row, ...] = ()
     missing: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    card: Row = field(default_factory=Row)
+    checks: tuple[Row, ...] = ()
+    """Those of the coaching rubric that were judged, the gravest first."""
+    queued: Row = field(default_factory=Row)
+    """Its place in the coaching queue."""
     started_text: str | None = None
 
     @property
@@ -79,6 +93,11 @@ class Call:
         except ValueError:
             return held
         return held if told.tzinfo is None else told
+
+    @property
+    def misses(self) -> tuple[Row, ...]:
+        """Checks of the rubric that it failed, the gravest first."""
+        return tuple(row for row in self.checks if row["verdict"] == "fail")
 
     @property
     def batch_date(self) -> dt.date | None:
@@ -151,17 +170,24 @@ class SiteReader:
         """Return every conversation of the registry, by id."""
         if not self._columns.get(CURRENT):
             return []
-        insights, arcs, dynamics = (
+        insights, arcs, dynamics, cards, queued = (
             {row["conversation_id"]: row for row in self._rows(table)}
-            for table in ("ci_conversations", "customer_sentiment_arcs", "call_dynamics")
+            for table in (
+                "ci_conversations",
+                "customer_sentiment_arcs",
+                "call_dynamics",
+                "coaching_cards",
+                "coaching_queue",
+            )
         )
-        versions, analyses, missing, aside = (
+        versions, analyses, missing, aside, checks = (
             _by_conversation(self._rows(table), order)
             for table, order in (
                 ("conversation_registry", "version_number"),
                 ("ci_analyses", "analysed_at"),
                 ("missing_disclosures", "disclosure"),
                 ("quarantined_conversations", "rule"),
+                ("coaching_checks", "check_id"),
             )
         )
         started = self._delivered_starts()
@@ -175,11 +201,24 @@ class SiteReader:
                 analyses=tuple(analyses[key]),
                 missing=tuple(item["disclosure"] for item in missing[key]),
                 set_aside=tuple(item["rule"] for item in aside[key]),
+                card=cards.get(key, Row()),
+                checks=_judged(checks[key]),
+                queued=queued.get(key, Row()),
                 started_text=started.get((key, row["metadata_sha256"])),
             )
             for row in sorted(self._rows(CURRENT), key=lambda row: str(row["conversation_id"]))
             for key in [row["conversation_id"]]
         ]
+
+    def coaching_weeks(self) -> dict[str, list[Row]]:
+        """Return by agent the weeks of its coaching, the first one first; none of one date."""
+        if self._parameters:
+            return {}
+        found: dict[str, list[Row]] = defaultdict(list)
+        rows = self._rows("agent_weekly")
+        for row in sorted(rows, key=lambda row: (row["agent_id"], row["week_start"])):
+            found[row["agent_id"]].append(row)
+        return found
 
     def _delivered_starts(self) -> dict[tuple[str, str], str]:
         """Return the start as metadata has it, by id and content: marts hold UTC alone."""
@@ -265,6 +304,11 @@ def _turns(rows: Iterable[Row], matches: Iterable[Row]) -> Iterator[SpokenTurn]:
                 )
             ),
         )
+
+
+def _judged(rows: Iterable[Row]) -> tuple[Row, ...]:
+    judged = (row for row in rows if row["verdict"] in ("pass", "fail"))
+    return tuple(sorted(judged, key=lambda row: (-(row["weight"] or 0), row["check_id"])))
 
 
 def _by_conversation(rows: Iterable[Row], order: str) -> defaultdict[str, list[Row]]:

@@ -46,11 +46,12 @@ def pages(people: People, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     found["list"] = site / "index.html"
     found["call"] = site / "conversations" / f"{people.markup_id}.html"
     found["agent"] = next((site / "agents").iterdir())
+    found["coaching"] = site / "coaching.html"
     found["report"] = site / "runs.html"
     return found
 
 
-_EVERY = ["conversation", "runs", "list", "call", "agent", "report"]
+_EVERY = ["conversation", "runs", "list", "call", "agent", "coaching", "report"]
 
 
 def opened(browser: Any, page: Path, size: tuple[int, int] = _DESKTOP) -> Any:

@@ -69,6 +69,25 @@ def hit(key: str, turn: int, matcher: str, phrase: str, start: int) -> dict[str,
     return dict(zip(names, (key, turn, matcher, phrase, start, start + len(phrase)), strict=True))
 
 
+def checks(key: str) -> list[dict[str, Any]]:
+    """A miss with its turn, a strength that was measured, and a check that wasn't due."""
+    row = {
+        "conversation_id": key, "check_id": "no_violation", "dimension": "conduct",
+        "severity": "critical", "verdict": "fail", "advice": "Say what happens next.", "weight": 8,
+        "turn_index": 0, "searched_from_turn": None, "searched_to_turn": None,
+        "measured_value": None, "limit_value": None,
+    }  # fmt: skip
+    measured = {
+        "check_id": "talk_share", "dimension": "balance", "severity": "low", "verdict": "pass",
+        "weight": 1, "turn_index": None, "measured_value": 0.5, "limit_value": 0.7,
+    }  # fmt: skip
+    absent = {
+        "check_id": "recording", "severity": "high", "weight": 4, "turn_index": None,
+        "searched_from_turn": 0, "searched_to_turn": 9,
+    }  # fmt: skip
+    return [row, row | measured, row | absent, row | {"verdict": "not_applicable"}]
+
+
 def warehouse_of(tables: Rows) -> FakeWarehouse:
     """Return a warehouse of these marts, which answers by table and by the ids asked for."""
     names = {"coach_staging": ["matcher_measures"], "coach": [*tables]}
@@ -131,6 +150,32 @@ def tables_of(*keys: str, **changes: Any) -> Rows:
         "matcher_measures": [
             {"phrase_matcher": "compliance_violations", "measure": "compliance_violation"}
         ],
+        "coaching_cards": [
+            {
+                "conversation_id": key, "summary": "Inbound call.", "score": 0.25,
+                "confidence": 0.9, "next_actions": ["Say what happens next."],
+            } for key in keys
+        ],
+        "coaching_checks": [row for key in keys for row in checks(key)],
+        "coaching_queue": [
+            {
+                "conversation_id": keys[0], "kind": "coach", "queue_rank": 1, "points": 14,
+                "reasons": ["critical miss", "agent was not coached in 28 days"],
+            }
+        ],
+        "agent_weekly": [
+            {
+                "agent_id": "AGT-1", "week_start": dt.date(2026, 1, 5), "conversation_count": 3,
+                "exemplary_count": 0, "score": 0.25, "score_change": -0.5, "coached_on": None,
+                "score_change_since_coaching": None, "best_conversation_id": keys[-1],
+                "top_misses": [
+                    {
+                        "check_id": "no_violation", "miss_count": 1,
+                        "example_conversation_id": "not-here",
+                    }
+                ],
+            }
+        ],
         "conversation_files": [
             {
                 "conversation_id": keys[0], "content_sha256": "m" + keys[0],
@@ -192,7 +237,8 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_place_of_it(tmp_path: Path
 
     assert dead == []
     assert sorted(pages) == [
-        "agents.html", f"agents/{page_name('AGT-1')}.html", "conversations/a-1.html",
+        "agents.html", f"agents/{page_name('AGT-1')}.html", "coaching.html",
+        "conversations/a-1.html",
         "conversations/b-2.html", "index.html", "queues.html", "queues/loans.html",
         "runs.html", "teams.html", f"teams/{page_name('North')}.html",
     ]  # fmt: skip
@@ -280,6 +326,52 @@ def test_a_miss_leads_to_its_very_turn_and_what_was_left_out_to_its_call(tmp_pat
     assert "Best call" not in page
 
 
+def test_a_card_leads_to_its_evidence_and_the_turn_says_what_was_missed(tmp_path: Path) -> None:
+    built(tables_of("a-1"), tmp_path)
+    page = pages_of(tmp_path)["conversations/a-1.html"]
+
+    card = page.split('<section id="card"')[1].split("</section>")[0]
+    text = " ".join(re.sub(r"<[^>]+>", "", unescape(card.partition(">")[2])).split())
+    assert text == (
+        "Coaching card Inbound call. Score 25% of the weight that was judged, confidence 90%. "
+        "Checks hear known phrases: what was said in other words counts as missing. "
+        "Misses no violation (conduct, critical): turn 0. Say what happens next. "
+        "recording (conduct, high): not heard in turns 0 to 9. Say what happens next. "
+        "Strengths talk share (balance, low): measured 0.5, at most 0.7"
+    )
+    assert '<a href="#turn-0" aria-label="no violation, turn 0">turn 0</a>' in card
+    assert '<li class="fail">missed: no violation</li>' in page
+    assert list_of(tmp_path)[0]["check"] == {"no_violation": 0, "recording": None}
+    assert list_of(tmp_path)[0]["severity"] == "critical"
+
+
+def test_the_coaching_page_leads_to_calls_and_turns_in_the_queues_order(tmp_path: Path) -> None:
+    tables = tables_of("a-1", "b-2")
+    queued = tables["coaching_queue"][0]
+    tables["coaching_queue"].insert(0, queued | {"conversation_id": "b-2", "queue_rank": 2})
+    built(tables, tmp_path)
+    page = pages_of(tmp_path)["coaching.html"]
+
+    assert re.findall(r'href="(conversations/[^"]+#card)"', page) == [
+        "conversations/a-1.html#card",
+        "conversations/b-2.html#card",
+    ]
+    assert '<a href="conversations/a-1.html#turn-0">no violation</a> (critical)' in page
+    assert "critical miss; agent was not coached in 28 days" in page
+    assert "No call without a miss was judged" in page
+
+
+def test_an_agents_page_has_its_weeks_of_coaching_and_links_calls_that_are_there(
+    tmp_path: Path,
+) -> None:
+    built(tables_of("a-1", "b-2"), tmp_path)
+    page = pages_of(tmp_path)[f"agents/{page_name('AGT-1')}.html"]
+
+    assert "no violation (1, not-here)" in page
+    assert '<a href="../conversations/b-2.html#card">b-2</a>' in page
+    assert '<td class="number">25%</td><td class="number">-0.50</td>' in page
+
+
 def test_a_call_shows_its_own_clock_with_utc_beside_it(tmp_path: Path) -> None:
     built(tables_of("a-1", "b-2"), tmp_path)
     pages = pages_of(tmp_path)
@@ -359,7 +451,7 @@ def test_the_page_of_tables_is_taken_in_where_it_was_made(tmp_path: Path) -> Non
         held = [name for name, page in pages_of(tmp_path / "s").items() if "docs.html" in page]
         if has_docs:
             assert (tmp_path / "s" / "docs.html").read_text("utf-8") == "<p>lineage</p>"
-            assert len(held) == 5
+            assert len(held) == 6
 
     assert (held, counts.removed) == ([], 1)
 
