@@ -149,9 +149,7 @@ def _order(change: VerdictChange) -> tuple[bool, str, str, str]:
 
 
 def _views(warehouse: Warehouse, staging: str) -> Mapping[str, str]:
-    held = warehouse.full_name(staging, "INFORMATION_SCHEMA.VIEWS").replace(
-        f"{staging}.INFORMATION_SCHEMA.VIEWS", f"{staging}`.`INFORMATION_SCHEMA`.`VIEWS"
-    )
+    held = warehouse.full_name(staging, "INFORMATION_SCHEMA.VIEWS")
     rows = warehouse.query(
         f"select table_name, view_definition from {held} where table_name like 'int_coaching%'"
     ).rows
@@ -186,5 +184,5 @@ def _rows_as_sql(seed: Path, types: Mapping[str, str]) -> str:
 
 
 def _literal(text: str | None, type_: str, name: str) -> str:
-    value = json.dumps(text) if text else "null"
+    value = json.dumps(text, ensure_ascii=False) if text else "null"
     return f"cast({value} as {type_}) as {name}"

@@ -72,9 +72,10 @@ A_DAY = 8
 BY_DAY = {"pipeline_daily": 1, "ci_costs": 3, "agent_daily": 100, "stg_ci__payload_paths": 150} | {
     "int_changed_days": 1,
     "int_forgotten_days": 1,
+    "agent_weekly": 15,
 }
 """Rows a day, where they don't grow with the conversations."""
-OF_THE_SETUP = {"phrase_matchers", "schema_drift", "phrase_matcher_evaluation"}
+OF_THE_SETUP = {"phrase_matchers", "schema_drift", "phrase_matcher_evaluation", "coaching_queue"}
 """Tables that have as many rows on any day."""
 RARE = {"int_conversations_forgotten", "int_forgotten_charges", "quarantined_conversations"}
 """Tables of exceptions: one conversation of a thousand."""

@@ -1,5 +1,5 @@
 {# Law: a quote is what the turn says at its span, letter by letter. A coach who quotes otherwise puts words into
-   somebody's mouth. That the turn is there says another law. #}
+   somebody's mouth. That the turn is there once says another law. #}
 with
 
 quotes as (
@@ -22,10 +22,11 @@ quotes as (
     cross join unnest(cards.moments) as moment
 )
 
-select quotes.*
+select quotes.conversation_id
 from quotes
 inner join {{ ref('ci_turns') }} as turns
     on
         quotes.conversation_id = turns.conversation_id
         and quotes.turn_index = turns.turn_index
-where substr(turns.text, quotes.start_char + 1, quotes.end_char - quotes.start_char) != quotes.quote
+group by quotes.conversation_id, quotes.turn_index, quotes.start_char, quotes.end_char, quotes.quote
+having countif(substr(turns.text, quotes.start_char + 1, quotes.end_char - quotes.start_char) = quotes.quote) = 0

@@ -361,7 +361,7 @@ def test_the_readme_names_the_tables_that_answer_each_question() -> None:
     _, _, section = readme.partition("## Which table answers my question\n")
     told = re.findall(r"^\| (.+\?) \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
 
-    assert len(QUESTIONS) == 20
+    assert len(QUESTIONS) == 22
     assert told == [
         (question, ", ".join(f"`{name}`" for name in dict.fromkeys(_TABLE.findall(sql))))
         for question, sql in QUESTIONS
