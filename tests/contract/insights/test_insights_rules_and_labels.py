@@ -103,6 +103,28 @@ def test_a_view_is_kept_changed_listed_and_deleted(service: Service) -> None:
         service.client.get_view(name=made.name)
 
 
+@pytest.mark.fact("documented", "EncryptionSpec.name; InitializeEncryptionSpec, once for ever")
+def test_a_location_has_one_encryption_spec_and_takes_no_malformed_key(service: Service) -> None:
+    name = f"{service.parent}/encryptionSpec"
+    spec = service.client.get_encryption_spec(name=name)
+    assert spec.name.endswith("/encryptionSpec")
+    with service.refused(exceptions.InvalidArgument):
+        service.client.initialize_encryption_spec(
+            encryption_spec={"name": name, "kms_key": "nonsense"}
+        )
+    assert service.client.get_encryption_spec(name=name) == spec
+
+
+@pytest.mark.fact("documented", "ExportInsightsDataRequest: big_query_destination is required")
+def test_an_export_needs_a_table(service: Service) -> None:
+    with service.refused(exceptions.InvalidArgument):
+        service.client.export_insights_data({"parent": service.parent})
+    with service.refused(exceptions.InvalidArgument):
+        service.client.export_insights_data(
+            {"parent": service.parent, "big_query_destination": {"dataset": "d"}}
+        )
+
+
 def label(
     service: Service, conversation: str, resource: str, label_id: str = "", **fields: Any
 ) -> Any:
