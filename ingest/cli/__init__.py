@@ -101,7 +101,7 @@ COMMANDS = {
     "site": CommandPlace(
         "ingest.cli.site",
         "site",
-        "Make linked pages of conversations, agents, teams, queues, coaching and runs, for offline use.",
+        "Make linked pages of calls, agents, teams, queues, coaching and runs, to look at offline.",
     ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
