@@ -38,6 +38,7 @@ from ingest.cli.scorecards import (
 )
 from ingest.cli.show import Shown, ShownObject, ShownRaw
 from ingest.cli.verify import CheckedDate
+from ingest.datagen.coaching_measure import CoachingMeasure
 from ingest.datagen.figures import DataSetFigures
 from ingest.datagen.redaction_measure import RedactionMeasure
 from ingest.domain.converted import Converted
@@ -151,6 +152,7 @@ OUTPUTS: dict[str, Any] = {
     "data_validate": ValidatedSet,
     "data_report": tuple[DataSetFigures, ...],
     "data_redaction_report": RedactionMeasure,
+    "data_coaching_report": CoachingMeasure,
     "data_convert": Converted,
     "data_map": tuple[Format, ...],
     "data_map_explain": Explanation_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +16,7 @@ import typer
 from ingest.cli._console import aligned
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
-from ingest.cli._output import print_json
+from ingest.cli._output import opened, print_json
 from ingest.cli.convert import (
     SourceMapping,
     convert,
@@ -25,6 +26,12 @@ from ingest.cli.convert import (
     readable,
     say_converted,
 )
+from ingest.datagen.coaching_measure import (
+    CoachingMeasure,
+    CoachingTally,
+    CoachingTruth,
+    given_of,
+)
 from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
 from ingest.datagen.dirty import parse_dirty
 from ingest.datagen.figures import DataSetFigures, Tally
@@ -32,15 +39,17 @@ from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
 from ingest.datagen.redaction_measure import RedactionMeasure, RedactionTally
-from ingest.datagen.truth import ExpectedTruth
+from ingest.datagen.truth import ExpectedTruth, load_required_disclosures
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.converted import Converted
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
 from ingest.domain.redaction.turn import Vocabulary, built_in
+from ingest.domain.rubric import POLICIES_FILE, RUBRIC_FILE
 from ingest.domain.validation import parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
+from ingest.flows.coach import read_verdicts
 from ingest.flows.declared import read_declarations, read_own_words
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
@@ -140,6 +149,20 @@ def redaction_report(folder: Folder, seeds: Seeds = Path("seeds"), as_json: AsJs
     """
 
     raise typer.Exit(int(run_redaction_report(folder, seeds, as_json=as_json)))
+
+
+@app.command("coaching-report")
+def coaching_report(folder: Folder, seeds: Seeds = Path("seeds"), as_json: AsJson = False) -> None:
+    """Measure by check how well the coaching marts judge a data set whose truth is known.
+
+    The truth follows from each expected.json; what was said in words that no matcher knows counts
+    in the two last columns alone. Checks of the customer's mood have no truth. Push the data set
+    and run `dbt build` first.
+
+    Example: ingest data coaching-report seeds/conversations
+    """
+
+    raise typer.Exit(int(run_coaching_report(folder, seeds, as_json=as_json)))
 
 
 app.command()(convert)
@@ -418,6 +441,56 @@ async def _measure_redaction(folder: Path, vocabulary: Vocabulary) -> RedactionM
         raise InputError(
             f"{folder} has no conversation with `pii_spans` in expected.json",
             "make some with `ingest data generate`",
+        )
+    return tally.measure()
+
+
+def run_coaching_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode:
+    """Compare the marts' verdicts with the truth, and print how well they fit."""
+    found = run(_measure_coaching(folder, seeds))
+    if as_json:
+        print_json(found)
+        return ExitCode.OK
+    shares = ("precision", "recall", "ear_precision", "ear_recall")
+    rows = []
+    for each in found.checks:
+        values = [getattr(each, name) for name in shares]
+        told = ["-" if value is None else f"{value:.3f}" for value in values]
+        rows.append((each.check_id, f"{each.judged:,}", f"{each.missed:,}", *told))
+    header = ("CHECK", "JUDGED", "MISSED", "PRECISION", "RECALL", "BY EAR", "RECALL")
+    typer.echo(aligned(header, rows, " rrrrrr"))
+    typer.echo(
+        f"\n{found.conversations:,} conversations; {found.quotes_astray} quotes not at their span, "
+        f"{found.versions_astray} policy versions of another day, {found.not_due} checks judged "
+        "though not due or left out though due"
+    )
+    return ExitCode.OK
+
+
+async def _measure_coaching(folder: Path, seeds: Path) -> CoachingMeasure:
+    settings, warehouse = opened()
+    tally, given = CoachingTally(), read_verdicts(warehouse)
+    known = CoachingTruth(
+        csv.DictReader((seeds / RUBRIC_FILE).read_text(encoding="utf-8").splitlines()),
+        csv.DictReader((seeds / POLICIES_FILE).read_text(encoding="utf-8").splitlines()),
+        load_required_disclosures(seeds),
+    )
+    async for found in walk_set(folder):
+        talk = _parsed(found, FileKind.TRANSCRIPTION)
+        metadata = _parsed(found, FileKind.METADATA)
+        truth = found.truth if isinstance(found, ConversationFiles) else None
+        if not (isinstance(talk, Transcription) and isinstance(metadata, Metadata) and truth):
+            continue
+        if (rows := given.get(talk.conversation_id)) is None:
+            continue
+        texts = [turn.text for turn in talk.turns]
+        verdicts = known.verdicts(metadata, talk, ExpectedTruth.model_validate_json(truth))
+        tally.add(verdicts, {row["check_id"]: given_of(row, texts) for row in rows})
+    if not tally.conversations:
+        raise InputError(
+            f"no conversation of {folder} with an expected.json is in coaching_checks of "
+            f"{settings.marts_dataset}",
+            "push it, then run `dbt build`",
         )
     return tally.measure()
 

@@ -124,6 +124,19 @@ class AgentWeek:
     top_misses: tuple[MissOfWeek, ...]
 
 
+def read_verdicts(warehouse: Warehouse) -> dict[str, list[Mapping[str, Any]]]:
+    """Return by conversation what `coaching_checks` says, with evidence; empty before a build."""
+    columns = "conversation_id, check_id, verdict, policy_version, quote, turn_index, start_char"
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    dataset, name = warehouse.marts_dataset, "coaching_checks"
+    if all(table.name != name for table in warehouse.tables(dataset)):
+        return found
+    sql = f"select {columns}, end_char from {warehouse.mart(name)}"
+    for row in warehouse.query(sql).rows:
+        found.setdefault(row["conversation_id"], []).append(row)
+    return found
+
+
 def read_card(warehouse: Warehouse, conversation_id: str) -> Card:
     """Return the card of the conversation.
 

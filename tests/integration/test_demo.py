@@ -21,6 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights import transports
+from output_checks import validator
 from reading_beside import reading
 
 from ingest.cli.coach import text_of
@@ -120,6 +121,9 @@ class Demo:
 
     def land_truth(self) -> dict[str, Any]:
         return self._ingest("data", "land-truth", str(DATE_FOLDER))
+
+    def coaching_report(self) -> dict[str, Any]:
+        return self._ingest("data", "coaching-report", str(DATE_FOLDER))
 
     def pull_export(self, raw_dataset: str) -> dict[str, Any]:
         """Have Insights export everything, and land that in another raw dataset."""
@@ -277,6 +281,16 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
     assert misses_and_strengths(first.marts["coaching_checks"]) == reviewed_cards()
     shown = [text_of(read_card(BigQueryWarehouse(demo.settings), card), 80) for card in SHOWN_CARDS]
     assert [card for card in shown if card not in README_OF_DBT] == []
+    report = demo.coaching_report()
+    validator("data_coaching_report").validate(report)
+    measures = [list(check.values())[3:] for check in report.pop("checks")]
+    assert {value for measure in measures for value in measure} == {1.0, None}
+    assert report == {
+        "conversations": 24,
+        "quotes_astray": 0,
+        "versions_astray": 0,
+        "not_due": 0,
+    }
     answers = {question: demo.rows(sql) for question, sql in QUESTIONS}
     assert [question for question, rows in answers.items() if not rows] == []
 

@@ -22,6 +22,7 @@ LAST = ("matchers destroy", "local down", "local reset")
 ELSEWHERE = ("acceptance",)
 """It runs for minutes, and has a test of its own."""
 ENDS_OTHERWISE = {"verify": 1, "ls marts": 2, "coach": 2, "build": 1} | {
+    "data coaching-report": 2,
     "rubric plan": 2,
     "migrate cc-coach": 2,
 }

@@ -100,9 +100,9 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("matchers", "destroy", "--yes"), 0),
 ]
 """In this order: what each does and how it ends, with a broken and a missing one among them."""
-ELSEWHERE = {"acceptance", "migrate_cc_coach"}
-"""Held by test_acceptance.py, since it takes minutes, and by test_foreign_on_stack.py, which has
-another pipeline's tables."""
+ELSEWHERE = {"acceptance", "migrate_cc_coach", "data_coaching_report"}
+"""Held by test_acceptance.py, since it takes minutes, by test_foreign_on_stack.py, which has
+another pipeline's tables, and by test_demo.py, which has the coaching marts."""
 REFUSED = [
     ("push", "no/such/folder"),
     ("pull", "--ids", BAD_ID),
@@ -125,6 +125,7 @@ REFUSED = [
     ("data", "validate", "no/such/folder"),
     ("data", "report", "no/such/folder"),
     ("data", "redaction-report", "no/such/folder"),
+    ("data", "coaching-report", "no/such/folder"),
     ("data", "land-truth", "no/such/folder"),
     ("data", "convert", "x.json", "--from", "nonsense", "--out", "x"),
 ]
