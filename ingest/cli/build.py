@@ -46,8 +46,8 @@ def execute(arguments: Sequence[str], *, wait: bool) -> ExitCode:
     """Build, print what was built, return the exit code."""
     from ingest.cli._progress import progress_for_people
 
-    settings, program = load_settings(), dbt_program()
     ensure_sound_rubric(*load_declared_places())
+    settings, program = load_settings(), dbt_program()
     words = [program, "--log-format", "json", "--log-level", "debug", "build", *arguments]
     with progress_for_people() as progress:
         shown = _Nodes(progress)
