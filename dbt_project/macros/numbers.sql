@@ -16,3 +16,18 @@
 {% macro mean_of_micros(column) -%}
     sum({{ column }}) / (count({{ column }}) * 1000000)
 {%- endmacro %}
+
+{# A number rounded to whole millionths: engines differ in the last bit of a root. #}
+{% macro in_millionths(number) -%}
+    {{ micros('(' ~ number ~ ')') }} / 1000000
+{%- endmacro %}
+
+{# Points, possible points and their share of a scored part of a payload, as members of a struct: zero where they are
+   absent, null where none are possible. Expanded by tests/warehouse/json_reads.py too. #}
+{% macro points_of(scored, prefix='') -%}
+    {%- set path = "json_value(" ~ scored ~ ", '$." ~ prefix -%}
+    {%- set possible = path ~ "potentialScore')" -%}
+    if({{ possible }} is null, null, {{ number_or_zero(path ~ "score')") }}) as score,
+    safe_cast({{ possible }} as float64) as potential_score,
+    if({{ possible }} is null, null, {{ number_or_zero(path ~ "normalizedScore')") }}) as normalized_score
+{%- endmacro %}

@@ -212,6 +212,7 @@ CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
 LANDING_PREFIX = "_landing/"
 LANDING_FAILED_PREFIX = "_landing_failed/"
 RUNS_PREFIX = "_runs/"
+TOPICS_PREFIX = "_topics/"
 """Of what runs: its signs of life, its leases, and which ids were forgotten meanwhile."""
 PULL_WATERMARK_OBJECT = "_pull/complete_until.json"
 _DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")

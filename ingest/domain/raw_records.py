@@ -28,6 +28,10 @@ PIPELINE_EVENTS = "pipeline_events"
 PHRASE_MATCHERS = "phrase_matchers"
 CONVERSATION_TRUTHS = "conversation_truths"
 """What dev data says is true of itself; only `ingest data land-truth` fills it."""
+FEEDBACK_LABELS = "feedback_labels"
+"""What people labelled in Insights; only `ingest labels` fills it."""
+OPTIONAL_TABLES = (CONVERSATION_TRUTHS, FEEDBACK_LABELS)
+"""A project without truths or labels needs no table for them."""
 ORIGIN_MARK = "from "
 """Begins the reason of an upload whose file came from a bucket, before its URI."""
 NOT_FOR_INSIGHTS = "medium_not_for_insights"
@@ -235,6 +239,22 @@ def matcher_row(
             "content_sha256": content_sha256,
             "payload": payload,
             "revised_at": timestamp(revised_at),
+        },
+    )
+
+
+def label_row(
+    conversation_id: str, label_name: str, payload: Mapping[str, Any], *, is_deleted: bool = False
+) -> RawRow:
+    """Return the row of one fetched state of a feedback label."""
+    return RawRow(
+        FEEDBACK_LABELS,
+        {
+            "conversation_id": conversation_id,
+            "label_name": label_name,
+            "payload": payload,
+            "payload_sha256": hashlib.sha256(canonical_json(payload)).hexdigest(),
+            "is_deleted": is_deleted,
         },
     )
 

@@ -33,6 +33,7 @@ from ingest.domain.conversation import (
     LANDING_PREFIX,
     PULL_WATERMARK_OBJECT,
     RUNS_PREFIX,
+    TOPICS_PREFIX,
     checked_id,
     parse_batch_date,
     sha256_hex,
@@ -42,7 +43,7 @@ from ingest.domain.raw_records import (
     ANY_PARTITION,
     CI_CONVERSATIONS,
     CONVERSATION_FILES,
-    CONVERSATION_TRUTHS,
+    OPTIONAL_TABLES,
     ORIGIN_MARK,
     PIPELINE_EVENTS,
     StepEvent,
@@ -60,12 +61,13 @@ _NO_SOURCES = (
     LANDING_PREFIX,
     LANDING_FAILED_PREFIX,
     RUNS_PREFIX,
+    TOPICS_PREFIX,
     f"{PULL_WATERMARK_OBJECT.split('/')[0]}/",
 )
 _NOTES = f"{RUNS_PREFIX}forgotten/"
 _MAX_DEPTH = 5
 """Folders above a date folder that are looked through."""
-_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, CONVERSATION_TRUTHS, PIPELINE_EVENTS)
+_TABLES = (CONVERSATION_FILES, CI_CONVERSATIONS, *OPTIONAL_TABLES, PIPELINE_EVENTS)
 
 
 @dataclass(frozen=True)
@@ -398,5 +400,4 @@ def _noted_id(note: StoredObject) -> str:
 
 
 def _is_table_that_may_be_missing(table: str, error: RemoteError) -> bool:
-    """A project that lands no truths of dev data needs no table for them."""
-    return table == CONVERSATION_TRUTHS and error.code == "NOT_FOUND"
+    return table in OPTIONAL_TABLES and error.code == "NOT_FOUND"

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
+from ingest.domain.raw_records import OPTIONAL_TABLES, RAW_TABLES
 from ingest.errors import RemoteError
 from ingest.flows.landing import raw_schema
 from ingest.ports.move import LoadResult
@@ -29,7 +29,7 @@ class FakeSink:
     store: FakeObjectStore
     trouble: Trouble = field(default_factory=Trouble)
     rows: dict[str, list[Row]] = field(
-        default_factory=lambda: {name: [] for name in (*RAW_TABLES, CONVERSATION_TRUTHS)}
+        default_factory=lambda: {name: [] for name in (*RAW_TABLES, *OPTIONAL_TABLES)}
     )
     jobs: dict[str, LoadResult | RemoteError] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -104,6 +104,7 @@ def _typed(table: str, row: Row) -> Row:
         "TIMESTAMP": dt.datetime.fromisoformat,
         "DATE": dt.date.fromisoformat,
         "INTEGER": int,
+        "BOOLEAN": bool,
         "STRING": str,
         "JSON": lambda value: value,
     }

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import app
 from ingest.domain.conversation import RUNS_PREFIX
-from ingest.domain.raw_records import CONVERSATION_TRUTHS, RAW_TABLES
+from ingest.domain.raw_records import OPTIONAL_TABLES, RAW_TABLES
 from ingest.emulator.control_client import Control
 from ingest.flows.attempts import items_of
 from ingest.gcp.bigquery import BigQueryRawSink
@@ -176,7 +176,7 @@ def rows(command: Command, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     sink = BigQueryRawSink(command.stack.settings)
     try:
         named = sql.format(
-            **{table: sink.table(table) for table in (*RAW_TABLES, CONVERSATION_TRUTHS)}
+            **{table: sink.table(table) for table in (*RAW_TABLES, *OPTIONAL_TABLES)}
         )
         return [dict(row) for row in asyncio.run(sink.query(named, parameters))]
     finally:

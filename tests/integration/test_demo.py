@@ -65,6 +65,7 @@ RAW_TABLES = (
     "pipeline_events",
     "phrase_matchers",
     "conversation_truths",
+    "feedback_labels",
 )
 
 

@@ -13,7 +13,13 @@ _OPENED = re.compile(
 )
 _NAMED = re.compile(_OPENED.pattern + r"\s+as\s+(\w+)")
 _ELEMENT = re.compile(r"\bunnest\(\s*(?:json_query_array\()?(?:\w+\.)?(\w+)\)?\s*\)\s+as\s+(\w+)")
+_ELEMENT_OF_PATH = re.compile(
+    r"\bunnest\(\s*json_query_array\((?:\w+\.)?(\w+),\s*'\$([^']*)'\)\s*\)\s+as\s+(\w+)"
+)
 _MEMBER = re.compile(r"(?:\w+\.)?(\w+)\[\w+\]\s+as\s+(\w+)")
+
+
+_POINTS = re.compile(r"\{\{ points_of\('(\w+)'(?:, '([\w.]+)')?\) \}\}")
 
 
 def opened_paths(sql: str) -> set[str]:
@@ -23,13 +29,17 @@ def opened_paths(sql: str) -> set[str]:
     ends in `[]`, whichever is read. ValueError where a part of the SQL opens JSON in another way
     than json_value, json_query and json_query_array by a literal path do.
     """
+    sql = _POINTS.sub(_points, sql)
     if len(_OPENING.findall(sql)) != len(_OPENED.findall(sql)):
         raise ValueError("JSON is opened by a function or a path that can't be read off the SQL")
     named = {"payload": ""}
-    for _ in range(len(_NAMED.findall(sql))):
+    for _ in range(len(_NAMED.findall(sql)) + len(_ELEMENT_OF_PATH.findall(sql))):
         for base, path, name in _NAMED.findall(sql):
             if _root(base) in named and name not in named:
                 named[name] = _joined(named, base, path)
+        for base, path, name in _ELEMENT_OF_PATH.findall(sql):
+            if base in named and name not in named:
+                named[name] = f"{_joined(named, base, path)}[]"
         for pattern, suffix in ((_ELEMENT, "[]"), (_MEMBER, ".*")):
             for base, name in pattern.findall(sql):
                 if base in named and name not in named:
@@ -38,6 +48,12 @@ def opened_paths(sql: str) -> set[str]:
         raise ValueError(f"no path is known of {', '.join(sorted(unknown))}")
     paths = {_joined(named, base, path) for base, path in _OPENED.findall(sql)}
     return {path for path in paths if not any(_is_under(other, path) for other in paths)}
+
+
+def _points(call: re.Match[str]) -> str:
+    """Return the reads that the macro `points_of` stands for."""
+    names = ("score", "potentialScore", "normalizedScore")
+    return ", ".join(f"json_value({call[1]}, '$.{call[2] or ''}{name}')" for name in names)
 
 
 def _root(base: str) -> str:

@@ -17,6 +17,7 @@ RAW_TABLES = (
     "pipeline_events",
     "phrase_matchers",
     "conversation_truths",
+    "feedback_labels",
 )
 TIMEOUT_SEC = 120
 

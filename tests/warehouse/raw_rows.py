@@ -46,6 +46,7 @@ class RawRows:
     pipeline_events: list[Row] = field(default_factory=list)
     phrase_matchers: list[Row] = field(default_factory=list)
     conversation_truths: list[Row] = field(default_factory=list)
+    feedback_labels: list[Row] = field(default_factory=list)
 
     def tables(self) -> dict[str, list[Row]]:
         return {name: rows for name, rows in vars(self).items() if rows}
@@ -299,6 +300,91 @@ def analysis_of(
             "phraseMatchers": sorted(row["payload"]["name"] for row in matchers),
         },
     }
+
+
+_SCORECARD = f"{PARENT}/qaScorecards/call-quality"
+
+
+def scored(analysis: Row, revision_id: str, created_at: dt.datetime) -> Row:
+    """Return the analysis with a scorecard's result and two topics.
+
+    The machine has answered three questions: yes, which a person made a no, a zero, and N/A.
+    """
+    revision = f"{_SCORECARD}/revisions/{revision_id}"
+    yes = {"key": "yes", "strValue": "Yes", "score": 2, "potentialScore": 2, "normalizedScore": 1}
+    no, na = {"key": "no", "strValue": "No", "potentialScore": 2}, {"key": "na", "naValue": True}
+    none = {"potentialScore": 4}
+    half = {"score": 2, "potentialScore": 4, "normalizedScore": 0.5}
+    answers = [
+        _answer(revision, "identity-check", no, ("SYSTEM_GENERATED", yes), ("MANUAL_EDIT", no)),
+        _answer(revision, "no-threats", no, ("SYSTEM_GENERATED", no)),
+        _answer(revision, "hardship-help", na, ("SYSTEM_GENERATED", na)),
+    ]
+    result = {
+        "name": f"{PARENT}/qaScorecardResults/{revision_id}-{analysis['name'].rsplit('/', 1)[-1]}",
+        "qaScorecardRevision": revision,
+        "createTime": stamp(created_at),
+        "qaAnswers": answers,
+        "qaTagResults": [{"tag": "COMPLIANCE", **none}],
+        "scoreSources": [
+            {"sourceType": source, **points, "qaTagResults": [{"tag": "COMPLIANCE", **points}]}
+            for source, points in (
+                ("SYSTEM_GENERATED_ONLY", half),
+                ("INCLUDES_MANUAL_EDITS", none),
+            )
+        ],
+        **none,
+    }
+    model = f"{PARENT}/issueModels/7"
+    issues = [
+        {"issue": f"{model}/issues/1", "displayName": "Hardship", "score": 0.75},
+        {"issue": f"{model}/issues/2", "displayName": "Payment plan"},
+    ]
+    found = {
+        "qaScorecardResults": [result],
+        "issueModelResult": {"issueModel": model, "issues": issues},
+    }
+    held = analysis["analysisResult"]["callAnalysisMetadata"]
+    return analysis | {"analysisResult": {"callAnalysisMetadata": held | found}}
+
+
+def _answer(revision: str, question_id: str, value: Row, *sources: tuple[str, Row]) -> Row:
+    return {
+        "qaQuestion": f"{revision}/qaQuestions/{question_id}",
+        "questionBody": f"{question_id}?",
+        "answerValue": value,
+        "tags": ["COMPLIANCE"],
+        "answerSources": [{"sourceType": name, "answerValue": given} for name, given in sources],
+    }
+
+
+def feedback_label(
+    conversation_id: str,
+    label_id: str,
+    moment: dt.datetime,
+    run_id: str,
+    *,
+    is_deleted: bool = False,
+    **what: Any,
+) -> Row:
+    """Return the row of a label; `what` has the resource and an answer or a topic."""
+    name = f"{PARENT}/conversations/{conversation_id}/feedbackLabels/{label_id}"
+    payload = {"name": name, "createTime": stamp(moment), "updateTime": stamp(moment), **what}
+    return {
+        "conversation_id": conversation_id,
+        "label_name": name,
+        "payload": payload,
+        "payload_sha256": json_sha256(payload),
+        "is_deleted": is_deleted,
+        "_run_id": run_id,
+        "_landed_at": stamp(moment),
+    }
+
+
+def answered(revision_id: str, question_id: str, key: str) -> Row:
+    """Return what a label says that answers a question."""
+    question = f"{_SCORECARD}/revisions/{revision_id}/qaQuestions/{question_id}"
+    return {"labeledResource": question, "qaAnswerLabel": {"key": key}}
 
 
 def seed_definitions() -> list[MatcherDefinition]:

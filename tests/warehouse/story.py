@@ -12,14 +12,18 @@ from tests.warehouse.raw_rows import (
     Row,
     Talk,
     analysis_of,
+    answered,
     ci_row,
     event_row,
+    feedback_label,
     file_row,
     matcher_rows,
+    scored,
     stamp,
     talk,
 )
 
+TOPIC_MODEL = "projects/123456789012/locations/us-central1/issueModels/7"
 START = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 BATCHES = tuple(START + dt.timedelta(hours=22 * number) for number in range(3))
 """On three days, and all within the 48 hours that a build reads again."""
@@ -144,9 +148,12 @@ class Batch:
         matchers: list[Row],
         profile: str = "profile-1",
         sentiments: tuple[float, float] = (-0.5, 0.0),
+        revision: str | None = None,
     ) -> None:
         made = self.moment - dt.timedelta(seconds=20)
         analysis = analysis_of(spoken, analysis_id, made, matchers, sentiments)
+        if revision:
+            analysis = scored(analysis, revision, made)
         state = ci_row(
             spoken,
             made + dt.timedelta(seconds=1),
@@ -180,7 +187,20 @@ class Batch:
     def complete(self, spoken: Talk, analysis_id: str) -> None:
         self.files(spoken, "metadata", "transcription")
         self.event(spoken, "upload")
-        self.analysed(spoken, analysis_id, FIRST_MATCHERS)
+        revision = "one" if spoken in (EDITED, AGAIN, FORGOTTEN) else None
+        self.analysed(spoken, analysis_id, FIRST_MATCHERS, revision=revision)
+
+    def label(self, spoken: Talk, label_id: str, *, is_deleted: bool = False, **what: Row) -> None:
+        self.rows.feedback_labels.append(
+            feedback_label(
+                spoken.conversation_id,
+                label_id,
+                self.moment,
+                self.run_id,
+                is_deleted=is_deleted,
+                **what,
+            )
+        )
 
 
 def batches() -> tuple[RawRows, RawRows, RawRows]:
@@ -190,6 +210,10 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
         first.complete(spoken, f"10{place}")
     first.truth(PLAIN, *LABELS)
     first.truth(EDITED, *LABELS)
+    for spoken in (AGAIN, FORGOTTEN):
+        first.label(spoken, "1", **answered("one", "identity-check", "no"))
+        first.label(spoken, "2", **answered("one", "no-threats", "yes"))
+        first.label(spoken, "3", labeledResource=TOPIC_MODEL, label="Hardship")
     first.files(LATE, "transcription")
     first.event(LATE, "upload", "waiting", reason="waiting_for_metadata")
     first.files(FAILED, "metadata", "transcription")
@@ -212,7 +236,9 @@ def batches() -> tuple[RawRows, RawRows, RawRows]:
 
     third = Batch(3, RawRows(phrase_matchers=list(SECOND_MATCHERS)))
     third.analysed(EDITED_AFTER, "301", SECOND_MATCHERS, profile="profile-2")
-    third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2")
+    third.analysed(AGAIN, "302", SECOND_MATCHERS, profile="profile-2", revision="two")
+    third.label(AGAIN, "2", **answered("one", "no-threats", "no"))
+    third.label(AGAIN, "3", is_deleted=True, labeledResource=TOPIC_MODEL)
     disclosures = SECOND_MATCHERS[:1]
     third.analysed(CHANGED, "303", disclosures, profile="profile-2", sentiments=(0.25, 0.5))
     third.files(BACK, "metadata")
@@ -233,6 +259,7 @@ ERASURE = tuple(
     for table, rest in (
         ("conversation_files", ""),
         ("ci_conversations", ""),
+        ("feedback_labels", ""),
         ("pipeline_events", " and step != 'forget'"),
     )
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import pytest
 from ingest.domain.declarations import FieldType
 from tests.warehouse.dbt_runs import ROOT, DbtProject
 from tests.warehouse.googlesql import GoogleSql, SqlError
-from tests.warehouse.manifest_walk import Walk, infer_columns, walk
+from tests.warehouse.manifest_walk import Walk, declared_types, infer_columns, place_of, walk
+from tests.warehouse.reference import Reference
 
 OFFLINE = ("compile", "--no-introspect", "--no-populate-cache")
 CUSTOM_FIELDS = [
@@ -92,6 +95,48 @@ def test_an_empty_build_is_valid_and_filters_the_partitions_of_raw_tables(tmp_pa
     assert judged.failures == []
     assert len(reads) >= 8
     assert [read for read in reads if " where _landed_at < timestamp" not in read] == []
+
+
+LABELLED = 4_000
+NOISE = {"clean": 0.0, "five": 0.05, "ten": 0.10, "twenty": 0.20}
+
+
+def test_agreement_finds_the_rate_of_noise_in_labels(
+    manifests: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """A question a rate: the machine answers, and people answer the same but for the noise."""
+    rng, answers, labels = random.Random(21), [], []
+    for question, rate in NOISE.items():
+        for number in range(LABELLED):
+            keys = ["yes", "no", "na"]
+            machine = rng.choices(keys, [6, 3, 1])[0]
+            keys.remove(machine)
+            person = rng.choice(keys) if rng.random() < rate else machine
+            common = {"conversation_id": f"c{number}", "scorecard_id": "s", "question_id": question}
+            answers.append(common | {"revision_id": "r", "machine_answer": machine})
+            labels.append(common | {"answer": person, "feedback_label_id": f"{question}{number}"})
+    nodes = {node["name"]: node for node in manifests[0]["nodes"].values()}
+    reference = Reference()
+    for name, rows in (("ci_qa_answers", answers), ("ci_feedback_labels", labels)):
+        columns = reference.sql.types_of(declared_types(nodes[name]))
+        empty = {column.name: None for column in columns}
+        reference.add(place_of(nodes[name]), columns, [empty | row for row in rows])
+
+    found = {
+        row["question_id"]: row
+        for row in map(json.loads, reference.rows(nodes["qa_agreement"]["compiled_code"]))
+    }
+
+    assert {name: row["label_count"] for name, row in found.items()} == dict.fromkeys(
+        NOISE, LABELLED
+    )
+    for name, rate in NOISE.items():
+        row = found[name]
+        assert abs(row["disagreement_share"] - rate) < 0.02, (name, row)
+        assert row["kappa_low"] <= row["kappa"] <= row["kappa_high"]
+        assert abs(row["kappa"] - (1 - rate / (1 - row["chance_share"]))) < 0.05
+        assert sum(cell["label_count"] for cell in row["confusion"]) == LABELLED
+    assert (found["clean"]["kappa"], found["clean"]["kappa_low"]) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_paths_that_models_read_are_those_that_the_staging_sql_opens() -> None:
         ("json_value(payload, '$.a.b[0].c')", {"a.b[].c"}),
         ("json_query(payload, '$.a') as x json_value(x, '$.b')", {"a.b"}),
         ("json_query_array(payload, '$.a') as x unnest(x) as y json_value(y, '$.b')", {"a[].b"}),
+        ("unnest(json_query_array(payload, '$.a.b')) as y json_value(y, '$.c')", {"a.b[].c"}),
         (
             "json_query(payload, '$.entities') as x s.x[k] as e json_value(e, '$.t')",
             {"entities.*.t"},

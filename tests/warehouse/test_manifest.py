@@ -23,6 +23,7 @@ MAX_LINES = 150
 WITHOUT_IDENTITY = {"stg_ci__annotations", "int_phrase_annotations"}
 """Insights gives an annotation no id, and equal ones may repeat."""
 WITHOUT_INTERMEDIATE = {
+    "ci_feedback_labels <- stg_labels__feedback_labels",
     "ci_entities <- stg_ci__annotations",
     "ci_entities <- stg_ci__entities",
     "ci_turns <- stg_ci__annotations",
@@ -61,7 +62,8 @@ WORDS = {
 OPEN_WORDS = {"business_lines", "call_outcomes", "call_reasons", "media", "queues"}
 """Seeds whose words are the user's: a value that isn't among them is a warning."""
 TYPES = {"STRING": "string", "JSON": "json", "DATE": "date", "TIMESTAMP": "timestamp"} | {
-    "INTEGER": "int64"
+    "INTEGER": "int64",
+    "BOOLEAN": "bool",
 }
 
 

@@ -29,7 +29,12 @@ NOT_FROM_ROWS = ("int_changed_days", "int_forgotten_charges", "time_spine")
 MODELS_JUDGED = 50
 SEEN = {"int_conversation_days", "int_changed_days", "int_forgotten_days"}
 """What builds have seen, days of forgotten conversations too: no raw row tells of those again."""
-VIEWS_TOO = ("conversation_registry_current", "conversation_registry_v1", "ci_export_compat")
+VIEWS_TOO = (
+    "conversation_registry_current",
+    "conversation_registry_v1",
+    "ci_export_compat",
+    "ci_qa_answers",
+)
 
 LANDED_DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 HELD = {

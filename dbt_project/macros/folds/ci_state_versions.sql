@@ -8,7 +8,7 @@ with
 
 ordered as (
     select
-        * except (analysis_id),
+        * except (analysis_id, qa_results, topics),
         if(
             {{ is_exported('analysis_id') }},
             coalesce(

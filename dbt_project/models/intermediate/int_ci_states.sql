@@ -47,7 +47,9 @@ landed as (
                 summaries.confidence as confidence,
                 summaries.text_sections as text_sections
             )
-        ) as summary
+        ) as summary,
+        scores.qa_results,
+        scores.topics
     from {{ ref('stg_ci__conversations') }} as conversations
     left join {{ ref('stg_ci__summaries') }} as summaries
         on
@@ -55,6 +57,12 @@ landed as (
             and conversations.payload_sha256 = summaries.payload_sha256
             and conversations.landed_at = summaries.landed_at
             and summaries.landed_at >= {{ landed_from }}{{ landed_until('summaries.') }}
+    left join {{ ref('stg_ci__scores') }} as scores
+        on
+            conversations.conversation_id = scores.conversation_id
+            and conversations.payload_sha256 = scores.payload_sha256
+            and conversations.landed_at = scores.landed_at
+            and scores.landed_at >= {{ landed_from }}{{ landed_until('scores.') }}
     left join billed
         on
             conversations.conversation_id = billed.conversation_id

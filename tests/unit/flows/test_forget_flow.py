@@ -10,6 +10,7 @@ import pytest
 
 from ingest.domain.conversation import sha256_hex
 from ingest.domain.outcome import BatchReport, ItemState
+from ingest.domain.raw_records import label_row
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.forget import Fate, Forgotten, Traces, receipt
 from ingest.flows.landing import MAX_JOB_FAILURES
@@ -44,10 +45,12 @@ def truth(id_: str) -> dict[str, Any]:
 def test_everything_of_one_conversation_goes_and_everything_of_others_stays(tmp_path: Path) -> None:
     world, gone, kept = pushed(tmp_path)
     world.sink.rows["conversation_truths"] += [truth(gone), truth(kept), truth(gone)]
+    labels = [label_row(id_, f"{id_}/feedbackLabels/1", {}).values for id_ in (gone, kept)]
+    world.sink.rows["feedback_labels"] += [dict(label) for label in labels]
 
     told = asyncio.run(world.forget(gone))
 
-    before = Traces(OF_A_NEW_ONE.objects, 1, OF_A_NEW_ONE.raw_rows + 2)
+    before = Traces(OF_A_NEW_ONE.objects, 1, OF_A_NEW_ONE.raw_rows + 3)
     assert told == Forgotten(gone, before, NOTHING)
     assert world.insights.conversation_ids == [kept]
     assert [name for name in world.store.live_names if gone in name] == []
@@ -61,6 +64,7 @@ def test_everything_of_one_conversation_goes_and_everything_of_others_stays(tmp_
         "pipeline_events": [kept] * 4 + [gone] * 2,
         "phrase_matchers": [],
         "conversation_truths": [kept],
+        "feedback_labels": [kept],
     }
 
 

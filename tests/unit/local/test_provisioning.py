@@ -27,6 +27,7 @@ def test_every_raw_table_has_a_schema_with_the_partition_column() -> None:
         "ci_conversations",
         "conversation_files",
         "conversation_truths",
+        "feedback_labels",
         "phrase_matchers",
         "pipeline_events",
     } <= set(schemas)

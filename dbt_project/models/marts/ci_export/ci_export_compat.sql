@@ -21,6 +21,49 @@ entities as (
     group by conversation_id
 ),
 
+issues as (
+    select
+        conversation_id,
+        array_agg(
+            struct(topic as name, score as score, issue_model_id as issueModelId, issue_id as issueId)
+            order by score desc, conversation_topic_id asc
+        ) as issues
+    from {{ ref('ci_topics') }}
+    group by conversation_id
+),
+
+scores as (
+    select
+        conversation_id,
+        array_agg(
+            {{ exported_scores('results') }}
+            order by results.revision_name, results.qa_result_id
+        ) as qaScorecardResults
+    from {{ ref('ci_qa_results') }} as results
+    group by conversation_id
+),
+
+feedback as (
+    select
+        conversation_id,
+        array_agg(
+            struct(
+                label_name as name,
+                label as label,
+                labeled_resource as labeledResource,
+                if(answer is null, null, {{ exported_answer('labels') }}) as qaAnswerLabel,
+                cast(null as struct<answerValues array<struct<
+                    boolValue bool, key string, naValue bool, normalizedScore float64, numericValue float64,
+                    potentialScore float64, qaAnswerRationale struct<rationale string>, score float64,
+                    stringValue string
+                >>>) as qaAnswerValuesLabel
+            )
+            order by label_name
+        ) as feedbackLabels
+    from {{ ref('ci_feedback_labels') }} as labels
+    group by conversation_id
+),
+
 exported as (
     select
         conversations.ci_name as conversationName,
@@ -46,7 +89,7 @@ exported as (
         conversations.turn_count as turnCount,
         conversations.language_code as languageCode,
         conversations.medium,
-        cast([] as array<struct<name string, score float64, issueModelId string, issueId string>>) as issues,
+        issues.issues,
         entities.entities,
         conversations.labels,
         nested_words.words,
@@ -68,6 +111,8 @@ exported as (
             conversations.agent_name as agentDisplayName,
             conversations.agent_team as agentTeam
         )] as agents,
+        scores.qaScorecardResults,
+        feedback.feedbackLabels,
         unix_seconds(conversations.ci_updated_at) as conversationUpdateTimestampUtc,
         conversations.started_at as startTimestamp,
         conversations.expires_at as conversationExpiryTime,
@@ -80,6 +125,12 @@ exported as (
         on conversations.conversation_id = nested_words.conversation_id
     left join entities
         on conversations.conversation_id = entities.conversation_id
+    left join issues
+        on conversations.conversation_id = issues.conversation_id
+    left join scores
+        on conversations.conversation_id = scores.conversation_id
+    left join feedback
+        on conversations.conversation_id = feedback.conversation_id
     left join {{ ref('ci_summaries') }} as summaries
         on conversations.conversation_id = summaries.conversation_id
 )
