@@ -88,8 +88,8 @@ class ScorecardResults:
                     question_body=question.question_body,
                     tags=question.tags,
                 )
-                _answer(answer, question, given, edits.get(question.name))
-            _score(result)
+                answer_question(answer, question, given, edits.get(question.name))
+            add_up(result)
             yield result
 
     def _edits(self, conversation_seq: int) -> dict[str, protos.Pb]:
@@ -102,9 +102,10 @@ class ScorecardResults:
         }
 
 
-def _answer(
+def answer_question(
     answer: protos.Pb, question: protos.Pb, given: str | None, edit: protos.Pb | None
 ) -> None:
+    """Fill in the machine's answer by key, N/A for None, and the person's, which wins."""
     value = scored(question, given)
     answer.answer_sources.add(source_type=_SYSTEM, answer_value=value)
     if edit is not None:
@@ -146,7 +147,7 @@ def _key_of(question: protos.Pb, edit: protos.Pb) -> str | None:
     return None
 
 
-def _score(result: protos.Pb) -> None:
+def add_up(result: protos.Pb) -> None:
     """Add up a result's answers: as the system gave them, and with people's edits."""
     by_system = [answer.answer_sources[0].answer_value for answer in result.qa_answers]
     tags = [list(answer.tags) for answer in result.qa_answers]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from ingest.domain.matchers import Role
 from ingest.emulator import protos
 from ingest.emulator.analysis.turns import Turn
-from ingest.emulator.qa_results import scored
+from ingest.emulator.qa_results import add_up, answer_question, scored
 from ingest.emulator.qa_rubric import Call, Condition, Rubric, read_rubric
 from ingest.emulator.testing import ObjectServer
 from ingest.errors import InputError
@@ -119,6 +122,78 @@ def test_a_score_is_the_choice_and_its_potential_the_best(scores: list[int], cho
     assert value.HasField("normalized_score") == (max(scores) > 0)
     if max(scores):
         assert value.normalized_score == scores[chosen] / max(scores)
+
+
+def _random_scorecard(rng: random.Random) -> tuple[list[Any], list[tuple[str | None, Any]]]:
+    """Return questions, and for each the machine's key and a person's answer or none."""
+    questions, given = [], []
+    for number in range(rng.randint(1, 6)):
+        choices: list[dict[str, Any]] = [
+            {"key": f"k{n}", "str_value": f"v{n}", "score": rng.choice([0, 0.5, 1, 2.25, 5])}
+            for n in range(rng.randint(1, 4))
+        ]
+        if rng.random() < 0.5:
+            choices.append({"key": "na", "na_value": True})
+        tags = rng.sample(["BUSINESS", "COMPLIANCE", "CUSTOMER"], rng.randint(0, 3))
+        question = insights.QaQuestion(
+            name=f"q{number}", answer_choices=choices, tags=tags, question_body=f"{number}?"
+        )
+        keys = [choice["key"] for choice in choices]
+        person = rng.choice(keys) if rng.random() < 0.3 else None
+        questions.append(insights.QaQuestion.pb(question))
+        given.append((rng.choice([*keys, None, "unknown"]), person))
+    return questions, given
+
+
+def _points(question: Any, key: str | None) -> tuple[Fraction, Fraction]:
+    """Return points and possible points, worked out apart from the code; (0, 0) for N/A."""
+    counted = {c.key: Fraction(c.score) for c in question.answer_choices if not c.na_value}
+    if key not in counted:
+        return Fraction(0), Fraction(0)
+    return counted[key], max(counted.values())
+
+
+def test_scores_of_ten_thousand_scorecards_add_up() -> None:
+    rng = random.Random(21)
+    wrong = []
+    for number in range(10_000):
+        questions, given = _random_scorecard(rng)
+        result = protos.message_class("QaScorecardResult")()
+        for question, (key, person) in zip(questions, given, strict=True):
+            answer = result.qa_answers.add(qa_question=question.name, tags=question.tags)
+            edit = None if person is None else protos.AnswerValue(key=person)
+            answer_question(answer, question, key, edit)
+        add_up(result)
+        final = [key if person is None else person for key, person in given]
+        machine = [key for key, _ in given]
+        told = [(result, final), (result.score_sources[0], machine)]
+        if len(result.score_sources) > 1:
+            told.append((result.score_sources[1], final))
+        for part, keys in told:
+            points = [_points(q, key) for q, key in zip(questions, keys, strict=True)]
+            tagged = {
+                tag: [p for q, p in zip(questions, points, strict=True) if tag in q.tags]
+                for question in questions
+                for tag in question.tags
+            }
+            expected = {"": points, **tagged}
+            found = {"": part, **{each.tag: each for each in part.qa_tag_results}}
+            if found.keys() != expected.keys() or any(
+                not _adds_up(found[tag], expected[tag]) for tag in expected
+            ):
+                wrong.append(number)
+        if (len(result.score_sources) > 1) is all(person is None for _, person in given):
+            wrong.append(number)
+
+    assert wrong == []
+
+
+def _adds_up(part: Any, points: list[tuple[Fraction, Fraction]]) -> bool:
+    score, possible = (sum(each[place] for each in points) for place in (0, 1))
+    share = float(score / possible) if possible else 0.0
+    return (part.score, part.potential_score) == (score, possible) and math.isclose(
+        part.normalized_score, share
+    )
 
 
 def test_an_analysis_is_scored_and_people_have_the_last_word(
