@@ -17,6 +17,7 @@ from ingest.cli.convert import Format
 from ingest.cli.data import GeneratedSet, LandedTruths, ValidatedSet
 from ingest.cli.doctor import Diagnosed
 from ingest.cli.forget import ToForget
+from ingest.cli.labels import ExportedLabels, ImportedLabels
 from ingest.cli.ls import ListedMatcher
 from ingest.cli.matchers import (
     HeldMatcher,
@@ -37,6 +38,13 @@ from ingest.cli.scorecards import (
     ScorecardTrial,
 )
 from ingest.cli.show import Shown, ShownObject, ShownRaw
+from ingest.cli.topics import (
+    DeployedModel,
+    HeldModel,
+    NamedStats,
+    PlannedModel,
+    PulledTopics,
+)
 from ingest.cli.verify import CheckedDate
 from ingest.datagen.coaching_measure import CoachingMeasure
 from ingest.datagen.figures import DataSetFigures
@@ -146,6 +154,15 @@ OUTPUTS: dict[str, Any] = {
     "scorecards_pull": PulledScorecards,
     "scorecards_destroy": tuple[PlannedScorecard, ...],
     "rubric_plan": RubricPlan,
+    "topics_plan": tuple[PlannedModel, ...],
+    "topics_apply": tuple[PlannedModel, ...],
+    "topics_train": HeldModel,
+    "topics_deploy": DeployedModel,
+    "topics_list": tuple[HeldModel, ...],
+    "topics_pull": PulledTopics,
+    "topics_stats": tuple[NamedStats, ...],
+    "labels_import": ImportedLabels,
+    "labels_export": ExportedLabels,
     "settings_plan": tuple[SettingChange, ...],
     "settings_apply": tuple[SettingChange, ...],
     "data_generate": GeneratedSet,

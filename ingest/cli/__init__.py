@@ -112,6 +112,16 @@ COMMANDS = {
         "Scorecards as code: plan, apply, test, activate, list, pull, destroy.",
     ),
     "rubric": CommandPlace("ingest.cli.rubric", "app", "The coaching rubric as code: check, plan."),
+    "topics": CommandPlace(
+        "ingest.cli.topics",
+        "app",
+        "Topic models as code: plan, apply, train, deploy, list, pull, stats.",
+    ),
+    "labels": CommandPlace(
+        "ingest.cli.labels",
+        "app",
+        "People's answers and topics: import from a CSV, export to one.",
+    ),
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),

@@ -23,6 +23,7 @@ from ingest.domain.as_code import is_ours
 from ingest.domain.outcome import Outcome
 from ingest.domain.raw_records import RawRow, ci_conversation_row
 from ingest.domain.scorecards import deployed_of_ours
+from ingest.domain.topics import deployed_models
 from ingest.errors import RemoteError
 from ingest.flows.attempts import Attempts
 from ingest.flows.services import Progress, Services
@@ -42,7 +43,10 @@ async def annotator_profile(
             "if you want phrase matches"
         )
     revisions = (await attempts.run(insights.list_scorecard_revisions)).value
-    return AnnotatorProfile(summarization, ours, deployed_of_ours(revisions))
+    models = (await attempts.run(insights.list_models)).value
+    return AnnotatorProfile(
+        summarization, ours, deployed_of_ours(revisions), deployed_models(models)
+    )
 
 
 def conversation_profile_sha256(

@@ -16,6 +16,7 @@ from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.domain.raw_records import ANY_PARTITION
 from ingest.domain.scorecards import LiveRevision
+from ingest.domain.topics import LiveModel
 from ingest.errors import RemoteError
 from ingest.flows.lease import NoLease
 from ingest.flows.services import Services
@@ -199,6 +200,10 @@ class DryInsights:
     async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
         """Return all revisions of all scorecards."""
         return await self._insights.list_scorecard_revisions()
+
+    async def list_models(self) -> Sequence[LiveModel]:
+        """Return all topic models."""
+        return await self._insights.list_models()
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
         """Refuse: plans of matchers come from `ingest matchers plan`."""

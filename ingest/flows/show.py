@@ -26,6 +26,7 @@ from ingest.domain.json_decoding import decode_json
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import ANY_PARTITION, NOT_FOR_INSIGHTS
 from ingest.domain.scorecards import deployed_of_ours
+from ingest.domain.topics import deployed_models
 from ingest.domain.validation import check_conversation, parse_file
 from ingest.errors import IngestError, InputError, RemoteError
 from ingest.ports.inspect import (
@@ -425,11 +426,12 @@ class TraceReader:
         held = await self._ci.get_conversation(conversation_id)
         if held is None:
             return None
-        analyses, running, matchers, revisions = await asyncio.gather(
+        analyses, running, matchers, revisions, models = await asyncio.gather(
             self._ci.list_analyses(conversation_id),
             self._ci.running_analysis(conversation_id),
             self._ci.list_matchers(),
             self._ci.list_scorecard_revisions(),
+            self._ci.list_models(),
         )
         payload = held.payload
         return CiHop(
@@ -441,7 +443,9 @@ class TraceReader:
             analyses=tuple(analyses),
             latest_analysis_name=held.latest_analysis.name if held.latest_analysis else None,
             running_operation=running.name if running else None,
-            is_stale=_is_stale(held, matchers, deployed_of_ours(revisions)),
+            is_stale=_is_stale(
+                held, matchers, deployed_of_ours(revisions), deployed_models(models)
+            ),
             payload=payload,
         )
 
@@ -483,13 +487,18 @@ def _faults_of_new(
 
 
 def _is_stale(
-    held: CiConversation, matchers: Sequence[CiMatcher], scorecards: frozenset[str]
+    held: CiConversation,
+    matchers: Sequence[CiMatcher],
+    scorecards: frozenset[str],
+    models: frozenset[str],
 ) -> bool | None:
     latest = held.latest_analysis
     if latest is None:
         return None
     ours = tuple(matcher.applied for matcher in matchers if is_ours(matcher.version_tag))
-    profiles = [AnnotatorProfile(summarized, ours, scorecards) for summarized in (False, True)]
+    profiles = [
+        AnnotatorProfile(summarized, ours, scorecards, models) for summarized in (False, True)
+    ]
     return all(
         profile_sha256_of_analysis(latest.selector, latest.requested_at, profile) != profile.sha256
         for profile in profiles

@@ -21,6 +21,7 @@ from ingest.domain.annotators import Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
 from ingest.domain.scorecards import LiveRevision
+from ingest.domain.topics import LiveModel
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
 from ingest.gcp.errors import translated
@@ -166,7 +167,7 @@ class GrpcInsightsApi:
             ),
         )
         reply = await self._call(self._client.create_analysis, request)
-        return await _started(reply)
+        return await started(reply)
 
     async def running_analysis(self, conversation_id: str) -> CiOperation | None:
         """Return the operation that analyses the conversation now, or None."""
@@ -196,7 +197,7 @@ class GrpcInsightsApi:
             annotator_selector=messages.annotator_selector(selector, self._parent),
         )
         reply = await self._call(self._client.bulk_analyze_conversations, request)
-        return await _started(reply)
+        return await started(reply)
 
     async def get_operation(self, name: str) -> CiOperation:
         """Return the operation's state."""
@@ -215,6 +216,12 @@ class GrpcInsightsApi:
         method = self._client.list_qa_scorecard_revisions
         found = await self._all(method, request, "qa_scorecard_revisions")
         return [messages.scorecard_revision(each) for each in found]
+
+    async def list_models(self) -> Sequence[LiveModel]:
+        """Return all topic models, without their topics."""
+        request = insights.ListIssueModelsRequest(parent=self._parent)
+        reply = await self._call(self._client.list_issue_models, request)
+        return [messages.topic_model(each) for each in reply.issue_models]
 
     async def create_matcher(self, definition: MatcherDefinition, version_tag: str) -> CiMatcher:
         """Create one; Insights makes the id."""
@@ -301,7 +308,7 @@ async def _first_page(pager: Any) -> Any:
         return await anext(pages)
 
 
-async def _started(reply: AsyncOperation) -> CiOperation:
+async def started(reply: AsyncOperation) -> CiOperation:
     """Return the operation's state; how it ended is told by that, also where it failed at once."""
     if reply.operation.done:
         # A future whose error nobody asks for is reported on stderr when it goes.

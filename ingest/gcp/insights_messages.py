@@ -22,6 +22,7 @@ from ingest.domain.annotators import (
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition, MatchType, PhraseRule, Role, RuleGroup
 from ingest.domain.scorecards import LiveRevision, RevisionState
+from ingest.domain.topics import LiveModel, ModelState
 from ingest.ports.inspect import CiAnalysisState
 from ingest.ports.move import CiAnalysis, CiConversation, CiMatcher, CiOperation
 
@@ -135,6 +136,16 @@ def scorecard_revision(message: Any) -> LiveRevision:
         is_deployed="default" in message.alternate_ids,
         is_latest="latest" in message.alternate_ids,
         description=message.snapshot.description,
+    )
+
+
+def topic_model(message: Any) -> LiveModel:
+    """Return the topic model that Insights answered with."""
+    return LiveModel(
+        message.name.rsplit("/", 1)[-1],
+        message.display_name,
+        ModelState(insights.IssueModel.State(message.state).name),
+        message.language_code,
     )
 
 

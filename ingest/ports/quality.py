@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ingest.domain.labels import CiLabel, WantedLabel
 from ingest.domain.scorecards import LiveRevision, LiveScorecard, Question, Scorecard
+from ingest.domain.topics import LiveModel, ModelStats, Topic
+
+if TYPE_CHECKING:
+    from ingest.ports.move import CiOperation
 
 
 class DeployedApi(Protocol):
-    """What tells which scorecards an analysis is asked for."""
+    """What tells which scorecards and topic models an analysis is asked for."""
 
     async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
         """Return all revisions of all scorecards."""
+
+    async def list_models(self) -> Sequence[LiveModel]:
+        """Return all topic models, without their topics."""
 
 
 class QualityApi(DeployedApi, Protocol):
@@ -44,3 +52,33 @@ class QualityApi(DeployedApi, Protocol):
 
     async def deploy_scorecard_revision(self, revision: str) -> None:
         """Make analyses use a ready revision, in place of another of its scorecard."""
+
+    async def list_labels(self) -> Sequence[CiLabel]:
+        """Return the feedback labels of all conversations."""
+
+    async def create_label(self, label: WantedLabel) -> None:
+        """Label a conversation; NOT_FOUND without it, ALREADY_EXISTS when the id is taken."""
+
+    async def update_label(self, label: WantedLabel) -> None:
+        """Make a label of ours say what is wanted."""
+
+    async def list_topics(self, model_id: str) -> Sequence[Topic]:
+        """Return the topics of a model."""
+
+    async def import_model(self, uri: str) -> CiOperation:
+        """Start to make a new model of a file in a bucket."""
+
+    async def train_model(self, display_name: str, language: str, filter_: str) -> CiOperation:
+        """Start to train a model on the conversations of a filter."""
+
+    async def deploy_model(self, model_id: str) -> CiOperation:
+        """Start to let analyses use a model."""
+
+    async def undeploy_model(self, model_id: str) -> CiOperation:
+        """Start to let no analysis use a model."""
+
+    async def delete_model(self, model_id: str) -> CiOperation:
+        """Start to delete a model; topics in analyses stay."""
+
+    async def model_stats(self, model_id: str) -> ModelStats:
+        """Return how many conversations have which topic."""

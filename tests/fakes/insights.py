@@ -307,6 +307,7 @@ def _analysis_json(analysis: CiAnalysis) -> dict[str, Any]:
             to_camel(flag): flag in analysis.selector.flags for flag in ANNOTATOR_FLAGS
         }
         | {"phraseMatchers": sorted(analysis.selector.phrase_matchers)}
+        | {"issueModels": sorted(analysis.selector.issue_models)}
         | _scorecards_json(analysis.selector),
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import orjson
+
+from ingest.domain.labels import CiLabel, WantedLabel
 from ingest.domain.scorecards import (
     LiveRevision,
     LiveScorecard,
@@ -12,8 +15,12 @@ from ingest.domain.scorecards import (
     RevisionState,
     Scorecard,
 )
+from ingest.domain.topics import LiveModel, ModelState, ModelStats, Topic
 from ingest.errors import RemoteError
+from ingest.ports.move import CiOperation
 from tests.fakes.trouble import Trouble
+
+_PARENT = "projects/local-project/locations/us-central1"
 
 
 @dataclass(kw_only=True)
@@ -27,7 +34,17 @@ class FakeQuality:
     _scorecards: dict[str, LiveScorecard] = field(default_factory=dict)
     _revisions: dict[str, LiveRevision] = field(default_factory=dict)
     _questions: dict[str, list[Question]] = field(default_factory=dict)
+    models: dict[str, LiveModel] = field(default_factory=dict)
+    files: Callable[[str], bytes] = lambda _: b""
+    """Gives an object of the bucket by name, which a model is imported from."""
+    _model_count: int = 0
+    _labels: dict[str, CiLabel] = field(default_factory=dict)
     _polls_left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def conversation_ids(self) -> list[str]:
+        """Ids of all conversations, in order."""
+        raise NotImplementedError
 
     async def list_scorecards(self) -> Sequence[LiveScorecard]:
         async with self.trouble.call("list_scorecards"):
@@ -95,6 +112,90 @@ class FakeQuality:
             for key, held in self._revisions.items():
                 if held.scorecard_id == scorecard_id:
                     self._change(key, is_deployed=key == revision)
+
+    async def list_labels(self) -> Sequence[CiLabel]:
+        async with self.trouble.call("list_labels"):
+            return list(self._labels.values())
+
+    async def create_label(self, label: WantedLabel) -> None:
+        async with self.trouble.call("create_label"):
+            if label.conversation_id not in self.conversation_ids:
+                raise RemoteError("fake: no such conversation", code="NOT_FOUND")
+            if self._label_name(label) in self._labels:
+                raise RemoteError("fake: id is taken", code="ALREADY_EXISTS")
+            self._keep_label(label)
+
+    async def update_label(self, label: WantedLabel) -> None:
+        async with self.trouble.call("update_label"):
+            if self._label_name(label) not in self._labels:
+                raise RemoteError("fake: no such label", code="NOT_FOUND")
+            self._keep_label(label)
+
+    def drop_label(self, name: str) -> None:
+        """Forget a label, as somebody who deletes it in the console."""
+        del self._labels[name]
+
+    def _keep_label(self, label: WantedLabel) -> None:
+        said = (
+            {"label": label.topic}
+            if label.answer is None
+            else {"qaAnswerLabel": {"key": label.answer.key}}
+        )
+        name = self._label_name(label)
+        resource = f"{_PARENT}/{label.resource}"
+        payload = {"name": name, "labeledResource": resource, **said}
+        self._labels[name] = CiLabel(label.conversation_id, name, payload)
+
+    def _label_name(self, label: WantedLabel) -> str:
+        return f"{_PARENT}/conversations/{label.conversation_id}/feedbackLabels/{label.label_id}"
+
+    async def list_models(self) -> Sequence[LiveModel]:
+        async with self.trouble.call("list_models"):
+            return [replace(each, topics=()) for each in self.models.values()]
+
+    async def list_topics(self, model_id: str) -> Sequence[Topic]:
+        async with self.trouble.call("list_topics"):
+            return self.models[model_id].topics
+
+    async def import_model(self, uri: str) -> CiOperation:
+        async with self.trouble.call("import_model"):
+            content = orjson.loads(self.files(uri.split("/", 3)[-1]))
+            topics = tuple(
+                Topic(each["displayName"], each["displayDescription"]) for each in content["issues"]
+            )
+            return self.have_model(content["displayName"], content["languageCode"], topics)
+
+    async def train_model(self, display_name: str, language: str, filter_: str) -> CiOperation:
+        async with self.trouble.call("train_model"):
+            return self.have_model(display_name, language, (Topic("found", ""),))
+
+    async def deploy_model(self, model_id: str) -> CiOperation:
+        async with self.trouble.call("deploy_model"):
+            return self._turn(model_id, ModelState.DEPLOYED)
+
+    async def undeploy_model(self, model_id: str) -> CiOperation:
+        async with self.trouble.call("undeploy_model"):
+            return self._turn(model_id, ModelState.UNDEPLOYED)
+
+    async def delete_model(self, model_id: str) -> CiOperation:
+        async with self.trouble.call("delete_model"):
+            del self.models[model_id]
+            return CiOperation("operations/delete", True)
+
+    async def model_stats(self, model_id: str) -> ModelStats:
+        async with self.trouble.call("model_stats"):
+            return ModelStats(0, 0, ())
+
+    def have_model(self, name: str, language: str, topics: tuple[Topic, ...]) -> CiOperation:
+        """Hold a topic model that isn't deployed."""
+        self._model_count += 1
+        model_id = str(self._model_count)
+        self.models[model_id] = LiveModel(model_id, name, ModelState.UNDEPLOYED, language, topics)
+        return CiOperation("operations/model", True)
+
+    def _turn(self, model_id: str, state: ModelState) -> CiOperation:
+        self.models[model_id] = replace(self.models[model_id], state=state)
+        return CiOperation("operations/model", True)
 
     def make_foreign_scorecard(self, scorecard: Scorecard) -> None:
         """Hold a scorecard as another team makes it, deployed."""

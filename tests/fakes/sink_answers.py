@@ -46,6 +46,13 @@ def answer(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]
     raise AssertionError(f"the fake has no answer to this query: {sql}")
 
 
+def _labels(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    newest: dict[str, Row] = {}
+    for row in sorted(sink.rows["feedback_labels"], key=lambda row: str(row["_landed_at"])):
+        newest[row["label_name"]] = row
+    return list(newest.values())
+
+
 def _scored(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     counts: Counter[str] = Counter()
     for row in _newest_states(sink.rows[CI_CONVERSATIONS]).values():
@@ -282,6 +289,8 @@ _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
     "step = 'submit' and conversation_id in": _kept_here,
     "max_by(error_message, ended_at)": _open_refusals,
     "$.qaScorecardRevision": _scored,
+    "issueModelResult": lambda *_: [{"conversation_count": 0}],
+    "select conversation_id, label_name": _labels,
     "select distinct matcher_id": _revisions,
     "select distinct analysis_name": _landed_analyses,
     "select distinct conversation_id, payload_sha256": _landed_hashes,

@@ -83,6 +83,7 @@ class World:
         self.insights = FakeInsights(self.clock)
         self.sink = FakeSink(self.store)
         self.runs.now = self.clock.now
+        self.insights.files = self.store.content
 
     def lease(self, command: str, run_id: str, admission: Admission | None = None) -> BucketLease:
         """Return the lease of a run; process numbers count up."""

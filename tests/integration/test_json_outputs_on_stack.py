@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """Yield the command with seeds of its own, which a test may change; deletes what it applied."""
     seeds = tmp_path_factory.mktemp("seeds")
-    for name in ("phrase_matchers.csv", "phrase_matcher_rules.csv", *FILES):
+    for name in ("phrase_matchers.csv", "phrase_matcher_rules.csv", "topics.csv", *FILES):
         shutil.copy(REPOSITORY / "seeds" / name, seeds)
     made = Command(stack, {"INGEST_SEEDS_DIR": str(seeds)})
     yield made
@@ -72,8 +72,18 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("scorecards", "test", GOOD, "--yes"), 0),
     (("scorecards", "plan", "--exit-code"), 0),
     (("scorecards", "list"), 0),
+    (("labels", "export", "--template", "call-quality", "--out", "{sheet}"), 0),
+    (("labels", "import", "{labels}"), 1),
+    (("labels", "export", "--out", "{sheet}"), 0),
     (("scorecards", "pull", "--out", "{out}"), 0),
     (("scorecards", "destroy", "--yes"), 0),
+    (("topics", "plan", "--exit-code"), 5),
+    (("topics", "apply"), 0),
+    (("topics", "deploy", "call-reasons", "--yes"), 0),
+    (("reanalyze", "--stale", "--yes"), 0),
+    (("topics", "stats"), 0),
+    (("topics", "list"), 0),
+    (("topics", "pull", "--out", "{out}"), 0),
     (("settings", "plan", SETTINGS), 0),
     (("settings", "plan", "{settings}"), 0),
     (("settings", "apply", "{settings}"), 0),
@@ -100,9 +110,10 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("matchers", "destroy", "--yes"), 0),
 ]
 """In this order: what each does and how it ends, with a broken and a missing one among them."""
-ELSEWHERE = {"acceptance", "migrate_cc_coach", "data_coaching_report"}
+ELSEWHERE = {"acceptance", "migrate_cc_coach", "topics_train", "data_coaching_report"}
 """Held by test_acceptance.py, since it takes minutes, by test_foreign_on_stack.py, which has
-another pipeline's tables, and by test_demo.py, which has the coaching marts."""
+another pipeline's tables, by test_topics_flow.py, since it takes a hundred conversations, and by
+test_demo.py, which has the coaching marts."""
 REFUSED = [
     ("push", "no/such/folder"),
     ("pull", "--ids", BAD_ID),
@@ -117,6 +128,10 @@ REFUSED = [
     ("matchers", "destroy"),
     ("matchers", "test", "no/such/folder"),
     ("matchers", "pull"),
+    ("topics", "train", "found"),
+    ("topics", "deploy", "nothing"),
+    ("labels", "import", "no/such/file.csv"),
+    ("labels", "export", "--out", "x.csv", "--where", "x"),
     ("scorecards", "activate"),
     ("scorecards", "destroy"),
     ("settings", "plan", "no/such/file.yaml"),
@@ -135,12 +150,20 @@ def test_json_of_what_changes_something_is_as_its_schema_says(
     command: Command, folder: Path, tmp_path: Path
 ) -> None:
     settings = tmp_path / "settings.yaml"
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "conversation_id,scorecard_id,revision_id,question_id,answer_key,issue_model_id,topic\n"
+        f"{GOOD},call-quality,,no-threats,yes,,\n{MISSING},call-quality,,no-threats,no,,\n",
+        encoding="utf-8",
+    )
     settings.write_text("language_code: en-AU\nconversation_ttl_days: 30\n", encoding="utf-8")
     places = {
         "stack": str(command.stack.layout.data_dir),
         "folder": str(folder),
         "out": str(tmp_path / "out"),
         "settings": str(settings),
+        "labels": str(labels),
+        "sheet": str(tmp_path / "out" / "sheet.csv"),
         "seeds": str(REPOSITORY / "seeds"),
     }
     found: list[tuple[tuple[str, ...], int]] = []

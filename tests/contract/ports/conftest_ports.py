@@ -71,6 +71,7 @@ def _fakes(loop: asyncio.AbstractEventLoop, prefix: str) -> Ports:
     store = FakeObjectStore()
     sink = FakeSink(store)
     insights = FakeInsights(ManualClock())
+    insights.files = store.content
     return Ports(store, insights, insights, sink, loop, prefix, fake_sink=sink)
 
 

@@ -16,6 +16,7 @@ from ingest.domain.insights_format import (
     ci_submission,
     word_difference,
 )
+from ingest.domain.labels import WantedLabel
 from ingest.domain.matchers import (
     MatcherDefinition,
     MatchType,
@@ -25,6 +26,7 @@ from ingest.domain.matchers import (
     content_sha256,
 )
 from ingest.domain.scorecards import Answer, Question, RevisionState, Scorecard, ValueType
+from ingest.domain.topics import Topic, TopicModel
 from ingest.errors import RemoteError
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation
 from tests.fakes.folders import metadata, transcription
@@ -394,6 +396,65 @@ def test_a_scorecard_goes_from_questions_to_a_deployed_revision(ports: Ports) ->
         card.marked_description,
     )
     assert key not in {each.key for each in ports.run(api.list_scorecard_revisions())}
+
+
+def test_a_label_is_made_once_and_says_what_it_was_changed_to(ports: Ports) -> None:
+    api, held = ports.quality, created(ports)
+    answer = Answer("yes", ValueType.TEXT, "Yes", 2.0)
+    question = f"qaScorecards/{ports.prefix}/revisions/one/qaQuestions/greeting"
+    first = WantedLabel(held.conversation_id, question, answer)
+    other = WantedLabel(held.conversation_id, "issueModels/7", topic="Hardship")
+    changed = dataclasses.replace(first, answer=Answer("na", ValueType.NA, "", None))
+    nowhere = dataclasses.replace(first, conversation_id=f"{ports.prefix}-none")
+
+    def mine() -> list[tuple[str, str, str, str]]:
+        return sorted(
+            (each.resource, each.answer_key, each.topic, each.name.rsplit("/", 1)[-1])
+            for each in ports.run(api.list_labels())
+            if each.conversation_id == held.conversation_id
+        )
+
+    ports.run(api.create_label(first))
+    ports.run(api.create_label(other))
+    before = mine()
+    codes = [_code(ports, api.create_label(first)), _code(ports, api.create_label(nowhere))]
+    ports.run(api.update_label(changed))
+
+    topic = ("issueModels/7", "", "Hardship", other.label_id)
+    assert codes == ["ALREADY_EXISTS", "NOT_FOUND"]
+    assert before == [topic, (question, "yes", "", first.label_id)]
+    assert mine() == [topic, (question, "na", "", first.label_id)]
+
+
+def test_a_topic_model_goes_from_a_file_to_a_deployed_model_and_away(ports: Ports) -> None:
+    api = ports.quality
+    topics = (Topic("Hardship", 'Says "lost my job".'), Topic("Complaint", ""))
+    model = TopicModel(ports.prefix, "en-AU", topics)
+    name = f"_topics/{ports.prefix}.json"
+    put = {"content_type": "application/json", "content_sha256": "a" * 64}
+    ports.run(ports.store.put(name, model.file(), if_generation_match=0, **put))
+
+    def states() -> list[tuple[str, bool]]:
+        return [
+            (each.state.value, each.is_ours)
+            for each in ports.run(api.list_models())
+            if each.display_name == model.display_name
+        ]
+
+    ended(ports, ports.run(api.import_model(f"gs://{ports.store.bucket}/{name}")))
+    (held,) = (m for m in ports.run(api.list_models()) if m.display_name == model.display_name)
+    found = tuple(ports.run(api.list_topics(held.model_id)))
+    seen = states()
+    for change in (api.deploy_model, api.undeploy_model):
+        ended(ports, ports.run(change(held.model_id)))
+        seen += states()
+    stats = ports.run(api.model_stats(held.model_id))
+    ended(ports, ports.run(api.delete_model(held.model_id)))
+
+    assert (found, held.language_code) == (topics, "en-AU")
+    assert seen == [("UNDEPLOYED", True), ("DEPLOYED", True), ("UNDEPLOYED", True)]
+    assert stats.analysed_count == 0
+    assert states() == []
 
 
 def _code(ports: Ports, work: Awaitable[Any]) -> str:

@@ -67,7 +67,11 @@ def test_pushing_again_changes_nothing_and_asks_ci_nothing_about_conversations(
     assert dict(report.states) == {ItemState.UNCHANGED: 5}
     assert dict(report.effects) == {}
     assert world.effects() == before
-    assert dict(world.insights.trouble.calls) == {"list_matchers": 1, "list_scorecard_revisions": 1}
+    assert dict(world.insights.trouble.calls) == {
+        "list_matchers": 1,
+        "list_scorecard_revisions": 1,
+        "list_models": 1,
+    }
 
 
 def test_an_edited_transcript_makes_a_new_conversation_and_one_new_analysis(tmp_path: Path) -> None:
