@@ -1,10 +1,10 @@
-{# What a language model says to the column `prompt` of a relation: its columns, `words`, `status` and tokens. BigQuery
+{# What a language model says to the column `prompt` of a relation: its columns, `text`, `status` and tokens. BigQuery
    asks the model by AI.GENERATE; on the local stack recorded answers stand in, by the prompt's hash. #}
 {% macro generated_words(relation, model_name) -%}
     {%- if target is defined and target.name == 'local' -%}
         select
             asked.*,
-            recorded.words,
+            recorded.text,
             '' as status,
             recorded.input_token_count,
             recorded.output_token_count
@@ -14,7 +14,7 @@
     {%- else -%}
         select
             answered.* except (answer),
-            answered.answer.result as words,
+            answered.answer.result as text,
             answered.answer.status as status,
             {{ token_count('prompt_token_count', 'promptTokenCount') }} as input_token_count,
             {{ token_count('candidates_token_count', 'candidatesTokenCount') }} as output_token_count

@@ -313,8 +313,8 @@ def test_a_model_words_cards_only_where_it_is_named_and_quotes_what_was_said(dem
         assert row["model_name"] == "gemini-2.5-flash"
         tokens = row["input_token_count"] * 0.30 + row["output_token_count"] * 2.50
         assert row["cost_usd"] == pytest.approx(tokens / 1_000_000)
-    demo.rows("update coach.coaching_wording set words = 'You said «never».' where true")
-    with pytest.raises(AssertionError, match="quotes_coaching_wording_words"):
+    demo.rows("update coach.coaching_wording set text = 'You said «never».' where true")
+    with pytest.raises(AssertionError, match="quotes_coaching_wording_text"):
         project.run("test", "--select", "coaching_wording")
 
 

@@ -65,7 +65,7 @@ worded as (
         judgement_sha256,
         prompt_sha256,
         '{{ model_name }}' as model_name,
-        words,
+        text,
         status,
         input_token_count,
         output_token_count,
