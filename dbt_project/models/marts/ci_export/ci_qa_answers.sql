@@ -24,9 +24,9 @@ answers as (
         answer.normalized_score,
         coalesce(
             (
-                select max({{ qa_answer('source') }})
-                from unnest(answer.sources) as source
-                where source.source_type = 'SYSTEM_GENERATED'
+                select max({{ qa_answer('given') }})
+                from unnest(answer.sources) as given
+                where given.source_type = 'SYSTEM_GENERATED'
             ),
             {{ qa_answer('answer') }}
         ) as machine_answer,
