@@ -1,31 +1,32 @@
-{# dbt's making of a view, but for one that stands as it would be made: it is left. A label of it has a fingerprint of its
-   SQL and of the names and types of its columns and of all that it reads. `--full-refresh` makes all. #}
-{% macro bigquery__create_or_replace_view() %}
+{# dbt's making of a view, but for one that stands as it would be made: it is left. A label of it has a fingerprint of
+   its SQL and of the names and types of its columns and of all that it reads. `--full-refresh` makes all. #}
+{% macro bigquery__create_or_replace_view() -%}
     {%- set target_relation = this.incorporate(type='view') -%}
     {%- set old_relation = load_relation(this) -%}
     {%- set held = adapter.get_bq_table(this) if old_relation and old_relation.is_view else none -%}
     {%- set grant_config = config.get('grants') -%}
-    {{ run_hooks(pre_hooks) }}
-    {%- if held and held.labels.get('view_content') == view_content() and not should_full_refresh() -%}
+    {{- run_hooks(pre_hooks) -}}
+    {%- set is_same = held and held.labels.get('view_content') == view_content() -%}
+    {%- if is_same and not should_full_refresh() -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='0') -%}
     {%- else -%}
         {%- if old_relation and not old_relation.is_view -%}
-            {{ handle_existing_table(should_full_refresh(), old_relation) }}
+            {{- handle_existing_table(should_full_refresh(), old_relation) -}}
         {%- endif -%}
         {%- call statement('main') -%}
-            {{ get_create_view_as_sql(target_relation, sql) }}
+            {{- get_create_view_as_sql(target_relation, sql) -}}
         {%- endcall -%}
     {%- endif -%}
     {%- do apply_grants(target_relation, grant_config, should_revoke=should_revoke(held, full_refresh_mode=true)) -%}
-    {{ run_hooks(post_hooks) }}
-    {{ return({'relations': [target_relation]}) }}
-{% endmacro %}
+    {{- run_hooks(post_hooks) -}}
+    {{- return({'relations': [target_relation]}) -}}
+{%- endmacro %}
 
-{% macro bigquery_view_options(config, node) %}
+{% macro bigquery_view_options(config, node) -%}
     {%- set options = adapter.get_view_options(config, node) -%}
     {%- do options.update({'labels': options.get('labels', []) + [('view_content', view_content())]}) -%}
     {{- return(bigquery_options(options)) -}}
-{% endmacro %}
+{%- endmacro %}
 
 {% macro view_content() -%}
     {%- set types = {} -%}
