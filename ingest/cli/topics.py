@@ -105,7 +105,12 @@ def train(
 
 
 @app.command()
-def deploy(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
+def deploy(
+    name: Name,
+    off: Annotated[bool, typer.Option("--off", help="Let no analysis use it any more.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
     """Let analyses use a model of ours, in place of an older one of its name; that is billed.
 
     Example: ingest topics deploy call-reasons --yes
@@ -121,11 +126,9 @@ def deploy(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
             return chosen, await flow.with_topics(real.sink, attempts)
 
     chosen, cost = run(look())
-    say(
-        f"each conversation costs US${USD_PER_TOPICS:.2f} more from now on; "
-        f"{cost.conversation_count} have topics, and labelling them again costs US${cost.usd:.2f}"
-    )
-    if not (yes or chosen.is_deployed):
+    if not off:
+        say(_billed(cost))
+    if not (off or yes or chosen.is_deployed):
         ask("topics are billed, so this", "Deploy?")
 
     async def work() -> list[str]:
@@ -133,11 +136,16 @@ def deploy(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
         async with alone(settings, "topics", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             timeout = settings.analysis_timeout_sec
-            return await flow.ApplyingTopics(real, attempts, run_id, timeout).deploy(chosen)
+            applying = flow.ApplyingTopics(real, attempts, run_id, timeout)
+            if off:
+                return [await applying.undeploy(chosen)] if chosen.is_deployed else []
+            return await applying.deploy(chosen)
 
     older = tuple(run(work()))
     if as_json:
         print_json(DeployedModel(name, chosen.model_id, older, cost.conversation_count, cost.usd))
+    elif off:
+        typer.echo(f"no analysis uses {printable(name)} ({chosen.model_id}) any more")
     else:
         typer.echo(f"analyses use {printable(name)} ({chosen.model_id})")
         say("`ingest reanalyze --stale` finds what was analysed without it")
@@ -253,7 +261,7 @@ class HeldModel:
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """The model that analyses use now, and the older ones that they no longer use."""
+    """The model that analyses use now, or no longer, and those that they no longer use."""
 
     name: str
     model_id: str
@@ -305,6 +313,13 @@ def _all() -> list[LiveModel]:
             return await flow.held_models(real.quality, attempts)
 
     return run(work())
+
+
+def _billed(cost: flow.TopicCost) -> str:
+    return (
+        f"each conversation costs US${USD_PER_TOPICS:.2f} more from now on; "
+        f"{cost.conversation_count} have topics, and labelling them again costs US${cost.usd:.2f}"
+    )
 
 
 def held_row(one: LiveModel) -> HeldModel:

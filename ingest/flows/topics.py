@@ -154,10 +154,13 @@ class ApplyingTopics:
             and each.is_deployed
             and each.model_id != model.model_id
         ]
-        for each in older:
-            undeploy = partial(self._api.undeploy_model, each.model_id)
-            await self._end("undeploy topic model", each.model_id, undeploy)
-        return [each.model_id for each in older]
+        return [await self.undeploy(each) for each in older]
+
+    async def undeploy(self, model: LiveModel) -> str:
+        """Let no analysis use the model any more; return its id."""
+        undeploy = partial(self._api.undeploy_model, model.model_id)
+        await self._end("undeploy topic model", model.model_id, undeploy)
+        return model.model_id
 
     async def _outcome(self, change: ModelChange) -> ModelOutcome:
         try:

@@ -84,6 +84,7 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("topics", "stats"), 0),
     (("topics", "list"), 0),
     (("topics", "pull", "--out", "{out}"), 0),
+    (("topics", "deploy", "call-reasons", "--off"), 0),
     (("settings", "plan", SETTINGS), 0),
     (("settings", "plan", "{settings}"), 0),
     (("settings", "apply", "{settings}"), 0),

@@ -290,6 +290,47 @@ def test_matchers_are_judged_by_the_truth_of_the_transcript_that_was_analysed(to
     ]
 
 
+def test_scores_topics_and_labels_are_those_of_the_current_analysis(told: Told) -> None:
+    answer = ("revision_id", "question_id", "answer_key", "machine_answer", "score")
+    answers = {
+        tuple(row[name] for name in answer) for row in told.rows("coach.ci_qa_answers", "c-again")
+    }
+    first = {row["revision_id"] for row in told.rows("coach.ci_qa_answers", "c-again", stage=0)}
+    (result,) = told.rows("coach.ci_qa_results", "c-again")
+    topics = {(row["topic"], row["score"]) for row in told.rows("coach.ci_topics", "c-again")}
+    labels = [
+        sorted(
+            (row["question_id"] or "", row["answer"] or "", row["label"] or "")
+            for row in told.rows("coach.ci_feedback_labels", "c-again", stage)
+        )
+        for stage in (0, 2)
+    ]
+    agreement = {
+        (row["revision_id"], row["question_id"], row["label_count"], row["agreement_count"])
+        for row in map(json.loads, told.end["coach.qa_agreement"])
+    }
+
+    assert first == {"one"}
+    assert answers == {
+        ("two", "identity-check", "no", "yes", 0.0),
+        ("two", "no-threats", "no", "no", 0.0),
+        ("two", "hardship-help", "na", "na", None),
+    }
+    assert (result["score"], result["potential_score"], result["normalized_score"]) == (0, 4, 0)
+    assert [(s["source_type"], s["score"]) for s in result["score_sources"]] == [
+        ("SYSTEM_GENERATED_ONLY", 2.0),
+        ("INCLUDES_MANUAL_EDITS", 0.0),
+    ]
+    assert topics == {("Hardship", 0.75), ("Payment plan", 0.0)}
+    assert labels == [
+        [("", "", "Hardship"), ("identity-check", "no", ""), ("no-threats", "yes", "")],
+        [("identity-check", "no", ""), ("no-threats", "no", "")],
+    ]
+    assert agreement == {("two", "identity-check", 1, 0), ("two", "no-threats", 1, 1)}
+    assert told.rows("coach.ci_qa_results", "c-edit", stage=0)
+    assert told.rows("coach.ci_qa_results", "c-edit") == []
+
+
 def test_a_forgotten_conversation_leaves_every_table(told: Told) -> None:
     assert told.registry(0, "c-forget")
     left = [

@@ -57,6 +57,18 @@ def test_a_taxonomy_becomes_a_model_once_and_is_deployed_in_place_of_the_older()
     assert (held.model_id, held.state, held.topics) == ("2", ModelState.DEPLOYED, CHANGED.topics)
 
 
+def test_a_model_that_is_off_is_asked_for_no_more(tmp_path: Path) -> None:
+    world = filled(tmp_path, 1, 0)
+    applied(world, MODEL)
+    deployed(world, MODEL)
+
+    (held,) = asyncio.run(held_models(world.insights, world.attempts()))
+    told = asyncio.run(applying(world).undeploy(held))
+
+    assert told == held.model_id
+    assert asyncio.run(selected(world)) == []
+
+
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_a_model_whose_import_got_no_answer_is_made_once(after_effect: bool) -> None:
     world = World()
