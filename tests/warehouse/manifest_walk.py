@@ -81,8 +81,15 @@ def load_manifest(target: Path) -> dict[str, Any]:
 
 
 def nodes(manifest: dict[str, Any], resource_type: str) -> Iterator[dict[str, Any]]:
-    """Return the nodes of one kind: model, seed or test."""
-    return (n for n in manifest["nodes"].values() if n["resource_type"] == resource_type)
+    """Return the nodes of one kind, model, seed or test, that are built.
+
+    dbt keeps the tests of a model that is left out among the nodes, and compiles none of them.
+    """
+    return (
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == resource_type and node["config"]["enabled"]
+    )
 
 
 def models_in_order(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
