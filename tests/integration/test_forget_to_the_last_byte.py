@@ -79,7 +79,8 @@ def test_no_byte_of_a_forgotten_conversation_is_left(command: Command, tmp_path:
     write(root, gone, DATE, transcription=said, metadata=metadata(gone, agent_name=WORD))
     write(root, kept, DATE)
     site = layout.data_dir / "site"
-    project = DbtProject(tmp_path / "dbt", str(command.stack.settings.bigquery_endpoint), "coach")
+    endpoint = str(command.stack.settings.bigquery_endpoint)
+    project = DbtProject(tmp_path / "dbt", endpoint, is_lean=True)
     build = ("build", "--select", "+ci_turns", "+conversation_registry_current")
     build = (*build, "--exclude", "resource_type:test", "resource_type:unit_test")
     assert command.push(root).exit_code == 0

@@ -10,7 +10,7 @@ import pytest
 from google.cloud import bigquery
 
 from tests.warehouse.conftest import Warehouse
-from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.dbt_runs import ROOT, DbtProject, lean_root
 from tests.warehouse.raw_loading import create_raw_tables, land
 from tests.warehouse.sent_statements import recording, refused, unpruned
 from tests.warehouse.story import ERASURE, batches
@@ -121,11 +121,7 @@ def test_a_view_is_made_and_a_description_is_told_where_it_differs(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_raw_tables(warehouse.client)
-    root = tmp_path / "root"
-    shutil.copytree(ROOT / "dbt_project", root / "dbt_project")
-    shutil.copy(ROOT / "dbt_project.yml", root)
-    for name in ("seeds", "tests"):
-        (root / name).symlink_to(ROOT / name)
+    root = _copy(ROOT, tmp_path, "dbt_project")
     project = DbtProject(tmp_path, warehouse.endpoint, dataset="empty", own_root=root)
     told: list[str] = []
     tell = bigquery.Client.update_table
@@ -163,6 +159,17 @@ def test_a_view_is_made_and_a_description_is_told_where_it_differs(
     assert str(reason.description).startswith("The reason it ran")
 
 
+def _copy(project: Path, tmp_path: Path, own: str) -> Path:
+    """Return a project of the same files, of which one folder is a copy to be changed."""
+    root = tmp_path / "root"
+    ignored = shutil.ignore_patterns("conversations")
+    shutil.copytree(project / own, root / own, ignore=ignored)
+    shutil.copy(project / "dbt_project.yml", root)
+    for name in {"dbt_project", "seeds", "tests"} - {own}:
+        (root / name).symlink_to(ROOT / name)
+    return root
+
+
 def _edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
@@ -172,16 +179,14 @@ def _edit(path: Path, old: str, new: str) -> None:
 def test_a_seed_is_loaded_where_its_file_has_changed_and_is_never_missing(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    project = DbtProject(tmp_path, warehouse.endpoint, dataset="seeds", is_lean=True)
-    seeds = project.lean_root() / "seeds"
-    seeds.unlink()
-    shutil.copytree(ROOT / "seeds", seeds, ignore=shutil.ignore_patterns("conversations"))
+    root = _copy(lean_root(), tmp_path, "seeds")
+    project = DbtProject(tmp_path, warehouse.endpoint, dataset="seeds", own_root=root)
     chosen = ("--select", "speakers", "queues")
     project.run("seed", *chosen)
     loaded = _loads(warehouse)
     project.run("seed", *chosen)
     unchanged = _loads(warehouse)
-    with (seeds / "queues.csv").open("a", encoding="utf-8") as file:
+    with (root / "seeds/queues.csv").open("a", encoding="utf-8") as file:
         file.write("night,Calls at night\n")
     with recording() as statements:
         project.run("seed", *chosen)

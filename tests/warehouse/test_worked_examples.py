@@ -12,7 +12,7 @@ import pytest
 
 from ingest.domain.conversation import json_sha256
 from tests.warehouse.conftest import Warehouse
-from tests.warehouse.dbt_runs import ROOT, DbtProject
+from tests.warehouse.dbt_runs import ROOT, DbtProject, lean_root
 from tests.warehouse.manifest_walk import walk
 from tests.warehouse.raw_loading import create_raw_tables, land
 from tests.warehouse.raw_rows import RawRows
@@ -40,7 +40,7 @@ class EditedProject(DbtProject):
         if not folder.exists():
             shutil.copytree(ROOT / "dbt_project", folder / "dbt_project")
             shutil.copytree(ROOT / "seeds", folder / "seeds", ignore=lambda *_: {"conversations"})
-            shutil.copy(self.lean_root() / "dbt_project.yml", folder)
+            shutil.copy(lean_root() / "dbt_project.yml", folder)
             (folder / "tests").symlink_to(ROOT / "tests")
         return folder
 
