@@ -9,15 +9,23 @@ import shutil
 import signal
 import sys
 import time
+from asyncio import to_thread
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingest.cli._console import counted
-from ingest.cli._context import Running, lease_alone, new_run_id, run, stop_on_signals
+from ingest.cli._context import (
+    Running,
+    SystemClock,
+    lease_alone,
+    new_run_id,
+    run,
+    stop_on_signals,
+)
 from ingest.cli._options import WaitOption
 from ingest.errors import ExitCode, SettingsError
 from ingest.flows.rubric import ensure_sound_rubric
@@ -26,23 +34,27 @@ from ingest.settings import Settings, dbt_environment, load_declared_places, loa
 
 if TYPE_CHECKING:
     from ingest.cli._progress import Bars, Lines
+    from ingest.flows.lease import BucketLease
+
+Force = Annotated[bool, typer.Option("--force", help="Build even where nothing is new.")]
 
 
-def build(context: typer.Context, wait: WaitOption = False) -> None:
+def build(context: typer.Context, wait: WaitOption = False, force: Force = False) -> None:
     """Run `dbt build`, one at a time for these marts; show nodes done, running and failed.
 
     What follows goes to dbt, which gets what `.env` says as well; its target is `bigquery` where
     the project is Google's. While another build of the same marts runs, on whatever machine, this
     one ends at once and names it (exit code 4), or waits (--wait). Exits with 1 where a model or
-    test failed. Nothing is built by a coaching rubric with a bad row. A plain `dbt build` asks
-    nobody.
+    test failed. Where nothing has landed and no file has changed since the last build in this
+    folder ended well, none is made (--force makes one), nor by a coaching rubric with a bad row. A
+    plain `dbt build` asks nobody.
 
     Example: ingest build --exclude resource_type:unit_test
     """
-    raise typer.Exit(int(execute(context.args, wait=wait)))
+    raise typer.Exit(int(execute(context.args, wait=wait, force=force)))
 
 
-def execute(arguments: Sequence[str], *, wait: bool) -> ExitCode:
+def execute(arguments: Sequence[str], *, wait: bool, force: bool) -> ExitCode:
     """Build, print what was built, return the exit code."""
     from ingest.cli._progress import progress_for_people
 
@@ -51,7 +63,10 @@ def execute(arguments: Sequence[str], *, wait: bool) -> ExitCode:
     words = [program, "--log-format", "json", "--log-level", "debug", "build", *arguments]
     with progress_for_people() as progress:
         shown = _Nodes(progress)
-        code = run(_build(settings, words, shown, wait=wait))
+        code = run(_build(settings, words, shown, wait=wait, force=force))
+    if isinstance(code, str):
+        typer.echo(f"nothing is new since the build that ended at {code} (--force builds anyway)")
+        return ExitCode.OK
     typer.echo(shown.summary())
     return ExitCode.OK if code == 0 else ExitCode.SOME_FAILED
 
@@ -71,36 +86,57 @@ _LONGEST_LINE = 16 * 1024 * 1024
 """Of dbt's log, where a line has a whole statement."""
 
 
-async def _build(settings: Settings, words: Sequence[str], shown: _Nodes, *, wait: bool) -> int:
+async def _build(
+    settings: Settings, words: Sequence[str], shown: _Nodes, *, wait: bool, force: bool
+) -> int | str:
+    """Return dbt's exit code; where nothing is new, when the last build ended."""
+    from ingest.cli import _last_build
+
     running = Running("build", new_run_id())
     async with lease_alone(settings, running, shown.note) as lease, lease.running():
         await lease.take([f"build-{settings.marts_dataset}"], waits=wait)
-        dbt = await asyncio.create_subprocess_exec(
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-            start_new_session=True,
-            env=dbt_environment(settings),
-        )
+        arguments, clock = words[words.index("build") + 1 :], SystemClock()
+        before = await to_thread(_last_build.stand_before, settings, arguments, clock.now())
+        if before and not force:
+            at = await to_thread(_last_build.ended_well_at, before, settings)
+            if at:
+                return at
+        _last_build.forget()
+        code = await _run_dbt(settings, words, shown, lease)
+        if before and code == 0:
+            await to_thread(_last_build.keep, before, settings, clock.now())
+        return code
 
-        def kill() -> None:
-            if dbt.returncode is None:
-                dbt.kill()
 
-        def stop() -> None:
-            lease.interrupt()
-            if dbt.returncode is None:
-                dbt.send_signal(signal.SIGINT)
-            asyncio.get_running_loop().call_later(_PATIENCE_SEC, kill)
+async def _run_dbt(
+    settings: Settings, words: Sequence[str], shown: _Nodes, lease: BucketLease
+) -> int:
+    dbt = await asyncio.create_subprocess_exec(
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+        start_new_session=True,
+        env=dbt_environment(settings),
+    )
 
-        stop_on_signals(stop)
-        try:
-            if dbt.stdout is not None:
-                async for line in dbt.stdout:
-                    shown.take(line)
-            return await dbt.wait()
-        finally:
-            kill()
+    def kill() -> None:
+        if dbt.returncode is None:
+            dbt.kill()
+
+    def stop() -> None:
+        lease.interrupt()
+        if dbt.returncode is None:
+            dbt.send_signal(signal.SIGINT)
+        asyncio.get_running_loop().call_later(_PATIENCE_SEC, kill)
+
+    stop_on_signals(stop)
+    try:
+        if dbt.stdout is not None:
+            async for line in dbt.stdout:
+                shown.take(line)
+        return await dbt.wait()
+    finally:
+        kill()
 
 
 class _Nodes:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -27,6 +28,7 @@ from ingest.flows.forget import Forget, Forgotten
 from ingest.flows.push import Push, PushOptions
 from ingest.flows.services import Services, Silent
 from ingest.flows.source import LocalSource
+from ingest.gcp.bigquery import BigQueryWarehouse
 from tests.chaos.evidence_on_stack import copy_dev_conversations
 from tests.unit.flows.test_two_at_once import Held
 
@@ -246,3 +248,44 @@ def test_builds_of_the_same_marts_never_overlap(
     built = build("--wait", "-s", "a")
     assert built.returncode == 0, built.stderr
     assert log.read_text().split()[-3:] == ["build", "-s", "a"]
+
+
+def test_a_build_is_made_where_something_is_new(
+    command: Command, stack: Stack, tmp_path: Path
+) -> None:
+    log, program, model = tmp_path / "log", tmp_path / "dbt", tmp_path / "models/a.sql"
+    program.write_text(DBT.format(log=log))
+    program.chmod(0o755)
+    model.parent.mkdir()
+    model.write_text("select 1")
+    (tmp_path / "dbt_project.yml").write_text("model-paths: [models]")
+    with closing(BigQueryWarehouse(stack.settings)) as warehouse:
+        for dataset in ("new_marts", "new_raw"):
+            warehouse.query(f"create schema {dataset}")
+            warehouse.query(f"create table {dataset}.a as select current_timestamp() as _landed_at")
+        told = []
+
+        def build(*arguments: str) -> None:
+            words = [sys.executable, "-c", BUILD, str(program), "build", *arguments]
+            env = command.env | {
+                "INGEST_MARTS_DATASET": "new_marts",
+                "INGEST_RAW_DATASET": "new_raw",
+            }
+            ended = subprocess.run(
+                words, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            )
+            assert ended.returncode == 0, ended.stderr
+            is_left = "nothing is new since the build that ended at 20" in ended.stdout
+            told.append((is_left, len(log.read_text().splitlines())))
+
+        build()
+        build()
+        build("--force")
+        model.write_text("select 2")
+        build()
+        warehouse.query("insert into new_raw.a values (current_timestamp())")
+        build()
+        warehouse.query("drop table new_marts.a")
+        build()
+
+    assert told == [(False, 1), (True, 1), (False, 2), (False, 3), (False, 4), (False, 5)]
