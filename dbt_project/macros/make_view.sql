@@ -6,13 +6,12 @@
     {%- set held = adapter.get_bq_table(this) if old_relation and old_relation.is_view else none -%}
     {%- set grant_config = config.get('grants') -%}
     {{- run_hooks(pre_hooks) -}}
-    {%- set is_same = held and held.labels.get('view_content') == view_content() -%}
-    {%- if is_same and not should_full_refresh() -%}
+    {%- if old_relation and not old_relation.is_view -%}
+        {{- handle_existing_table(should_full_refresh(), old_relation) -}}
+    {%- endif -%}
+    {%- if held and held.labels.get('view_content') == view_content() and not should_full_refresh() -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='0') -%}
     {%- else -%}
-        {%- if old_relation and not old_relation.is_view -%}
-            {{- handle_existing_table(should_full_refresh(), old_relation) -}}
-        {%- endif -%}
         {%- call statement('main') -%}
             {{- get_create_view_as_sql(target_relation, sql) -}}
         {%- endcall -%}
