@@ -403,7 +403,7 @@ def test_a_site_before_the_first_build_says_what_to_run(people: People, tmp_path
 
     page = tmp_path / "site" / "index.html"
     assert (made.exit_code, made.stdout) == (0, f"{page}\n")
-    assert "not built yet: call_dynamics" in made.stderr
+    assert "not built yet: agent_weekly, call_dynamics" in made.stderr
     assert "No conversation is in the registry" in page.read_text("utf-8")
     assert "<h2" in page.with_name("runs.html").read_text("utf-8")
 

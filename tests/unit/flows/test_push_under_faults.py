@@ -141,6 +141,7 @@ async def _killed(world: World, root: Path, after_steps: int) -> bool:
     for other in asyncio.all_tasks() - {asyncio.current_task()}:
         other.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    world.died.add(f"run-{world.run_count}")
     return True
 
 
