@@ -49,10 +49,10 @@ def ask(what: str, question: str) -> None:
 
 def show_parts(added: Sequence[str], removed: Sequence[str], fields: Sequence[FieldChange]) -> None:
     """Print what a change adds, removes and alters."""
-    for part in added:
-        typer.echo(f"        + {printable(part)}")
     for part in removed:
         typer.echo(f"        - {printable(part)}")
+    for part in added:
+        typer.echo(f"        + {printable(part)}")
     for field in fields:
         typer.echo(f"        ~ {printable(str(field))}")
 
