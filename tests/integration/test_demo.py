@@ -270,6 +270,12 @@ def test_the_second_push_and_build_change_nothing(demo: Demo) -> None:
         "conversation_custom_values",  # no field of one's own,
         "refused_conversations",  # and nothing is odd
         "quarantined_conversations",
+        "ci_qa_results",  # no scorecard is active,
+        "ci_qa_answers",
+        "ci_topics",  # no topic model deployed,
+        "topic_daily",
+        "ci_feedback_labels",  # and nobody has labelled
+        "qa_agreement",
     }
     quality = [json.loads(row) for row in first.marts["phrase_matcher_evaluation"]]
     assert [(row["f1_share"], row["judged_conversation_count"]) for row in quality] == [(1, 24)] * 5

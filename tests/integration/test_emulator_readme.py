@@ -51,18 +51,20 @@ def analysed(stack: Stack) -> Iterator[insights.ContactCenterInsightsClient]:
     exec(example(stack, r'^```python\n(client = insights[^`]*"rest".*?)^```'), names)
     client = names["client"]
     yield client
+    made = {f"{PARENT}/conversations/{id_}" for id_ in ("call-1", "call-2")}
     for each in client.list_conversations(parent=PARENT):
-        client.delete_conversation(request={"name": each.name, "force": True})
+        if each.name in made:
+            client.delete_conversation(request={"name": each.name, "force": True})
 
 
 def test_python_rest_curl_and_node(
     stack: Stack, analysed: insights.ContactCenterInsightsClient
 ) -> None:
-    (call,) = analysed.list_conversations(parent=PARENT)
+    call = analysed.get_conversation(name=f"{PARENT}/conversations/call-1")
     curl = example(stack, r"^    (curl [^\n]*)$").replace("projects/p/", "projects/my-project/")
     listed = json.loads(run("sh", "-c", curl))
     assert call.latest_analysis.name.startswith(f"{call.name}/analyses/")
-    assert listed == {"conversations": [{"name": call.name}]}
+    assert {"name": call.name} in listed["conversations"]
     if not (shutil.which("node") and os.environ.get("NODE_PATH")):
         return
     printed = run("node", "-e", example(stack, r"^```javascript\n(.*?)^```")).strip()

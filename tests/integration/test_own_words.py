@@ -150,6 +150,7 @@ def test_own_words_and_fields_come_as_far_as_agent_daily(
         "ci_conversations.labels.value",
         "ci_conversations.obfuscated_user_id",
         "ci_entities.entity",
+        "ci_phrase_matches.quote",
         "ci_turns.text",
         "conversation_registry.agent_name",
         "missing_disclosures.agent_name",

@@ -64,7 +64,7 @@ def test_a_forget_logs_what_it_deletes(tmp_path: Path, caplog: pytest.LogCapture
     assert told == [
         ("run-2", ID, "delete conversation"),
         *[("run-2", ID, "delete objects")] * 2,
-        *[("run-2", ID, "delete rows")] * 4,
+        *[("run-2", ID, "delete rows")] * 5,
     ]
     assert [vars(r)["effect"]["resource"] for r in caplog.records if r.msg == "delete objects"] == [
         f"{DATE}/{ID}/",
