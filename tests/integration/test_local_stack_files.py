@@ -189,11 +189,12 @@ for statement in (
     else:
         refused.append(f"taken: {statement}")
 print()  # a bar of DuckDB's may stand in the line
-print(json.dumps([refused, database.fetch('select n from "another-project".d.t')]))
+memory = database.fetch("select current_setting('memory_limit')")
+print(json.dumps([refused, database.fetch('select n from "another-project".d.t'), memory]))
 """
 
 
-def test_behind_the_rules_of_statements_the_database_opens_no_file(
+def test_behind_the_rules_of_statements_the_database_opens_no_file_and_bounds_its_memory(
     tmp_path: Path, file: Path
 ) -> None:
     folders = [str(tmp_path / "data"), str(tmp_path / "gcs")]
@@ -207,7 +208,7 @@ def test_behind_the_rules_of_statements_the_database_opens_no_file(
     )
 
     refused = ["PermissionException"] * 5 + ["InvalidInputException"] * 3
-    assert json.loads(run.stdout.splitlines()[-1]) == [refused, [[1]]]
+    assert json.loads(run.stdout.splitlines()[-1]) == [refused, [[1]], [["2.7 GiB"]]]
 
 
 @pytest.mark.parametrize(
