@@ -21,9 +21,9 @@ import duckdb
 from ingest.settings import LOCAL_PROJECT_ID
 
 HOST = "127.0.0.1"
-MEMORY = "3GB"
-"""Of queries; what outgrows it is written under the data. DuckDB's own bound, four fifths of the
-machine, takes no account of other processes: where they hold the memory, its allocations fail."""
+MEMORY_SHARE = 0.5
+"""Of the machine, for queries; what outgrows it is written under the data where it can be. DuckDB's
+own bound, four fifths, takes no account of other processes: its allocations fail beside them."""
 EXTENSIONS = ("ducklake", "icu", "spatial")
 
 
@@ -113,7 +113,8 @@ def keep_within(data_dir: Path, gcs_root: Path) -> None:
     tempfile.tempdir = str(scratch)
     connection = database.connection()
     connection.execute("SET temp_directory = $1", [str(scratch / "spilled")])
-    connection.execute("SET memory_limit = $1", [MEMORY])
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY_SHARE
+    connection.execute("SET memory_limit = $1", [f"{memory / 2**20:.0f}MiB"])
     for name in EXTENSIONS:
         connection.load_extension(name)
     confine(connection, data_dir, gcs_root)
