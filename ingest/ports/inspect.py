@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ingest.ports.move import CiAnalysisState as CiAnalysisState
-from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, StoredObject
-from ingest.ports.quality import DeployedApi
+from ingest.ports.move import (
+    CiConversation,
+    CiMatcher,
+    CiOperation,
+    DeployedApi,
+    Page,
+    StoredObject,
+)
 
 
 @dataclass(frozen=True)

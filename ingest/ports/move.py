@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from ingest.domain.annotators import AppliedMatcher, Selector
 from ingest.domain.insights_format import CiSubmission
 from ingest.domain.matchers import MatcherDefinition
-from ingest.ports.quality import DeployedApi
+from ingest.domain.scorecards import LiveRevision
+from ingest.domain.topics import LiveModel
 
 
 class Clock(Protocol):
@@ -162,6 +163,16 @@ class CiOperation:
     error_message: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     partial_errors: tuple[tuple[str, str], ...] = ()
+
+
+class DeployedApi(Protocol):
+    """What tells which scorecards and topic models an analysis is asked for."""
+
+    async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
+        """Return all revisions of all scorecards."""
+
+    async def list_models(self) -> Sequence[LiveModel]:
+        """Return all topic models, without their topics."""
 
 
 class InsightsApi(DeployedApi, Protocol):

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ingest.domain.labels import CiLabel, WantedLabel
-from ingest.domain.scorecards import LiveRevision, LiveScorecard, Question, Scorecard
-from ingest.domain.topics import LiveModel, ModelStats, Topic
-
-if TYPE_CHECKING:
-    from ingest.ports.move import CiOperation
-
-
-class DeployedApi(Protocol):
-    """What tells which scorecards and topic models an analysis is asked for."""
-
-    async def list_scorecard_revisions(self) -> Sequence[LiveRevision]:
-        """Return all revisions of all scorecards."""
-
-    async def list_models(self) -> Sequence[LiveModel]:
-        """Return all topic models, without their topics."""
+from ingest.domain.scorecards import LiveScorecard, Question, Scorecard
+from ingest.domain.topics import ModelStats, Topic
+from ingest.ports.move import CiOperation, DeployedApi
 
 
 class QualityApi(DeployedApi, Protocol):
