@@ -180,7 +180,8 @@ def _evidence(check: Check) -> str:
             f"{place}; looked for in {searched}" if check.searched_from_turn is not None else place
         )
     if check.measured_value is not None:
-        return f"measured {check.measured_value:.2g}, at most {check.limit_value:g}"
+        bound = "at least" if check.rule == "qa_score_at_least" else "at most"
+        return f"measured {check.measured_value:.2g}, {bound} {check.limit_value:g}"
     return f"not said in {searched}" if check.searched_from_turn is not None else ""
 
 

@@ -58,6 +58,7 @@ class RuleKind(StrEnum):
     OUTCOME_AFTER_CUE = "outcome_after_cue"
     TALK_SHARE_AT_MOST = "talk_share_at_most"
     INTERRUPTIONS_AT_MOST = "interruptions_at_most"
+    QA_SCORE_AT_LEAST = "qa_score_at_least"
 
 
 PARAMETERS: Mapping[RuleKind, frozenset[str]] = {
@@ -72,8 +73,10 @@ PARAMETERS: Mapping[RuleKind, frozenset[str]] = {
     RuleKind.OUTCOME_AFTER_CUE: frozenset({"cue", "subject"}),
     RuleKind.TALK_SHARE_AT_MOST: frozenset({"limit_value"}),
     RuleKind.INTERRUPTIONS_AT_MOST: frozenset({"limit_value"}),
+    RuleKind.QA_SCORE_AT_LEAST: frozenset({"subject", "limit_value"}),
 }
 """Columns that a rule needs; the other parameters stay empty."""
+_SHARES = (RuleKind.TALK_SHARE_AT_MOST, RuleKind.QA_SCORE_AT_LEAST)
 _ALL_PARAMETERS = ("phrases", "cue", "subject", "limit_value")
 
 
@@ -97,6 +100,7 @@ class Words:
     phrases: frozenset[str]
     fields: Mapping[str, frozenset[str]]
     outcomes: frozenset[str] = frozenset()
+    qa_questions: frozenset[str] = frozenset()
 
 
 def rubric_faults(rubric_csv: str, policies_csv: str, words: Words) -> tuple[RowFault, ...]:
@@ -204,12 +208,13 @@ def _parameter_faults(kind: RuleKind, row: Row, words: Words) -> Iterator[tuple[
         elif row[name] and name in ("phrases", "cue") and row[name] not in words.phrases:
             message = f"there are no phrases {row[name]!r}"
             yield f"unknown_{name}", message, _guess(row[name], words.phrases)
-    for outcome in row["subject"].split("|") if row["subject"] and "subject" in needed else ():
-        if words.outcomes and outcome not in words.outcomes:
-            message = f"there is no outcome {outcome!r}"
-            yield "unknown_subject", message, _guess(outcome, words.outcomes)
+    is_qa = kind is RuleKind.QA_SCORE_AT_LEAST
+    known, noun = (words.qa_questions, "question") if is_qa else (words.outcomes, "outcome")
+    for name in row["subject"].split("|") if row["subject"] and "subject" in needed else ():
+        if known and name not in known:
+            yield "unknown_subject", f"there is no {noun} {name!r}", _guess(name, known)
     if "limit_value" in needed and row["limit_value"] and not _is_limit(kind, row["limit_value"]):
-        share = kind is RuleKind.TALK_SHARE_AT_MOST
+        share = kind in _SHARES
         cure = "write a share above 0 and up to 1" if share else "write a whole number"
         yield "limit_value", f"{row['limit_value']!r} is no limit of rule {kind}", cure
     if kind is RuleKind.DISCLOSURE_SAID and row["phrases"] and "." not in row["phrases"]:
@@ -221,7 +226,7 @@ def _is_limit(kind: RuleKind, text: str) -> bool:
         number = float(text)
     except ValueError:
         return False
-    if kind is RuleKind.TALK_SHARE_AT_MOST:
+    if kind in _SHARES:
         return math.isfinite(number) and 0 < number <= 1
     least = 0 if kind is RuleKind.INTERRUPTIONS_AT_MOST else 1
     return re.fullmatch(r"[0-9]{1,6}", text) is not None and number >= least

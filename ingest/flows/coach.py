@@ -19,6 +19,8 @@ class Check:
 
     check_id: str
     dimension: str
+    rule: str
+    """Kind of rule."""
     severity: str
     policy: str
     policy_version: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from ingest.domain.conversation import Direction
@@ -36,9 +37,17 @@ def read_rubric_faults(seeds_dir: Path, project_file: Path) -> tuple[RowFault, .
         "medium": frozenset(declarations.insights_media),
         "queue": declarations.words["queue"],
     }
-    return rubric_faults(
-        rubric, policies, Words(frozenset(phrases), fields, declarations.words["call_outcome"])
-    )
+    outcomes, questions = declarations.words["call_outcome"], _question_ids(seeds_dir)
+    return rubric_faults(rubric, policies, Words(frozenset(phrases), fields, outcomes, questions))
+
+
+def _question_ids(seeds_dir: Path) -> frozenset[str]:
+    """Return the ids of the scorecards' questions; none where no scorecard is declared."""
+    questions = seeds_dir / "scorecard_questions.csv"
+    if not questions.exists():
+        return frozenset()
+    with questions.open(encoding="utf-8-sig", newline="") as file:
+        return frozenset(row["question_id"] for row in csv.DictReader(file))
 
 
 def ensure_sound_rubric(seeds_dir: Path, project_file: Path) -> None:

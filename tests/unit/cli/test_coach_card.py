@@ -32,6 +32,7 @@ from tests.unit.flows.warehouse_fake import FakeWarehouse
 MISS = Check(
     check_id="vulnerability_met",
     dimension="care",
+    rule="said_after_cue_turns",
     severity="high",
     policy="conduct",
     policy_version=2,
@@ -53,6 +54,7 @@ UNSEARCHED = replace(BARE, searched_from_turn=None, searched_to_turn=None)
 SHARE = replace(
     UNSEARCHED, check_id="talk_share", verdict="pass", measured_value=0.5, limit_value=0.7
 )
+SCORE = replace(SHARE, check_id="scored", rule="qa_score_at_least", measured_value=1, limit_value=1)
 UNJUDGED = replace(UNSEARCHED, check_id="fall_met", verdict="not_applicable")
 SAID = replace(
     MISS, check_id="notice", verdict="pass", searched_from_turn=None, searched_to_turn=None
@@ -76,7 +78,7 @@ CARD = Card(
         Moment("lowest_mood", None, 9, 0, 2, "No"),
     ),
     next_actions=("Acknowledge it.",),
-    checks=(MISS, SHARE, UNJUDGED, ABSENT, SAID),
+    checks=(MISS, SHARE, UNJUDGED, ABSENT, SAID, SCORE),
 )
 CALL = QueuedCall(1, "coach", "c1", "a1", DAY, 9, ("worst miss is high", "new"), "outbound call.")
 WEEK = AgentWeek(
@@ -111,6 +113,8 @@ def test_the_card_has_misses_first_each_with_its_evidence() -> None:
         "    measured 0.5, at most 0.7\n"
         "  notice (care, high; conduct v2)\n"
         "    turn 6, 4-16: «lost my? job»\n"
+        "  scored (care, high; conduct v2)\n"
+        "    measured 1, at least 1\n"
         "\nNot judged: fall_met\n"
         "\nMoments to hear\n"
         "  turn 6 (miss, vulnerability_met): «lost my? job»\n"

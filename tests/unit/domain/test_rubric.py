@@ -39,6 +39,7 @@ WORDS = Words(
     frozenset({"empathy", "empathy.support", "cues"}),
     {"direction": frozenset({"INBOUND", "OUTBOUND"}), "queue": frozenset()},
     frozenset({"PROMISE_TO_PAY"}),
+    frozenset({"PROMISE_TO_PAY", "notice"}),
 )
 POLICY = {"policy": "care", "version": "1", "valid_from": "2020-01-01", "title": "Care"}
 CHECK = {
@@ -95,6 +96,14 @@ def faults(*checks: dict[str, str], policies: tuple[dict[str, str], ...] = (POLI
         (
             {"rule": "said_for_outcome", "subject": "PROMISE_TO_PAY|PROMIS_TO_PAY"},
             ["unknown_subject: did you mean PROMISE_TO_PAY?"],
+        ),
+        (
+            {"rule": "qa_score_at_least", "phrases": "", "subject": "notic", "limit_value": "1"},
+            ["unknown_subject: did you mean notice?"],
+        ),
+        (
+            {"rule": "qa_score_at_least", "phrases": "", "subject": "notice", "limit_value": "2"},
+            ["limit_value: write a share above 0 and up to 1"],
         ),
         ({"rule": "disclosure_said"}, ["disclosure: write matcher.group"]),
         (

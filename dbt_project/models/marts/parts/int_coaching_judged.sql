@@ -3,6 +3,16 @@
 {%- set needs_one = "('said', 'said_before_turn', 'disclosure_said', 'said_for_outcome')" %}
 with
 
+{# Of several scorings the latest; an answer that does not apply has no score. #}
+qa_answers as (
+    select
+        conversation_id,
+        question_id,
+        normalized_score
+    from {{ ref('ci_qa_answers') }}
+    {{ latest_by('conversation_id, question_id', 'scored_at desc, qa_answer_id') }}
+),
+
 measured as (
     select
         due.*,
@@ -20,12 +30,17 @@ measured as (
                         )
                     )
             when 'interruptions_at_most' then dynamics.agent_interruption_count
+            when 'qa_score_at_least' then qa_answers.normalized_score
         end as measured_value
     from {{ ref('int_coaching_due') }} as due
     left join {{ ref('int_coaching_findings') }} as findings
         on due.coaching_check_id = findings.coaching_check_id
     left join {{ ref('call_dynamics') }} as dynamics
         on due.conversation_id = dynamics.conversation_id
+    left join qa_answers
+        on
+            due.conversation_id = qa_answers.conversation_id
+            and due.subject = qa_answers.question_id
     qualify
         row_number() over (
             partition by due.coaching_check_id
@@ -51,6 +66,8 @@ verdicts as (
         case
             when rule in ('talk_share_at_most', 'interruptions_at_most')
                 then if(measured_value is null, 'not_applicable', if(measured_value <= limit_value, 'pass', 'fail'))
+            when rule = 'qa_score_at_least'
+                then if(measured_value is null, 'not_applicable', if(measured_value >= limit_value, 'pass', 'fail'))
             when is_good is not null then if(is_good, 'pass', 'fail')
             when needs_one then 'fail'
             when rule = 'not_said' then 'pass'
