@@ -180,8 +180,10 @@ def _evidence(check: Check) -> str:
             f"{place}; looked for in {searched}" if check.searched_from_turn is not None else place
         )
     if check.measured_value is not None:
-        bound = "at least" if check.rule == "qa_score_at_least" else "at most"
-        return f"measured {check.measured_value:.2g}, {bound} {check.limit_value:g}"
+        if check.qa_answer is not None:
+            share = f"{check.measured_value:.0%} of its points, at least {check.limit_value:.0%}"
+            return f"answered «{check.qa_answer}»: {share}"
+        return f"measured {check.measured_value:.2g}, at most {check.limit_value:g}"
     return f"not said in {searched}" if check.searched_from_turn is not None else ""
 
 

@@ -35,6 +35,8 @@ class Check:
     searched_from_turn: int | None
     searched_to_turn: int | None
     measured_value: float | None
+    qa_answer: str | None
+    """The answer to a scorecard's question that was measured."""
     limit_value: float | None
 
 

@@ -31,7 +31,7 @@ _MART_COLUMNS = {
     "quarantined_conversations": "conversation_id rule",
     "coaching_cards": "conversation_id summary score confidence next_actions",
     "coaching_checks": "conversation_id check_id dimension severity verdict advice weight "
-    "turn_index searched_from_turn searched_to_turn measured_value limit_value",
+    "turn_index searched_from_turn searched_to_turn measured_value qa_answer limit_value",
     "coaching_queue": "conversation_id kind queue_rank points reasons",
     "agent_weekly": "agent_id week_start conversation_count exemplary_count score score_change "
     "coached_on score_change_since_coaching best_conversation_id top_misses",

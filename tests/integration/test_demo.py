@@ -28,6 +28,7 @@ from ingest.cli.coach import text_of
 from ingest.cli.local import run_first_steps
 from ingest.emulator.control_client import Control
 from ingest.flows.coach import read_card
+from ingest.flows.rubric import read_rubric_faults
 from ingest.flows.rubric_impact import read_impact
 from ingest.gcp.bigquery import BigQueryWarehouse
 from ingest.local import stack as local_stack
@@ -98,6 +99,30 @@ def misses_and_strengths(checks: Iterable[str]) -> dict[str, tuple[str, str]]:
         )
         for conversation, _ in found
     }
+
+
+SCORED = f"""
+insert into coach.ci_qa_results
+    (qa_result_id, conversation_id, batch_date, scored_at, answers)
+select qa_result_id, conversation_id, date '2025-12-28', timestamp '2025-12-28', [struct(
+    'projects/p/qaQuestions/recording-notice' as question_name, 'Was it said?' as question_body,
+    answer_key, cast(null as string) as text_value, cast(null as float64) as number_value,
+    cast(null as bool) as bool_value, is_na, score, 1.0 as potential_score,
+    score as normalized_score, cast([] as array<string>) as tags,
+    cast([] as array<struct<
+        source_type string, answer_key string, text_value string, number_value float64,
+        bool_value bool, is_na bool, score float64, potential_score float64,
+        normalized_score float64
+    >>) as sources
+)]
+from unnest([
+    struct('r1' as qa_result_id, '{SHOWN_CARDS[0]}' as conversation_id, 'no' as answer_key,
+           false as is_na, 0.0 as score),
+    struct('r2', '{SHOWN_CARDS[1]}', 'yes', false, 1.0),
+    struct('r3', '{SHOWN_CARDS[2]}', 'na', true, null)
+])
+"""
+"""Answers to a question of which the demo's Insights has no active scorecard."""
 
 
 @dataclass(frozen=True)
@@ -327,23 +352,34 @@ def test_a_model_words_cards_only_where_it_is_named_and_quotes_what_was_said(dem
 def test_the_plan_of_an_edited_rule_names_exactly_the_cards_that_change(
     demo: Demo, tmp_path: Path
 ) -> None:
-    """The edit asks for the purpose of a collection call before turn 9 and not anywhere."""
+    """The edit asks for the purpose of a collection call before turn 9 and not anywhere, and for
+    an answer to a scorecard's question in place of a count of interruptions."""
     for seed in (REPOSITORY / "seeds").glob("*.csv"):
         shutil.copy(seed, tmp_path)
     rubric = tmp_path / "coaching_rubric.csv"
     old = "disclosure_said,required_disclosures.collection_purpose,,,,"
     new = "said_before_turn,required_disclosures.collection_purpose,,,9,"
-    assert old in rubric.read_text("utf-8")
+    measured = ",interruptions_at_most,,,,2,"
+    scored = ",qa_score_at_least,,,recording-notice,1,"
+    edited = rubric.read_text("utf-8").replace(old, new).replace(measured, scored)
+    assert new in edited
+    assert scored in edited
     project_file = REPOSITORY / "dbt_project.yml"
     warehouse = BigQueryWarehouse(demo.settings)
     before = demo.cards()
 
     unedited = read_impact(warehouse, tmp_path, project_file)
-    rubric.write_text(rubric.read_text("utf-8").replace(old, new), encoding="utf-8")
+    demo.rows(SCORED)
+    rubric.write_text(edited, encoding="utf-8")
+    assert read_rubric_faults(tmp_path, project_file) == ()
     planned = read_impact(warehouse, tmp_path, project_file)
     demo.rows(
         "update coach_staging.coaching_rubric set rule = 'said_before_turn', limit_value = 9 "
         "where check_id = 'collection_purpose'"
+    )
+    demo.rows(
+        "update coach_staging.coaching_rubric set rule = 'qa_score_at_least', limit_value = 1, "
+        "subject = 'recording-notice' where check_id = 'interruptions'"
     )
     demo.project.run("run", "--select", "coaching_checks", "coaching_cards")
     after = demo.cards()
@@ -357,7 +393,16 @@ def test_the_plan_of_an_edited_rule_names_exactly_the_cards_that_change(
         len(differing(before, after, "judgement_sha256")),
         len(differing(before, after, "rubric_sha256")),
     )
-    assert 0 < planned.changed_card_count < planned.rejudged_card_count < 24
+    assert 0 < planned.changed_card_count < planned.rejudged_card_count == 24
+    answered = demo.rows(
+        "select conversation_id, verdict, measured_value, qa_answer, qa_answer_id is null "
+        "from coach.coaching_checks where rule = 'qa_score_at_least' and verdict != "
+        "'not_applicable' order by verdict"
+    )
+    assert [tuple(row) for row in answered] == [
+        (SHOWN_CARDS[0], "fail", 0.0, "no", False),
+        (SHOWN_CARDS[1], "pass", 1.0, "yes", False),
+    ]
 
 
 def differing(

@@ -46,6 +46,7 @@ MISS = Check(
     searched_from_turn=6,
     searched_to_turn=8,
     measured_value=None,
+    qa_answer=None,
     limit_value=2,
 )
 BARE = replace(MISS, quote=None, turn_index=None, start_char=None, end_char=None)
@@ -54,7 +55,7 @@ UNSEARCHED = replace(BARE, searched_from_turn=None, searched_to_turn=None)
 SHARE = replace(
     UNSEARCHED, check_id="talk_share", verdict="pass", measured_value=0.5, limit_value=0.7
 )
-SCORE = replace(SHARE, check_id="scored", rule="qa_score_at_least", measured_value=1, limit_value=1)
+SCORE = replace(SHARE, check_id="scored", measured_value=0.5, qa_answer="partly", limit_value=0.3)
 UNJUDGED = replace(UNSEARCHED, check_id="fall_met", verdict="not_applicable")
 SAID = replace(
     MISS, check_id="notice", verdict="pass", searched_from_turn=None, searched_to_turn=None
@@ -114,7 +115,7 @@ def test_the_card_has_misses_first_each_with_its_evidence() -> None:
         "  notice (care, high; conduct v2)\n"
         "    turn 6, 4-16: «lost my? job»\n"
         "  scored (care, high; conduct v2)\n"
-        "    measured 1, at least 1\n"
+        "    answered «partly»: 50% of its points, at least 30%\n"
         "\nNot judged: fall_met\n"
         "\nMoments to hear\n"
         "  turn 6 (miss, vulnerability_met): «lost my? job»\n"

@@ -8,8 +8,10 @@ qa_answers as (
     select
         conversation_id,
         question_id,
+        qa_answer_id,
+        {{ qa_answer('answers') }} as qa_answer,
         normalized_score
-    from {{ ref('ci_qa_answers') }}
+    from {{ ref('ci_qa_answers') }} as answers
     {{ latest_by('conversation_id, question_id', 'scored_at desc, qa_answer_id') }}
 ),
 
@@ -18,6 +20,8 @@ measured as (
         due.*,
         findings.* except (coaching_check_id),
         due.rule in {{ needs_one }} as needs_one,
+        qa_answers.qa_answer_id,
+        qa_answers.qa_answer,
         case due.rule
             when 'talk_share_at_most'
                 then coalesce(
@@ -40,6 +44,7 @@ measured as (
     left join qa_answers
         on
             due.conversation_id = qa_answers.conversation_id
+            and due.rule = 'qa_score_at_least'
             and due.subject = qa_answers.question_id
     qualify
         row_number() over (
@@ -93,6 +98,8 @@ verdicts as (
         case severity when 'critical' then 8 when 'high' then 4 when 'medium' then 2 else 1 end as weight,
         limit_value,
         measured_value,
+        qa_answer_id,
+        qa_answer,
         call_date,
         batch_date,
         landed_at
