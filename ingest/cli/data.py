@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
-from ingest.cli._console import aligned
+from ingest.cli._console import aligned, wrapped
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._options import AsJson
 from ingest.cli._output import opened, print_json
@@ -156,8 +156,9 @@ def coaching_report(folder: Folder, seeds: Seeds = Path("seeds"), as_json: AsJso
     """Measure by check how well the coaching marts judge a data set whose truth is known.
 
     The truth follows from each expected.json; what was said in words that no matcher knows counts
-    in the two last columns alone. Checks of the customer's mood have no truth. Push the data set
-    and run `dbt build` first.
+    by ear alone. A second table counts the faults and the exemplary behaviour that the generator
+    planted; of the customer's mood nothing else is known. Push the data set and run `dbt build`
+    first.
 
     Example: ingest data coaching-report seeds/conversations
     """
@@ -451,20 +452,34 @@ def run_coaching_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode
     if as_json:
         print_json(found)
         return ExitCode.OK
+    typer.echo(text_of_coaching(found))
+    return ExitCode.OK
+
+
+def text_of_coaching(found: CoachingMeasure) -> str:
+    """Return the measure as tables, what was planted apart."""
     shares = ("precision", "recall", "ear_precision", "ear_recall")
-    rows = []
+    planted = ("planted_faults", "found_faults", "planted_strengths", "found_strengths")
+    noisy = ("planted_noisy", "found_noisy")
+    rows, plants = [], []
     for each in found.checks:
         values = [getattr(each, name) for name in shares]
         told = ["-" if value is None else f"{value:.3f}" for value in values]
         rows.append((each.check_id, f"{each.judged:,}", f"{each.missed:,}", *told))
+        counts = [getattr(each, name) for name in (*planted, *noisy)]
+        if any(counts):
+            plants.append((each.check_id, *(f"{count:,}" for count in counts)))
     header = ("CHECK", "JUDGED", "MISSED", "PRECISION", "RECALL", "BY EAR", "RECALL")
-    typer.echo(aligned(header, rows, " rrrrrr"))
-    typer.echo(
-        f"\n{found.conversations:,} conversations; {found.quotes_astray} quotes not at their span, "
+    lines = [aligned(header, rows, " rrrrrr")]
+    if plants:
+        header = ("PLANTED", "FAULTS", "FOUND", "SHOWN", "FOUND", "NOISY", "FOUND")
+        lines += ["", aligned(header, plants, " rrrrrr")]
+    told_last = (
+        f"{found.conversations:,} conversations; {found.quotes_astray} quotes not at their span, "
         f"{found.versions_astray} policy versions of another day, {found.not_due} checks judged "
         "though not due or left out though due"
     )
-    return ExitCode.OK
+    return "\n".join([*lines, "", *wrapped(told_last, 80)])
 
 
 async def _measure_coaching(folder: Path, seeds: Path) -> CoachingMeasure:

@@ -1,7 +1,8 @@
 """How well the coaching marts judge a data set whose truth is known, check by check.
 
 What is true follows here from `expected.json`, metadata and turns, in Python and not in dbt's SQL.
-Checks of the customer's mood have no truth: nobody knows the mood of a turn.
+Of the customer's mood only what was planted is known: nobody knows the mood of other turns. What
+the generator planted of the agent is counted apart.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.datagen.truth import ExpectedPhraseMatch, ExpectedTruth, RequiredDisclosure
+from ingest.datagen.truth import (
+    ExpectedCoaching,
+    ExpectedPhraseMatch,
+    ExpectedTruth,
+    RequiredDisclosure,
+)
 from ingest.domain.conversation import Metadata, Speaker, Transcription
 from ingest.domain.rubric import RuleKind
 
@@ -32,6 +38,8 @@ class TrueVerdict:
     by_ear: bool | None
     policy_version: int
     has_truth: bool = True
+    planted: ExpectedCoaching | None = None
+    """What the generator planted for this check."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,14 @@ class CoachingTruth:
             version = self._version(row["policy"], day)
             if version is None or not _holds(row, day) or not self._applies(row, metadata):
                 continue
-            if row["rule"] == RuleKind.SENTIMENT_MET_TURNS:
-                found[row["check_id"]] = TrueVerdict(None, None, version, has_truth=False)
+            planted = _planted(row["check_id"], truth)
+            if row["rule"] in _UNKNOWN:
+                known = planted is not None and not planted.is_noisy
+                is_miss = None if planted is None else planted.verdict == "fail"
+                found[row["check_id"]] = TrueVerdict(is_miss, is_miss, version, known, planted)
                 continue
             by_words, by_ear = (call.misses(row, those) for those in (exact, phrases))
-            found[row["check_id"]] = TrueVerdict(by_words, by_ear, version)
+            found[row["check_id"]] = TrueVerdict(by_words, by_ear, version, planted=planted)
         return found
 
     def _version(self, policy: str, day: dt.date) -> int | None:
@@ -99,6 +110,16 @@ class CoachingTruth:
                 for rule in self._required
             )
         return not (row["tenure_from_days"] or row["tenure_to_days"])
+
+
+_UNKNOWN = (RuleKind.SENTIMENT_MET_TURNS, RuleKind.QA_SCORE_AT_LEAST)
+"""Rules of which nothing is known but what was planted."""
+
+
+def _planted(check: str, truth: ExpectedTruth) -> ExpectedCoaching | None:
+    """Return what was planted for the check, in exact words if there is any."""
+    those = [each for each in truth.coaching or () if each.check_id == check]
+    return min(those, key=lambda each: each.is_noisy, default=None)
 
 
 def _holds(row: Row, day: dt.date) -> bool:
@@ -223,6 +244,15 @@ class CheckMeasure:
     recall: float | None
     ear_precision: float | None
     ear_recall: float | None
+    planted_faults: int
+    """Faults that the generator planted, known by the matchers' own words."""
+    found_faults: int
+    planted_strengths: int
+    """Exemplary behaviour of the same kind."""
+    found_strengths: int
+    planted_noisy: int
+    """Of both, what is known by other words."""
+    found_noisy: int
 
 
 @dataclass(frozen=True)
@@ -257,24 +287,35 @@ class CoachingTally:
             self.quotes_astray += not verdict.is_quote_there
             if check in true:
                 self.versions_astray += verdict.policy_version != true[check].policy_version
-                if true[check].has_truth:
-                    self._pairs.setdefault(check, []).append((true[check], verdict.is_miss))
+                self._pairs.setdefault(check, []).append((true[check], verdict.is_miss))
 
     def measure(self) -> CoachingMeasure:
         """Return what it came to, by check."""
-        checks = tuple(
-            CheckMeasure(
-                check,
-                sum(given is not None for _, given in pairs),
-                sum(given is True for _, given in pairs),
-                *_precision_and_recall([(true.by_words, given) for true, given in pairs]),
-                *_precision_and_recall([(true.by_ear, given) for true, given in pairs]),
-            )
-            for check, pairs in sorted(self._pairs.items())
-        )
+        checks = tuple(_measured(check, pairs) for check, pairs in sorted(self._pairs.items()))
         return CoachingMeasure(
             self.conversations, checks, self.quotes_astray, self.versions_astray, self.not_due
         )
+
+
+def _measured(check: str, pairs: Sequence[tuple[TrueVerdict, bool | None]]) -> CheckMeasure:
+    known = [(true, given) for true, given in pairs if true.has_truth]
+    planted = [(true.planted, given) for true, given in pairs if true.planted is not None]
+    exact = [(each, given) for each, given in planted if not each.is_noisy]
+    faults = [(each, given) for each, given in exact if each.verdict == "fail"]
+    strengths = [(each, given) for each, given in exact if each.verdict == "pass"]
+    noisy = [(each, given) for each, given in planted if each.is_noisy]
+    counts = []
+    for those in (faults, strengths, noisy):
+        right = (given is (each.verdict == "fail") for each, given in those)
+        counts += [len(those), sum(right)]
+    return CheckMeasure(
+        check,
+        sum(given is not None for _, given in pairs),
+        sum(given is True for _, given in pairs),
+        *_precision_and_recall([(true.by_words, given) for true, given in known]),
+        *_precision_and_recall([(true.by_ear, given) for true, given in known]),
+        *counts,
+    )
 
 
 def _precision_and_recall(

@@ -155,6 +155,11 @@ def _profile_shares(profile: Profile, counts: Counter[str]) -> list[Share]:
             "places for a planted phrase",
         )
     )
+    for name, asked in (
+        ("coaching_fault", profile.coaching_fault_share),
+        ("exemplary", profile.exemplary_share),
+    ):
+        shares.append(Share(name, asked, rate(name, "conversations"), "conversations"))
     return shares
 
 

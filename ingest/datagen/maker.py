@@ -18,6 +18,7 @@ from typing import Any
 
 from ingest.datagen import cast
 from ingest.datagen.cast import make_person, make_persona
+from ingest.datagen.coaching import CHECKS, Planter
 from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
 from ingest.datagen.profile import CustomValues, Profile, Range
 from ingest.datagen.scenarios import BusinessLine, Scenario, load_script
@@ -97,6 +98,7 @@ class Maker:
         self._script = load_script()
         self._banks = load_banks(SLOTS)
         self._truth = load_phrase_truth(seeds_dir)
+        self._planter = Planter(self._truth)
         self._required = load_required_disclosures(seeds_dir)
         self._words = load_words(seeds_dir)
         self._days = [first_day + dt.timedelta(days=number) for number in range(days)]
@@ -116,6 +118,7 @@ class Maker:
         rng = random.Random(f"{self.seed}:{index}")
         talk, queue = self._prepare(rng)
         talk.hold(self._script)
+        self._planter.plant(talk, random.Random(f"coaching:{self.seed}:{index}"))
         conversation_id = conversation_id_of(self.seed, index)
         times = turn_times(talk)
         metadata = self._metadata(talk, queue, conversation_id, times.end)
@@ -181,6 +184,7 @@ class Maker:
             "phrase_matches": matches,
             "missing_disclosures": missing,
             "pii_spans": spans,
+            "coaching": _planted(talk, turns),
             "sentiment_arc": sentiment_arc(talk.moods),
             "next_actions": talk.next_actions,
             "pipeline": {"outcome": "analysed"},
@@ -307,6 +311,26 @@ def _match(
         "end_char": end,
         "is_noisy": is_noisy,
     }
+
+
+def _planted(talk: Talk, turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the agent did or left out; interruptions only where turns have an end."""
+    planted = []
+    for each in talk.planted:
+        check, verdict = CHECKS[each.behaviour]
+        if each.behaviour == "interruptions" and "end_offset_sec" not in turns[0]:
+            continue
+        places = [place for place, turn in enumerate(talk.turns) if turn is each.turn]
+        planted.append(
+            {
+                "behaviour": each.behaviour,
+                "check_id": check,
+                "verdict": verdict,
+                "turn_index": places[0] if places else None,
+                "is_noisy": each.is_noisy,
+            }
+        )
+    return planted
 
 
 def _labels(talk: Talk) -> dict[str, str]:

@@ -40,6 +40,8 @@ class Profile(BaseModel):
     ivr_share: Share
     disclosure_missed_share: Share
     noisy_phrase_share: Share
+    coaching_fault_share: Share
+    exemplary_share: Share
     hesitation: Share
     back_channel_share: Share
     interruption_share: Share

@@ -103,11 +103,24 @@ class SpokenTurn:
     marks: list[tuple[int, int, Mark]]
     is_cut: bool = False
     is_back_channel: bool = False
+    banks: tuple[str, ...] = ()
+    """Banks that it was said from."""
 
     @property
     def word_count(self) -> int:
         """Words as the ear counts them: runs between blanks."""
         return self.text.count(" ") + 1
+
+
+@dataclass(slots=True)
+class Planted:
+    """What an agent did or left out, planted or of the scenario; see coaching.CHECKS."""
+
+    behaviour: str
+    turn: SpokenTurn | None
+    """Where; None where it is in no one turn."""
+    is_noisy: bool
+    """Known by words that no matcher knows."""
 
 
 @dataclass(slots=True)
@@ -139,6 +152,9 @@ class Talk:
     agent_number: int = 0
     customer_speaks: bool = False
     used: set[tuple[str, int]] = field(default_factory=set)
+    planted: list[Planted] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
+    """Banks of disclosures that the agent missed."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often something could have been and how often it was, for asked against achieved."""
 
@@ -229,8 +245,24 @@ class Talk:
             else:
                 phrasing.say(pick(chosen, self.rng, self.used), self, self.used)
         if phrasing.pieces:
-            is_exact = move.banks[-1].startswith(_EXACT_BANKS) or len(move.banks) > 1
-            self._finish(move.speaker, phrasing, is_exact)
+            self._finish(move.speaker, phrasing, move.banks)
+
+    def utter(self, speaker: Speaker, banks: Sequence[str], agent_number: int) -> SpokenTurn:
+        """Return a turn that says these banks, in other words now and then, unhesitating."""
+        self.customer_speaks = speaker is Speaker.CUSTOMER
+        phrasing = Phrasing()
+        for name in banks:
+            if phrasing.pieces:
+                phrasing.pieces.append(" ")
+            phrasing.say(pick(self._wording(name), self.rng, self.used), self, self.used)
+        text, marks = phrasing.text()
+        if self.is_chat and self.customer_speaks:
+            text = typed(text, marks, self.persona.is_lowercase, self.rng)
+        return SpokenTurn(speaker, agent_number, text, marks, banks=tuple(banks))
+
+    def pace_of(self, turn: SpokenTurn) -> int:
+        """Return how many words a minute the turn has when spoken."""
+        return _pace(self, turn)
 
     def _say_as_customer(self, bank: Bank, phrasing: Phrasing) -> None:
         """Say it with an opening word and an aside, as the mood is."""
@@ -251,7 +283,13 @@ class Talk:
             missed = dice() < self.profile.disclosure_missed_share
             self._count("disclosures", missed)
             if missed:
+                self.left_out.add(name)
                 return None
+        return self._wording(name)
+
+    def _wording(self, name: str) -> Bank:
+        """Return the bank for this medium, in other words where that may be."""
+        dice = self.rng.random
         noisy = self.banks.get(f"{name}.noisy")
         if noisy is not None:
             is_noisy = dice() < self.profile.noisy_phrase_share
@@ -266,7 +304,8 @@ class Talk:
         self.counts[what] = self.counts.get(what, 0) + 1
         self.counts[f"{what}.hit"] = self.counts.get(f"{what}.hit", 0) + happened
 
-    def _finish(self, speaker: Speaker, phrasing: Phrasing, is_exact: bool) -> None:
+    def _finish(self, speaker: Speaker, phrasing: Phrasing, banks: tuple[str, ...]) -> None:
+        is_exact = banks[-1].startswith(_EXACT_BANKS) or len(banks) > 1
         if self.customer_speaks:
             self.moods.append(self.mood)
         if not (self.is_chat or is_exact or speaker is Speaker.AUTOMATED_AGENT):
@@ -275,7 +314,7 @@ class Talk:
         text, marks = phrasing.text()
         if self.is_chat and self.customer_speaks:
             text = typed(text, marks, self.persona.is_lowercase, self.rng)
-        turn = SpokenTurn(speaker, self.agent_number, text, marks)
+        turn = SpokenTurn(speaker, self.agent_number, text, marks, banks=banks)
         self.turns.append(turn)
         if self.is_chat or speaker is Speaker.AUTOMATED_AGENT:
             return

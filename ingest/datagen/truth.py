@@ -78,6 +78,16 @@ class ExpectedPiiSpan(_Frozen):
     end_char: Position
 
 
+class ExpectedCoaching(_Frozen):
+    """What the agent did or left out, with the verdict that a person gives."""
+
+    behaviour: SnakeCase
+    check_id: SnakeCase = Field(description="Check of seeds/coaching_rubric.csv.")
+    verdict: Annotated[str, Field(pattern="^(pass|fail)$")]
+    turn_index: Position | None = Field(description="Turn to hear; null where it is in no one.")
+    is_noisy: bool = Field(description="True when it is known by words that no matcher knows.")
+
+
 class ExpectedFault(_Frozen):
     """What `ingest data validate` must report about the conversation."""
 
@@ -118,6 +128,9 @@ class ExpectedTruth(_Frozen):
         description="Disclosures that apply and were never said in words the matcher knows.",
     )
     pii_spans: tuple[ExpectedPiiSpan, ...] | None = None
+    coaching: tuple[ExpectedCoaching, ...] | None = Field(
+        default=None, description="Absent where nobody planted any behaviour of the agent."
+    )
     sentiment_arc: SentimentArc | None = None
     next_actions: tuple[SnakeCase, ...]
     pipeline: ExpectedPipeline | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from ingest.datagen.coaching_measure import (
     TrueVerdict,
     given_of,
 )
-from ingest.datagen.truth import ExpectedTruth, RequiredDisclosure
+from ingest.datagen.truth import ExpectedCoaching, ExpectedTruth, RequiredDisclosure
 from ingest.domain.conversation import Metadata, Transcription
 from ingest.domain.rubric import POLICY_COLUMNS, RUBRIC_COLUMNS
 
@@ -82,7 +84,10 @@ SAID = (
 
 
 def verdict(
-    row: dict[str, str], turns: tuple[tuple[str, str], ...] = TURNS, **timed: list[float]
+    row: dict[str, str],
+    turns: tuple[tuple[str, str], ...] = TURNS,
+    coaching: Sequence[ExpectedCoaching] = (),
+    **timed: list[float],
 ) -> TrueVerdict | None:
     known = CoachingTruth(
         [row],
@@ -104,7 +109,7 @@ def verdict(
     }  # fmt: skip
     truth = {
         "schema_version": "1.0", "conversation_id": "c-1", "scenario": "s", "flags": [],
-        "phrase_matches": SAID, "next_actions": [],
+        "phrase_matches": SAID, "next_actions": [], "coaching": coaching,
     }  # fmt: skip
     found = known.verdicts(
         Metadata.model_validate(METADATA),
@@ -161,10 +166,38 @@ def test_a_check_that_does_not_hold_for_the_call_is_not_due(row: dict[str, str])
     assert verdict(row) is None
 
 
-def test_the_mood_has_no_truth() -> None:
-    found = verdict(check("sentiment_met_turns", phrases="empathy", limit_value="2"))
+def plant(verdict: str, *, noisy: bool = False, of: str = "c") -> ExpectedCoaching:
+    return ExpectedCoaching(
+        behaviour="b", check_id=of, verdict=verdict, turn_index=None, is_noisy=noisy
+    )
 
-    assert found == TrueVerdict(None, None, 2, has_truth=False)
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        check("sentiment_met_turns", phrases="empathy", limit_value="2"),
+        check("qa_score_at_least", subject="notice", limit_value="1"),
+    ],
+    ids=lambda row: row["rule"],
+)
+def test_of_moods_and_answers_only_what_was_planted_in_exact_words_is_known(
+    row: dict[str, str],
+) -> None:
+    met, noisy = plant("pass"), plant("fail", noisy=True)
+
+    assert verdict(row) == TrueVerdict(None, None, 2, has_truth=False)
+    assert verdict(row, coaching=[noisy, met]) == TrueVerdict(False, False, 2, planted=met)
+    assert verdict(row, coaching=[noisy]) == TrueVerdict(
+        True, True, 2, has_truth=False, planted=noisy
+    )
+
+
+def test_what_was_planted_comes_with_the_verdict_of_its_check_alone() -> None:
+    row = check("said", phrases="empathy")
+    mine, other = plant("pass"), plant("fail", of="another")
+
+    assert verdict(row, coaching=[other, mine]) == TrueVerdict(False, False, 2, planted=mine)
+    assert verdict(row, coaching=[other]) == TrueVerdict(False, False, 2)
 
 
 def test_an_interruption_begins_before_the_customer_ends_and_outlasts_them() -> None:
@@ -191,13 +224,28 @@ def test_verdicts_are_counted_by_check() -> None:
     assert tally.measure() == CoachingMeasure(
         conversations=2,
         checks=(
-            CheckMeasure("a", 2, 1, 1.0, 0.5, 0.0, None),
-            CheckMeasure("b", 1, 1, 0.0, None, 0.0, None),
+            CheckMeasure("a", 2, 1, 1.0, 0.5, 0.0, None, 0, 0, 0, 0, 0, 0),
+            CheckMeasure("b", 1, 1, 0.0, None, 0.0, None, 0, 0, 0, 0, 0, 0),
         ),
         quotes_astray=1,
         versions_astray=1,
         not_due=2,
     )
+
+
+def test_what_was_planted_is_counted_by_what_the_marts_say_of_it() -> None:
+    fault, shown, noisy = plant("fail"), plant("pass"), plant("fail", noisy=True)
+    tally = CoachingTally()
+    for planted, is_miss in (
+        (fault, True), (fault, False), (fault, None), (shown, False), (shown, True), (noisy, True),
+        (noisy, None), (None, True),
+    ):  # fmt: skip
+        unknown = replace(NEITHER, has_truth=False, planted=planted)
+        tally.add({"a": unknown}, {"a": Given(is_miss, 1, True)})
+
+    (check,) = tally.measure().checks
+
+    assert check == CheckMeasure("a", 6, 4, None, None, None, None, 3, 1, 2, 1, 2, 1)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.sampled_from([True, False, None]), max_size=8))
