@@ -167,12 +167,18 @@
     {#- The index of a full refresh lacks the days of whom raw no longer has: it asks for all. #}
     {%- if execute and load_relation(this) is not none
         and (days if is_incremental() else any_known(forgotten_conversations)) -%}
-        insert into {{ charges }} (forgotten_charge_id, reason, analysis_count, billing_unit_count, analysed_date)
+        {#- A table that an older version built gets its columns after this hook. #}
+        {%- set has_scores = 'score_count' in adapter.get_columns_in_relation(this) | map(attribute='name') %}
+        insert into {{ charges }} (
+            forgotten_charge_id, reason, analysis_count, billing_unit_count, score_count, topic_count, analysed_date
+        )
         select
             min(mart.analysis_id) as forgotten_charge_id,
             mart.reason,
             count(*) as analysis_count,
             sum(mart.billing_unit_count) as billing_unit_count,
+            {{ 'sum(mart.score_count)' if has_scores else '0' }} as score_count,
+            {{ 'countif(mart.has_topics)' if has_scores else '0' }} as topic_count,
             date(mart.analysed_at) as analysed_date
         from {{ this }} as mart
         inner join {{ forgotten_conversations }} as forgotten

@@ -90,6 +90,7 @@ def _tables(report: RunReport) -> list[str]:
             unknown
             if cost is None
             else f"  {cost.analysis_count:,} analyses, {cost.billing_unit_count:,} units, "
+            f"{cost.score_count:,} scores, {cost.topic_count:,} with topics, "
             f"US$ {cost.cost_usd:,.2f} at list price",
         ),
         (

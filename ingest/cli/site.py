@@ -30,7 +30,7 @@ def site(
         bool, typer.Option("--with-pii", help="Leave personal details in, and mark every page.")
     ] = False,
 ) -> None:
-    """Make linked pages of calls, agents, teams, queues, coaching and runs, to look at offline.
+    """Make linked pages of calls, agents, teams, queues, topics, coaching and runs, offline.
 
     From the marts, so after `dbt build`; only pages whose rows changed are written again. With
     --date the site holds that date folder alone.

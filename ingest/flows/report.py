@@ -66,10 +66,12 @@ class StepLatency:
 
 @dataclass(frozen=True)
 class Cost:
-    """What Insights bills for analyses, at the price that dbt holds."""
+    """What Insights bills for analyses, scores and topics, at the prices that dbt holds."""
 
     analysis_count: int
     billing_unit_count: int
+    score_count: int
+    topic_count: int
     cost_usd: Decimal
 
 
@@ -199,10 +201,20 @@ def _cost(warehouse: Warehouse, batch_date: dt.date | None) -> Cost:
 select
     count(*) as analysis_count,
     coalesce(sum(billing_unit_count), 0) as billing_unit_count,
-    cast(coalesce(sum(billing_unit_count) * max(usd_per_unit), 0) as numeric) as cost_usd
+    coalesce(sum(score_count), 0) as score_count,
+    countif(has_topics) as topic_count,
+    cast(
+        coalesce(sum(billing_unit_count) * max(usd_per_unit), 0)
+        + coalesce(sum(score_count) * max(usd_per_score), 0)
+        + coalesce(countif(has_topics) * max(usd_per_topic), 0)
+        as numeric
+    ) as cost_usd
 from {warehouse.mart("ci_analyses")}
 cross join (
-    select safe_divide(sum(cost_usd), sum(billing_unit_count)) as usd_per_unit
+    select
+        safe_divide(sum(analysis_cost_usd), sum(billing_unit_count)) as usd_per_unit,
+        safe_divide(sum(score_cost_usd), sum(score_count)) as usd_per_score,
+        safe_divide(sum(topic_cost_usd), sum(topic_count)) as usd_per_topic
     from {warehouse.mart("ci_costs")}
 ) as prices
 {where}

@@ -1,4 +1,4 @@
-"""What the pages of agents, teams and queues count, and the list of conversations they link to.
+"""What the pages of agents, teams, queues and topics count, and the list that they link to.
 
 Every count of conversations is made of the rows of that list, so the two can't differ.
 """
@@ -21,23 +21,34 @@ from ingest.site.reading import Call, Row
 
 @dataclass(frozen=True)
 class Kind:
-    """What conversations are grouped by: a column of the registry, and a filter of the list."""
+    """What conversations are grouped by: a column of the registry, and a filter of the list.
+
+    Without a column it is by their topics, of which a conversation may have several.
+    """
 
     folder: str
-    column: str
+    column: str | None
     filter: str
     title: str
+
+    def keys_of(self, call: Call) -> tuple[str, ...]:
+        """Return the groups that the conversation belongs to."""
+        if self.column is None:
+            return call.topics
+        key = call.registry[self.column]
+        return (key,) if key else ()
 
 
 KINDS = (
     Kind("agents", "agent_id", "agent", "Agents"),
     Kind("teams", "agent_team", "team", "Teams"),
     Kind("queues", "queue", "queue", "Queues"),
+    Kind("topics", None, "topic", "Topics"),
 )
 FIELDS = (
     "id", "page", "local", "utc", "date", "agent", "name", "team", "line", "queue", "outcome",
     "direction", "medium", "status", "stage", "arc", "mood", "score", "sec", "matcher", "missing",
-    "aside", "check", "severity", "coaching",
+    "aside", "check", "severity", "coaching", "topic",
 )  # fmt: skip
 
 
@@ -82,6 +93,7 @@ class Member:
             {row["check_id"]: row["turn_index"] for row in call.misses},
             next((row["severity"] for row in call.misses), None),
             call.queued["kind"],
+            [harmless(topic) for topic in call.topics],
         )  # fmt: skip
         return [harmless(value) if isinstance(value, str) else value for value in values]
 
@@ -125,7 +137,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Group:
-    """One agent, team or queue with its conversations, but for those that dbt has set aside."""
+    """One agent, team, queue or topic with its conversations, but for those set aside by dbt."""
 
     kind: Kind
     key: str
@@ -230,8 +242,7 @@ def grouped(
     aside = False
     for member in members:
         aside = aside or bool(member.call.set_aside)
-        key = member.call.registry[kind.column]
-        if key and not member.call.set_aside:
+        for key in () if member.call.set_aside else kind.keys_of(member.call):
             by_key[key].append(member)
     found = []
     for key, those in by_key.items():
@@ -245,7 +256,7 @@ def grouped(
 def group_page(
     group: Group, frame: Frame, coaching: Sequence[Row] = (), pages: Collection[str] = ()
 ) -> str:
-    """Return the page of one agent, team or queue; of an agent with its weeks of coaching.
+    """Return the page of one agent, team, queue or topic; of an agent with its weeks of coaching.
 
     `pages` are the conversations that the site has a page of.
     """

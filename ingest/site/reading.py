@@ -40,10 +40,11 @@ _MART_COLUMNS = {
     "ci_phrase_matches": "conversation_id turn_index phrase_matcher phrase start_char end_char",
     "ci_entities": "conversation_id entity entity_type",
     "ci_summaries": "conversation_id summary",
+    "ci_topics": "conversation_id topic score",
 }
 _NEEDED = {
     *("conversation_id", "turn_index", "phrase_matcher", "disclosure", "rule", "entity_type"),
-    *("check_id", "verdict", "kind", "queue_rank", "agent_id", "week_start"),
+    *("check_id", "verdict", "kind", "queue_rank", "agent_id", "week_start", "topic"),
 }
 """Columns without which the rows of a mart that has them say nothing."""
 _MEASURES = "matcher_measures"
@@ -72,6 +73,8 @@ class Call:
     analyses: tuple[Row, ...] = ()
     missing: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    """Topics of Insights' topic model, the one that fits best first."""
     card: Row = field(default_factory=Row)
     checks: tuple[Row, ...] = ()
     """Those of the coaching rubric that were judged, the gravest first."""
@@ -180,7 +183,7 @@ class SiteReader:
                 "coaching_queue",
             )
         )
-        versions, analyses, missing, aside, checks = (
+        versions, analyses, missing, aside, checks, topics = (
             _by_conversation(self._rows(table), order)
             for table, order in (
                 ("conversation_registry", "version_number"),
@@ -188,6 +191,7 @@ class SiteReader:
                 ("missing_disclosures", "disclosure"),
                 ("quarantined_conversations", "rule"),
                 ("coaching_checks", "check_id"),
+                ("ci_topics", "topic"),
             )
         )
         started = self._delivered_starts()
@@ -201,6 +205,7 @@ class SiteReader:
                 analyses=tuple(analyses[key]),
                 missing=tuple(item["disclosure"] for item in missing[key]),
                 set_aside=tuple(item["rule"] for item in aside[key]),
+                topics=_best_first(topics[key]),
                 card=cards.get(key, Row()),
                 checks=_judged(checks[key]),
                 queued=queued.get(key, Row()),
@@ -304,6 +309,11 @@ def _turns(rows: Iterable[Row], matches: Iterable[Row]) -> Iterator[SpokenTurn]:
                 )
             ),
         )
+
+
+def _best_first(rows: Iterable[Row]) -> tuple[str, ...]:
+    by_fit = sorted(rows, key=lambda row: -(row["score"] or 0))
+    return tuple(dict.fromkeys(row["topic"] for row in by_fit if row["topic"]))
 
 
 def _judged(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -297,7 +297,13 @@ def test_a_report_has_cost_matchers_agents_failures_and_runs(people: People) -> 
     shown = people.run("report").stdout
 
     assert of_date["cost"]["analysis_count"] == 5
-    assert of_another["cost"] == {"analysis_count": 0, "billing_unit_count": 0, "cost_usd": "0"}
+    assert of_another["cost"] == {
+        "analysis_count": 0,
+        "billing_unit_count": 0,
+        "score_count": 0,
+        "topic_count": 0,
+        "cost_usd": "0",
+    }
     assert of_date["funnel"] == {
         "delivered_count": 5,
         "complete_count": 4,

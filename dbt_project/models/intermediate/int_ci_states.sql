@@ -48,6 +48,8 @@ landed as (
                 summaries.text_sections as text_sections
             )
         ) as summary,
+        coalesce(array_length(scores.qa_results), 0) as score_count,
+        coalesce(scores.has_topics, false) as has_topics,
         scores.qa_results,
         scores.topics
     from {{ ref('stg_ci__conversations') }} as conversations

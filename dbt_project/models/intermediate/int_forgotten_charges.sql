@@ -14,5 +14,7 @@ select
     cast(null as string) as reason,
     cast(null as int64) as analysis_count,
     cast(null as int64) as billing_unit_count,
+    cast(null as int64) as score_count,
+    cast(null as int64) as topic_count,
     cast(null as date) as analysed_date
 from unnest([]) as nothing

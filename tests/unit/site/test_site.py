@@ -75,17 +75,18 @@ def checks(key: str) -> list[dict[str, Any]]:
         "conversation_id": key, "check_id": "no_violation", "dimension": "conduct",
         "severity": "critical", "verdict": "fail", "advice": "Say what happens next.", "weight": 8,
         "turn_index": 0, "searched_from_turn": None, "searched_to_turn": None,
-        "measured_value": None, "limit_value": None,
+        "measured_value": None, "qa_answer": None, "limit_value": None,
     }  # fmt: skip
     measured = {
         "check_id": "talk_share", "dimension": "balance", "severity": "low", "verdict": "pass",
         "weight": 1, "turn_index": None, "measured_value": 0.5, "limit_value": 0.7,
     }  # fmt: skip
+    scored = measured | {"check_id": "notice", "qa_answer": "partly", "limit_value": 0.5}
     absent = {
         "check_id": "recording", "severity": "high", "weight": 4, "turn_index": None,
         "searched_from_turn": 0, "searched_to_turn": 9,
     }  # fmt: skip
-    return [row, row | measured, row | absent, row | {"verdict": "not_applicable"}]
+    return [row, row | measured, row | scored, row | absent, row | {"verdict": "not_applicable"}]
 
 
 def warehouse_of(tables: Rows) -> FakeWarehouse:
@@ -155,6 +156,9 @@ def tables_of(*keys: str, **changes: Any) -> Rows:
                 "conversation_id": key, "summary": "Inbound call.", "score": 0.25,
                 "confidence": 0.9, "next_actions": ["Say what happens next."],
             } for key in keys
+        ],
+        "ci_topics": [
+            {"conversation_id": key, "topic": "Hardship", "score": 0.75} for key in keys
         ],
         "coaching_checks": [row for key in keys for row in checks(key)],
         "coaching_queue": [
@@ -241,6 +245,7 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_place_of_it(tmp_path: Path
         "conversations/a-1.html",
         "conversations/b-2.html", "index.html", "queues.html", "queues/loans.html",
         "runs.html", "teams.html", f"teams/{page_name('North')}.html",
+        "topics.html", f"topics/{page_name('Hardship')}.html",
     ]  # fmt: skip
 
 
@@ -263,6 +268,37 @@ def test_every_number_of_conversations_opens_the_list_that_it_counts(tmp_path: P
     )
 
 
+def test_topics_group_conversations_and_are_linked_both_ways(tmp_path: Path) -> None:
+    tables = tables_of("a-1", "b-2", "c-3")
+    tables["ci_topics"] = [
+        {"conversation_id": key, "topic": topic, "score": score}
+        for key, topic, score in (
+            ("a-1", HOSTILE, 0.25), ("a-1", "Hardship", 0.75), ("b-2", "Hardship", None),
+            ("c-3", "Hardship", 0.5), ("c-3", None, 0.5),
+        )
+    ]  # fmt: skip
+    tables["quarantined_conversations"] = [{"conversation_id": "c-3", "rule": "turns_differ"}]
+    built(tables, tmp_path)
+
+    page, pages = f"topics/{page_name('Hardship')}.html", pages_of(tmp_path)
+    assert [row["topic"] for row in list_of(tmp_path)][1:] == [["Hardship"], ["Hardship"]]
+    assert list_of(tmp_path)[0]["topic"][0] == "Hardship"
+    assert (
+        f'<dt>topics</dt><dd><a href="../{page}">Hardship</a>, ' in pages["conversations/a-1.html"]
+    )
+    assert "<dt>topic</dt><dd>Hardship</dd>" in pages["conversations/c-3.html"]
+    assert "<h1>Topic Hardship</h1>" in pages[page]
+    assert '<a class="count" href="../index.html#topic=Hardship&amp;aside=no">2</a>' in pages[page]
+    assert f'<a href="{page}">Hardship</a>' in pages["topics.html"]
+    assert [pair for pair in counts(tmp_path) if pair[0] != pair[1]] == []
+
+
+def test_a_site_without_topics_says_how_to_get_some(tmp_path: Path) -> None:
+    built({**tables_of("a-1"), "ci_topics": []}, tmp_path)
+
+    assert "<code>ingest topics plan</code>" in pages_of(tmp_path)["topics.html"]
+
+
 def report_of(delivered: int) -> RunReport:
     date = DateFunnel(T0.date(), delivered, 3, 3, 3, 0, 0, 0, 3, None, T0)
     backlog = (StatusCount(T0.date(), "failed", "submit", "INTERNAL", 1, T0, T0),)
@@ -274,7 +310,7 @@ def report_of(delivered: int) -> RunReport:
         failures=(FailureGroup("submit", "INTERNAL", 4, 1, 1, T0, T0, "a-1"),),
         latencies=(StepLatency("submit", 3, 0.5, 1.25, 2.0),),
         runs=(Run("run-1", T0, T0 + dt.timedelta(seconds=9), 3, 0, (T0.date(),)),),
-        cost=Cost(3, 3, Decimal("0.06")),
+        cost=Cost(3, 3, 2, 1, Decimal("0.09")),
         matchers=(MatcherQuality("compliance_violations", 3, 3, 0, 0, 1.0, None),),
         agents=(AgentTotals("AGT-1", "Ann Lee", "North", 3, 3, 0, 1, -0.25),),
     )
@@ -337,7 +373,8 @@ def test_a_card_leads_to_its_evidence_and_the_turn_says_what_was_missed(tmp_path
         "Checks hear known phrases: what was said in other words counts as missing. "
         "Misses no violation (conduct, critical): turn 0. Say what happens next. "
         "recording (conduct, high): not heard in turns 0 to 9. Say what happens next. "
-        "Strengths talk share (balance, low): measured 0.5, at most 0.7"
+        "Strengths notice (balance, low): answered «partly»: 50% of its points, at least 50% "
+        "talk share (balance, low): measured 0.5, at most 0.7"
     )
     assert '<a href="#turn-0" aria-label="no violation, turn 0">turn 0</a>' in card
     assert '<li class="fail">missed: no violation</li>' in page
@@ -451,7 +488,7 @@ def test_the_page_of_tables_is_taken_in_where_it_was_made(tmp_path: Path) -> Non
         held = [name for name, page in pages_of(tmp_path / "s").items() if "docs.html" in page]
         if has_docs:
             assert (tmp_path / "s" / "docs.html").read_text("utf-8") == "<p>lineage</p>"
-            assert len(held) == 6
+            assert len(held) == 7
 
     assert (held, counts.removed) == ([], 1)
 

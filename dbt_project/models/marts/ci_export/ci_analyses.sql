@@ -85,6 +85,8 @@ explained as (
         end as reason,
         ordered.analysis_number,
         cast(ceil(ordered.billed_turn_count / 120) as int64) as billing_unit_count,
+        coalesce(ordered.score_count, 0) as score_count,
+        coalesce(ordered.has_topics, false) as has_topics,
         ordered.customer_sentiment_score,
         ordered.customer_sentiment_magnitude,
         timestamp_diff(ordered.analysed_at, ordered.analysis_requested_at, millisecond) / 1000 as latency_sec,

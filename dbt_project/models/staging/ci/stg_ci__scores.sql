@@ -17,6 +17,7 @@ parsed as (
     select
         conversation_id,
         payload_sha256,
+        topic_result is not null as has_topics,
         _landed_at as landed_at,
         array(
             select as struct
