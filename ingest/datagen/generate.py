@@ -155,6 +155,15 @@ def _profile_shares(profile: Profile, counts: Counter[str]) -> list[Share]:
             "places for a planted phrase",
         )
     )
+    shares += [
+        Share(
+            f"greeting_{code}",
+            each.share,
+            rate(f"greeting.{code}", "conversations"),
+            "conversations",
+        )
+        for code, each in profile.greetings.items()
+    ]
     for name, asked in (
         ("coaching_fault", profile.coaching_fault_share),
         ("exemplary", profile.exemplary_share),

@@ -23,7 +23,7 @@ from ingest.datagen.grammar import NoisyLabel, Phrasing, load_banks, pick
 from ingest.datagen.profile import CustomValues, Profile, Range
 from ingest.datagen.scenarios import BusinessLine, Scenario, load_script
 from ingest.datagen.slots import SLOTS
-from ingest.datagen.talk import Talk, TurnTimes, turn_times
+from ingest.datagen.talk import SpokenTurn, Talk, TurnTimes, turn_times
 from ingest.datagen.truth import (
     load_phrase_truth,
     load_required_disclosures,
@@ -35,6 +35,7 @@ from ingest.domain.conversation import (
     TRANSCRIPT_SCHEMA_VERSION,
     Direction,
     Medium,
+    Speaker,
 )
 
 
@@ -119,6 +120,7 @@ class Maker:
         talk, queue = self._prepare(rng)
         talk.hold(self._script)
         self._planter.plant(talk, random.Random(f"coaching:{self.seed}:{index}"))
+        self._greet(talk, random.Random(f"greeting:{self.seed}:{index}"))
         conversation_id = conversation_id_of(self.seed, index)
         times = turn_times(talk)
         metadata = self._metadata(talk, queue, conversation_id, times.end)
@@ -136,6 +138,18 @@ class Maker:
             self.expected(talk, metadata, turns),
             _counts(talk),
         )
+
+    def _greet(self, talk: Talk, rng: random.Random) -> None:
+        """Open in another language as often as the profile says: agent and customer greet in it."""
+        roll = rng.random()
+        for code, greeting in self._profile.greetings.items():
+            roll -= greeting.share
+            if roll < 0:
+                talk.counts[f"greeting.{code}"] = 1
+                for speaker in (Speaker.AGENT, Speaker.CUSTOMER):
+                    words = greeting.words[int(rng.random() * len(greeting.words))]
+                    _say_before(next(t for t in talk.turns if t.speaker is speaker), words)
+                return
 
     def _turns(self, talk: Talk, times: TurnTimes) -> list[dict[str, Any]]:
         """Return the turns; a share of the calls have what only a recogniser of speech knows."""
@@ -276,6 +290,12 @@ class Maker:
         for name in ("note.start", f"note.{talk.outcome}"):
             phrasing.say(pick(self._banks[name], talk.rng, talk.used), talk, talk.used)
         return " ".join(phrasing.pieces)
+
+
+def _say_before(turn: SpokenTurn, words: str) -> None:
+    said = f"{words[0].upper()}{words[1:]}. "
+    turn.text = said + turn.text
+    turn.marks = [(len(said) + first, len(said) + last, mark) for first, last, mark in turn.marks]
 
 
 def _custom_value(values: CustomValues, rng: random.Random) -> Any:

@@ -14,6 +14,7 @@ from ingest.errors import InputError
 PROFILE_FILE = Path(__file__).with_name("profile.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -28,6 +29,17 @@ class Range(BaseModel):
 
 CustomValues = Range | Annotated[list[str | int | float | bool | None], Field(min_length=1)]
 """What a custom field may be: a number of a range, or one of a list."""
+
+
+class Greeting(BaseModel):
+    """How often a conversation opens in another language, and the words of its greeting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: Share
+    words: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(min_length=1)
+    ]
 
 
 class Profile(BaseModel):
@@ -46,6 +58,7 @@ class Profile(BaseModel):
     back_channel_share: Share
     interruption_share: Share
     turn_ends_share: Share
+    greetings: dict[LanguageCode, Greeting] = Field(default_factory=dict)
     custom: dict[str, CustomValues] = Field(default_factory=dict)
     weekdays: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)]
     hours: dict[Annotated[int, Field(ge=0, le=22)], Weight]
@@ -59,6 +72,8 @@ class Profile(BaseModel):
         for weights in (self.scenarios.values(), self.weekdays, self.hours.values()):
             if sum(weights) <= 0:
                 raise ValueError("all weights of one kind are zero")
+        if sum(greeting.share for greeting in self.greetings.values()) > 1:
+            raise ValueError("the shares of all greetings are more than 1 together")
         if self.chat_share and not any(
             weight and known[name].chat_weight for name, weight in self.scenarios.items()
         ):

@@ -11,7 +11,7 @@ import pytest
 
 from ingest.datagen.cast import MOBILES
 from ingest.datagen.maker import MadeConversation, Maker, conversation_id_of, sentiment_arc
-from ingest.datagen.profile import Range, load_profile
+from ingest.datagen.profile import Greeting, Range, load_profile
 from ingest.datagen.truth import load_phrase_truth
 from ingest.domain.conversation import UUID_PATTERN
 from ingest.domain.matchers import parse_definitions
@@ -119,6 +119,38 @@ def test_missing_disclosures_are_those_that_nobody_said() -> None:
         flagged = "missing_disclosure" in conversation.expected["flags"]
         assert flagged == bool(conversation.expected["missing_disclosures"])
     assert set(missing) == {"call_recording", "identity_check", "collection_purpose"}
+
+
+def test_both_sides_greet_in_the_languages_of_the_profile_and_the_rest_stays() -> None:
+    words = ("xin chào", "chào bạn")
+    greetings = {
+        "vi-VN": Greeting(share=0.3, words=words),
+        "el-GR": Greeting(share=0.1, words=("γεια σας",)),
+    }
+    profile = load_profile().model_copy(update={"greetings": greetings})
+    other = Maker(11, profile, DAY, 2, SEEDS)
+    seen: Counter[str] = Counter()
+    for index in range(200):
+        greeted, plain = other.make(index), made()[index]
+        codes = [name for name in greeted.counts if name.startswith("greeting.")]
+        seen.update(codes)
+        changed = {
+            mine["speaker"]: mine["text"].removesuffix(theirs["text"])
+            for mine, theirs in zip(
+                greeted.transcription["turns"], plain.transcription["turns"], strict=True
+            )
+            if mine["text"] != theirs["text"]
+        }
+        assert changed.keys() == ({"AGENT", "CUSTOMER"} if codes else set())
+        said = {"greeting.vi-VN": {"Xin chào. ", "Chào bạn. "}, "greeting.el-GR": {"Γεια σας. "}}
+        assert set(changed.values()) <= said.get("".join(codes), set())
+        for span in greeted.expected["pii_spans"]:
+            text = greeted.transcription["turns"][span["turn_index"]]["text"]
+            assert re.fullmatch(
+                PII_SHAPES[span["type"]], text[span["start_char"] : span["end_char"]]
+            )
+    assert 40 <= seen["greeting.vi-VN"] <= 80
+    assert 10 <= seen["greeting.el-GR"] <= 35
 
 
 PII_SHAPES = {

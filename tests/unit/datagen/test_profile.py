@@ -34,6 +34,12 @@ def test_a_profile_file_needs_only_what_differs(tmp_path: Path) -> None:
         ("scenarios: {wrong_party: 0}", "zero"),
         ("scenarios: {wrong_party: 1}", "chat"),
         ("weekdays: [1, 2]", "weekdays"),
+        (
+            "greetings: {vi-VN: {share: 0.6, words: [a]}, el: {share: 0.6, words: [b]}}",
+            "more than 1",
+        ),
+        ("greetings: {vi-VN: {share: 0.6, words: []}}", "greetings.vi-VN.words"),
+        ("greetings: {Vietnamese!: {share: 0.6, words: [a]}}", "Vietnamese"),
         ("- a list", "mapping"),
         ("a: [", "can't read"),
     ],
