@@ -37,12 +37,14 @@ CHECKS = {
     "fall_passed_over": ("fall_met", "fail"),
     "fall_met": ("fall_met", "pass"),
     "no_empathy": ("empathy_where_it_is_hard", "fail"),
+    "complaint_unheard": ("complaint_heard", "fail"),
     "monologue": ("talk_share", "fail"),
     "interruptions": ("interruptions", "fail"),
 }
 """Check of seeds/coaching_rubric.csv and its verdict, by what was planted."""
 
-_CUES = ("plant.illness", "plant.bereavement", "plant.job_loss", "plant.mental_health")
+_DISTRESS = "plant.mental_health"
+_CUES = ("plant.illness", "plant.bereavement", "plant.job_loss", _DISTRESS, _DISTRESS)
 _TAKEN_UP = frozenset({CallOutcome.COMPLAINT_LOGGED, CallOutcome.ESCALATED_TO_SUPERVISOR})
 _HARD = _TAKEN_UP | {CallOutcome.HARDSHIP_REFERRED, CallOutcome.NO_AGREEMENT}
 _UNHELPED = frozenset(
@@ -191,7 +193,7 @@ def _cue(stage: _Stage, *, is_met: bool, bank: str | None = None) -> bool:
         return False
     told = bank or _one_of(stage.talk.rng, _CUES)
     reply = _agent("care.vulnerable" if is_met else "coach.go_on")
-    pairs = 4 if told == "plant.mental_health" else 2
+    pairs = 4 if told == _DISTRESS else 2
     rest = (_customer("coach.short"), *_GOING_ON * (pairs - 1), _agent("coach.go_on"))
     made = stage.digress(_customer(told), reply, *rest)
     if not made:
@@ -199,7 +201,7 @@ def _cue(stage: _Stage, *, is_met: bool, bank: str | None = None) -> bool:
     verdict = "met" if is_met else "passed_over"
     noisy = made[:2] if is_met else made[:1]
     stage.note(f"cue_{verdict}", made[0], *noisy)
-    if told == "plant.mental_health":
+    if told == _DISTRESS and not stage.talk.is_chat:
         stage.note(f"distress_{verdict}", made[0], *noisy)
     return True
 
@@ -282,6 +284,7 @@ def _no_empathy(stage: _Stage) -> bool:
     if _stage_of(talk, stage.truth, rest).has("empathy_indicators"):
         return False
     talk.turns[:] = rest
+    stage.note("complaint_unheard", None)
     return stage.note("no_empathy", None)
 
 

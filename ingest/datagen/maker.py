@@ -68,6 +68,8 @@ def _side(mood: float) -> int:
 
 
 _LANGUAGE = "en-AU"
+_QUEUES = {"COMPLAINT": "complaints-inbound", "DISPUTE": "disputes-inbound"}
+"""Queues of calls that come in about one thing, by reason."""
 _URGENT_FLAGS = frozenset({"vulnerability", "family_violence", "complaint", "agent_misconduct"})
 
 
@@ -217,6 +219,8 @@ class Maker:
         )
         day = rng.choices(self._days, cum_weights=self._day_weights)[0]
         agents, queue = cast.staff(rng, scenario.business_line, direction, medium)
+        if direction is Direction.INBOUND and medium is Medium.PHONE_CALL:
+            queue = _QUEUES.get(scenario.call_reason, queue)
         brand = cast.LOANS_BRAND
         if scenario.business_line is BusinessLine.COLLECTIONS:
             brand = "Meridian Recoveries" if dice() < 0.65 else "Harbourline Finance"

@@ -24,9 +24,10 @@ COUNT = 700
 
 
 def maker(faults: float, exemplary: float) -> Maker:
-    profile = load_profile().model_copy(
-        update={"coaching_fault_share": faults, "exemplary_share": exemplary}
-    )
+    own = load_profile()
+    scenarios = own.scenarios | {"complaint_contact_frequency": 12}
+    shares = {"coaching_fault_share": faults, "exemplary_share": exemplary}
+    profile = own.model_copy(update={"scenarios": scenarios, **shares})
     return Maker(5, profile, dt.date(2026, 1, 5), 7, SEEDS)
 
 

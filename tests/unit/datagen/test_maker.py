@@ -224,7 +224,8 @@ def test_the_context_fits_the_business_line() -> None:
         is_debt = metadata["business_line"] == "COLLECTIONS"
         assert ("portfolio_id" in metadata) == is_debt
         assert ("campaign_id" in metadata) != is_debt
-        assert metadata["queue"].startswith("collections" if is_debt else "loans")
+        queues = ("collections", "complaints", "disputes") if is_debt else ("loans",)
+        assert metadata["queue"].startswith(queues)
         assert metadata["started_at"].startswith(conversation.batch_date.isoformat())
 
 
