@@ -124,7 +124,8 @@ def _short(sha256: str | None) -> str:
 def _score(score: float | None) -> str:
     if score is None:
         return ""
-    return f"{score:+.2f} {score_word(score)}"
+    shown = round(score, 2) + 0.0  # a negative zero becomes one without a sign
+    return f"{shown:+.2f} {score_word(shown)}"
 
 
 def _share(share: float | None) -> str:

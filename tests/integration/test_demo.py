@@ -106,8 +106,9 @@ insert into coach.ci_qa_results
     (qa_result_id, conversation_id, batch_date, scored_at, answers)
 select qa_result_id, conversation_id, date '2025-12-28', timestamp '2025-12-28', [struct(
     'projects/p/qaQuestions/recording-notice' as question_name, 'Was it said?' as question_body,
-    answer_key, cast(null as string) as text_value, cast(null as float64) as number_value,
-    cast(null as bool) as bool_value, is_na, score, 1.0 as potential_score,
+    answer_key as answer_key, cast(null as string) as text_value,
+    cast(null as float64) as number_value, cast(null as bool) as bool_value,
+    is_na as is_na, score as score, 1.0 as potential_score,
     score as normalized_score, cast([] as array<string>) as tags,
     cast([] as array<struct<
         source_type string, answer_key string, text_value string, number_value float64,

@@ -293,6 +293,16 @@ def test_topics_group_conversations_and_are_linked_both_ways(tmp_path: Path) -> 
     assert [pair for pair in counts(tmp_path) if pair[0] != pair[1]] == []
 
 
+def test_a_mean_that_rounds_to_zero_is_neutral_and_has_no_sign(tmp_path: Path) -> None:
+    tables = tables_of("a-1")
+    tables["ci_conversations"][0]["customer_sentiment_score"] = -0.004
+    built(tables, tmp_path)
+
+    page = pages_of(tmp_path)["queues/loans.html"]
+    assert "<dd>+0.00 neutral</dd>" in page
+    assert "-0.00" not in page
+
+
 def test_a_site_without_topics_says_how_to_get_some(tmp_path: Path) -> None:
     built({**tables_of("a-1"), "ci_topics": []}, tmp_path)
 
