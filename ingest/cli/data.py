@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,10 +12,15 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
-from ingest.cli._console import aligned, wrapped
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
+from ingest.cli._measures import (
+    parsed_file,
+    run_coaching_report,
+    run_redaction_report,
+    walk_set,
+)
 from ingest.cli._options import AsJson
-from ingest.cli._output import opened, print_json
+from ingest.cli._output import print_json
 from ingest.cli.convert import (
     SourceMapping,
     convert,
@@ -26,34 +30,21 @@ from ingest.cli.convert import (
     readable,
     say_converted,
 )
-from ingest.datagen.coaching_measure import (
-    CoachingMeasure,
-    CoachingTally,
-    CoachingTruth,
-    given_of,
-)
-from ingest.datagen.dataset_check import TRUTH_FILE, ConversationFiles, check_files, truth_row
+from ingest.datagen.dataset_check import ConversationFiles, check_files, truth_row
 from ingest.datagen.dirty import parse_dirty
 from ingest.datagen.figures import DataSetFigures, Tally
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, Share
 from ingest.datagen.generate import generate as write_data_set
 from ingest.datagen.profile import load_profile
-from ingest.datagen.redaction_measure import RedactionMeasure, RedactionTally
-from ingest.datagen.truth import ExpectedTruth, load_required_disclosures
 from ingest.domain.conversation import FileKind, Metadata, Transcription
 from ingest.domain.converted import Converted
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
-from ingest.domain.redaction.turn import Vocabulary, built_in
-from ingest.domain.rubric import POLICIES_FILE, RUBRIC_FILE
-from ingest.domain.validation import parse_file
 from ingest.errors import ExitCode, InputError, RemoteError
-from ingest.flows.coach import read_verdicts
-from ingest.flows.declared import read_declarations, read_own_words
+from ingest.flows.declared import read_declarations
 from ingest.flows.selection import delivered_twice
 from ingest.flows.services import Silent
-from ingest.flows.source import LocalConversation, LocalSource
 from ingest.formats.detecting import cure_of_folder
 from ingest.settings import load_declared_places, load_settings
 
@@ -336,29 +327,6 @@ def run_land_truth(folder: Path, mapping: Path | None, *, as_json: bool) -> Exit
     return code
 
 
-async def walk_set(folder: Path) -> AsyncIterator[ConversationFiles | Fault]:
-    """Yield every conversation of the data set in the order of date and id."""
-    async for found in LocalSource(folder).walk():
-        if isinstance(found, LocalConversation):
-            contents, faults = await found.read()
-            yield ConversationFiles(
-                found.batch_date,
-                found.conversation_id,
-                contents,
-                _read_truth(found.folder / TRUTH_FILE),
-                tuple(faults),
-            )
-        elif isinstance(found, Fault):
-            yield found
-
-
-def _read_truth(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
 def _say_progress(done: int) -> None:
     if done % 10_000 == 0:
         say(f"{done:,} conversations")
@@ -402,121 +370,13 @@ def run_report(
     return code
 
 
-def run_redaction_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode:
-    """Redact a data set and print how much of what was planted is found."""
-    found = run(_measure_redaction(folder, built_in().with_own(read_own_words(seeds))))
-    if as_json:
-        print_json(found)
-        return ExitCode.OK
-    rows = [
-        (
-            each.type,
-            f"{each.planted:,}",
-            f"{each.whole / each.planted:.3f}",
-            f"{each.touched / each.planted:.3f}",
-        )
-        for each in found.types
-    ]
-    typer.echo(aligned(("TYPE", "PLANTED", "WHOLE", "TOUCHED"), rows, " rrr"))
-    typer.echo(
-        f"\n{found.conversations:,} conversations, {found.taken:,} stretches taken out, "
-        f"{found.false:,} of them touch nothing planted: precision {found.precision:.3f}"
-    )
-    return ExitCode.OK
-
-
-async def _measure_redaction(folder: Path, vocabulary: Vocabulary) -> RedactionMeasure:
-    tally = RedactionTally(vocabulary)
-    async for found in walk_set(folder):
-        talk = _parsed(found, FileKind.TRANSCRIPTION)
-        truth = found.truth if isinstance(found, ConversationFiles) else None
-        if truth is None or not isinstance(talk, Transcription):
-            continue
-        spans = ExpectedTruth.model_validate_json(truth).pii_spans
-        if spans is None:
-            continue
-        metadata = _parsed(found, FileKind.METADATA)
-        name = metadata.agent_name if isinstance(metadata, Metadata) else None
-        tally.add([turn.text for turn in talk.turns], name, spans)
-    if not tally.conversations:
-        raise InputError(
-            f"{folder} has no conversation with `pii_spans` in expected.json",
-            "make some with `ingest data generate`",
-        )
-    return tally.measure()
-
-
-def run_coaching_report(folder: Path, seeds: Path, *, as_json: bool) -> ExitCode:
-    """Compare the marts' verdicts with the truth, and print how well they fit."""
-    found = run(_measure_coaching(folder, seeds))
-    if as_json:
-        print_json(found)
-        return ExitCode.OK
-    typer.echo(text_of_coaching(found))
-    return ExitCode.OK
-
-
-def text_of_coaching(found: CoachingMeasure) -> str:
-    """Return the measure as tables, what was planted apart."""
-    shares = ("precision", "recall", "ear_precision", "ear_recall")
-    planted = ("planted_faults", "found_faults", "planted_strengths", "found_strengths")
-    noisy = ("planted_noisy", "found_noisy")
-    rows, plants = [], []
-    for each in found.checks:
-        values = [getattr(each, name) for name in shares]
-        told = ["-" if value is None else f"{value:.3f}" for value in values]
-        rows.append((each.check_id, f"{each.judged:,}", f"{each.missed:,}", *told))
-        counts = [getattr(each, name) for name in (*planted, *noisy)]
-        if any(counts):
-            plants.append((each.check_id, *(f"{count:,}" for count in counts)))
-    header = ("CHECK", "JUDGED", "MISSED", "PRECISION", "RECALL", "BY EAR", "RECALL")
-    lines = [aligned(header, rows, " rrrrrr")]
-    if plants:
-        header = ("PLANTED", "FAULTS", "FOUND", "SHOWN", "FOUND", "NOISY", "FOUND")
-        lines += ["", aligned(header, plants, " rrrrrr")]
-    told_last = (
-        f"{found.conversations:,} conversations; {found.quotes_astray} quotes not at their span, "
-        f"{found.versions_astray} policy versions of another day, {found.not_due} checks judged "
-        "though not due or left out though due"
-    )
-    return "\n".join([*lines, "", *wrapped(told_last, 80)])
-
-
-async def _measure_coaching(folder: Path, seeds: Path) -> CoachingMeasure:
-    settings, warehouse = opened()
-    tally, given = CoachingTally(), read_verdicts(warehouse)
-    known = CoachingTruth(
-        csv.DictReader((seeds / RUBRIC_FILE).read_text(encoding="utf-8").splitlines()),
-        csv.DictReader((seeds / POLICIES_FILE).read_text(encoding="utf-8").splitlines()),
-        load_required_disclosures(seeds),
-    )
-    async for found in walk_set(folder):
-        talk = _parsed(found, FileKind.TRANSCRIPTION)
-        metadata = _parsed(found, FileKind.METADATA)
-        truth = found.truth if isinstance(found, ConversationFiles) else None
-        if not (isinstance(talk, Transcription) and isinstance(metadata, Metadata) and truth):
-            continue
-        if (rows := given.get(talk.conversation_id)) is None:
-            continue
-        texts = [turn.text for turn in talk.turns]
-        verdicts = known.verdicts(metadata, talk, ExpectedTruth.model_validate_json(truth))
-        tally.add(verdicts, {row["check_id"]: given_of(row, texts) for row in rows})
-    if not tally.conversations:
-        raise InputError(
-            f"no conversation of {folder} with an expected.json is in coaching_checks of "
-            f"{settings.marts_dataset}",
-            "push it, then run `dbt build`",
-        )
-    return tally.measure()
-
-
 async def _measure(folder: Path, name: str) -> DataSetFigures:
     tally = Tally(name)
     unread = 0
     async for found in walk_set(folder):
-        talk = _parsed(found, FileKind.TRANSCRIPTION)
+        talk = parsed_file(found, FileKind.TRANSCRIPTION)
         if isinstance(found, ConversationFiles) and isinstance(talk, Transcription):
-            metadata = _parsed(found, FileKind.METADATA)
+            metadata = parsed_file(found, FileKind.METADATA)
             is_metadata = isinstance(metadata, Metadata)
             tally.add(metadata if is_metadata else None, talk, _arc(found.truth))  # type: ignore[arg-type]
         else:
@@ -526,12 +386,6 @@ async def _measure(folder: Path, name: str) -> DataSetFigures:
     if unread:
         say(f"{unread:,} entries of {name} have no readable transcript and don't count")
     return tally.figures()
-
-
-def _parsed(found: object, kind: FileKind) -> Metadata | Transcription | None:
-    if not isinstance(found, ConversationFiles) or kind not in found.contents:
-        return None
-    return parse_file(kind, found.contents[kind], "")[0]
 
 
 def _arc(truth: bytes | None) -> str | None:

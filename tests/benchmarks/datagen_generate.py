@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from ingest.cli.data import walk_set
+from ingest.cli._measures import walk_set
 from ingest.datagen.dataset_check import ConversationFiles, check_files
 from ingest.datagen.generate import DataSetRequest, generate
 from ingest.datagen.profile import load_profile

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.cli._measures import text_of_coaching
 from ingest.datagen.coaching_measure import (
     CheckMeasure,
     CoachingMeasure,
@@ -273,3 +274,24 @@ def test_a_quote_stands_at_its_span_or_is_astray(quote: str | None, is_there: bo
     }  # fmt: skip
 
     assert given_of(row, [TURNS[0][1]]) == Given(True, 2, is_there)
+
+
+def test_the_report_counts_plants_apart_and_fits_80_columns() -> None:
+    checks = (
+        CheckMeasure(
+            "empathy_where_it_is_hard", 3201, 118, 1.0, 0.875, 0.5, None, 0, 0, 0, 0, 0, 0
+        ),
+        CheckMeasure("vulnerability_met", 9, 4, None, 1.0, 1.0, 1.0, 3, 2, 1, 1, 4, 0),
+    )
+
+    assert text_of_coaching(CoachingMeasure(10_000, checks, 1, 2, 3)) == (
+        "CHECK                     JUDGED  MISSED  PRECISION  RECALL  BY EAR  RECALL\n"
+        "empathy_where_it_is_hard   3,201     118      1.000   0.875   0.500       -\n"
+        "vulnerability_met              9       4          -   1.000   1.000   1.000\n"
+        "\n"
+        "PLANTED            FAULTS  FOUND  SHOWN  FOUND  NOISY  FOUND\n"
+        "vulnerability_met       3      2      1      1      4      0\n"
+        "\n"
+        "10,000 conversations; 1 quotes not at their span, 2 policy versions of another\n"
+        "day, 3 checks judged though not due or left out though due"
+    )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.cli.data import walk_set
+from ingest.cli._measures import walk_set
 from ingest.datagen.dataset_check import check_files
 from ingest.datagen.dirty import DirtyMode, parse_dirty
 from ingest.datagen.generate import DataSetRequest, DataSetSummary, generate
