@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
+from ingest.cli._console import aligned
 from ingest.cli._context import landing_of, new_run_id, open_services, run, say, say_target
 from ingest.cli._measures import (
     parsed_file,
@@ -172,6 +173,8 @@ def land_truth(folder: Folder, mapping: SourceMapping = None, as_json: AsJson = 
 
 
 _FAULT_LINES = 200
+_MOST_NAME = 16
+"""Characters of a data set's name in a table of two that fits a terminal."""
 _ANSWERS = "select count(*) as row_count from {} where _landed_at > current_timestamp()"
 """Asked before anything is read, so that a missing table is found first."""
 
@@ -363,11 +366,15 @@ def run_report(
         return code
     columns = [dict(figures.table()) for figures in sets]
     names = dict.fromkeys(name for column in columns for name in column)
-    typer.echo(" ".join([f"{'':<46}", *(f"{figures.name[-18:]:>18}" for figures in sets)]))
-    for name in names:
-        values = (f"{column.get(name, '-'):>18}" for column in columns)
-        typer.echo(" ".join([f"{name:<46}", *values]))
+    header = ("", *(_end_of(figures.name) for figures in sets))
+    rows = [(name, *(column.get(name, "-") for column in columns)) for name in names]
+    typer.echo(aligned(header, rows, f" {'r' * len(sets)}"))
     return code
+
+
+def _end_of(name: str) -> str:
+    """Return the end of a long name, which tells sets apart."""
+    return name if len(name) <= _MOST_NAME else f"…{name[1 - _MOST_NAME :]}"
 
 
 async def _measure(folder: Path, name: str) -> DataSetFigures:

@@ -126,7 +126,9 @@ def test_report_shows_two_sets_and_writes_a_page(tmp_path: Path) -> None:
     )
 
     assert code == 0
+    assert out.splitlines()[0].split()[1] == "…s/conversations"
     assert out.splitlines()[1].split() == ["conversations", "8", "24"]
+    assert max(map(len, out.splitlines())) <= 80
     assert page.read_text(encoding="utf-8").count("<svg") == 8
     assert err == f"page written to {page}\n"
 
