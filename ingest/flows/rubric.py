@@ -42,12 +42,17 @@ def read_rubric_faults(seeds_dir: Path, project_file: Path) -> tuple[RowFault, .
 
 
 def _question_ids(seeds_dir: Path) -> frozenset[str]:
-    """Return the ids of the scorecards' questions; none where no scorecard is declared."""
+    """Return the scorecards' questions, as `question` and `scorecard.question`.
+
+    There are none where no scorecard is declared.
+    """
     questions = seeds_dir / "scorecard_questions.csv"
     if not questions.exists():
         return frozenset()
     with questions.open(encoding="utf-8-sig", newline="") as file:
-        return frozenset(row["question_id"] for row in csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    names = {row["question_id"] for row in rows}
+    return frozenset(names | {f"{row['scorecard_id']}.{row['question_id']}" for row in rows})
 
 
 def ensure_sound_rubric(seeds_dir: Path, project_file: Path) -> None:

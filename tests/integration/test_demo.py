@@ -103,8 +103,10 @@ def misses_and_strengths(checks: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 SCORED = f"""
 insert into coach.ci_qa_results
-    (qa_result_id, conversation_id, batch_date, scored_at, answers)
-select qa_result_id, conversation_id, date '2025-12-28', timestamp '2025-12-28', [struct(
+    (qa_result_id, scorecard_id, conversation_id, batch_date, scored_at, answers)
+select
+    qa_result_id, 'call-quality', conversation_id, date '2025-12-28',
+    timestamp '2025-12-28', [struct(
     'projects/p/qaQuestions/recording-notice' as question_name, 'Was it said?' as question_body,
     answer_key as answer_key, cast(null as string) as text_value,
     cast(null as float64) as number_value, cast(null as bool) as bool_value,
@@ -361,7 +363,7 @@ def test_the_plan_of_an_edited_rule_names_exactly_the_cards_that_change(
     old = "disclosure_said,required_disclosures.collection_purpose,,,,"
     new = "said_before_turn,required_disclosures.collection_purpose,,,9,"
     measured = ",interruptions_at_most,,,,2,"
-    scored = ",qa_score_at_least,,,recording-notice,1,"
+    scored = ",qa_score_at_least,,,call-quality.recording-notice,1,"
     edited = rubric.read_text("utf-8").replace(old, new).replace(measured, scored)
     assert new in edited
     assert scored in edited
@@ -380,7 +382,7 @@ def test_the_plan_of_an_edited_rule_names_exactly_the_cards_that_change(
     )
     demo.rows(
         "update coach_staging.coaching_rubric set rule = 'qa_score_at_least', limit_value = 1, "
-        "subject = 'recording-notice' where check_id = 'interruptions'"
+        "subject = 'call-quality.recording-notice' where check_id = 'interruptions'"
     )
     demo.project.run("run", "--select", "coaching_checks", "coaching_cards")
     after = demo.cards()

@@ -3,16 +3,17 @@
 {%- set needs_one = "('said', 'said_before_turn', 'disclosure_said', 'said_for_outcome')" %}
 with
 
-{# Of several scorings the latest; an answer that does not apply has no score. #}
+{# Of several scorings the latest; an answer that does not apply has no score. Scorecards may share a question's id. #}
 qa_answers as (
     select
-        conversation_id,
-        question_id,
-        qa_answer_id,
+        answers.conversation_id,
+        subject,
+        answers.qa_answer_id,
         {{ qa_answer('answers') }} as qa_answer,
-        normalized_score
+        answers.normalized_score
     from {{ ref('ci_qa_answers') }} as answers
-    {{ latest_by('conversation_id, question_id', 'scored_at desc, qa_answer_id') }}
+    cross join unnest([answers.question_id, concat(answers.scorecard_id, '.', answers.question_id)]) as subject
+    {{ latest_by('answers.conversation_id, subject', 'answers.scored_at desc, answers.qa_answer_id') }}
 ),
 
 measured as (
@@ -45,7 +46,7 @@ measured as (
         on
             due.conversation_id = qa_answers.conversation_id
             and due.rule = 'qa_score_at_least'
-            and due.subject = qa_answers.question_id
+            and due.subject = qa_answers.subject
     qualify
         row_number() over (
             partition by due.coaching_check_id
