@@ -4,12 +4,13 @@
 
 Nothing here bills, so the bytes are computed (`scanned_bytes.py`) for the statements of real
 builds: a stack is filled with the dev conversations on two days and one that is 20 days old,
-built, one conversation is forgotten, and it is filled with one more day and a correction of the
-old one; then come an hourly build, a daily one and the weekly tests (selectors.yml), whose
-statements are counted. Column widths and rows a conversation are measured in its tables; then
-every table gets the rows of a month, a year and five years at 10,000 conversations a day, and a
-table that a build merges from those of the hours that it looks back. The sidecar's query for
-evidence stands there too.
+built an hour after its facts of the days before, and it is filled with more of today and a
+correction of the old one; then come an hourly build, another after an erasure, a daily one and the
+weekly tests (selectors.yml), whose statements are counted. Column widths and rows a conversation
+are measured in its tables; then every table gets the rows of a month, a year and five years at
+10,000 conversations a day, and a table that a build merges from those of the hours that it looks
+back. Over a day's hourly builds today's partitions fill up, and those of the hours after midnight
+read yesterday's, too. The sidecar's query for evidence stands there as well.
 """
 
 from __future__ import annotations
@@ -43,6 +44,27 @@ USD_A_TIB = 6.25
 
 
 @dataclass(frozen=True)
+class Hours:
+    """Hours of the day in which builds read alike."""
+
+    share: float
+    """Of the builds."""
+    today: float
+    """How much of today is there, on average."""
+    reads_yesterday: bool
+
+
+WINDOW_HOURS = 3 + 1
+"""What an hourly build looks back: the overlap, and the hour since the build before."""
+ANY_HOUR = (Hours(1, 1, reads_yesterday=False),)
+"""As if today were over."""
+EACH_HOUR = (
+    Hours(WINDOW_HOURS / 24, WINDOW_HOURS / 2 / 24, reads_yesterday=True),
+    Hours(1 - WINDOW_HOURS / 24, (WINDOW_HOURS + 24) / 2 / 24, reads_yesterday=False),
+)
+
+
+@dataclass(frozen=True)
 class Build:
     """How often a month dbt runs, and how."""
 
@@ -51,15 +73,20 @@ class Build:
     merged_days: float = 3
     """Of how many days it merges conversations: a temporary table has their rows."""
     variables: Mapping[str, Any] = field(default_factory=dict)
+    hours: Sequence[Hours] = ANY_HOUR
+    comes_after_erasure: bool = False
 
 
+_HOURLY = Build(
+    HOURLY - 30,
+    ("build", "--selector", "hourly"),
+    WINDOW_HOURS / 24,
+    {"incremental_overlap_hours": 3, "tested_days": "changed"},
+    EACH_HOUR,
+)
 BUILDS = {
-    "hourly": Build(
-        HOURLY,
-        ("build", "--selector", "hourly"),
-        (3 + 1) / 24,
-        {"incremental_overlap_hours": 3, "tested_days": "changed"},
-    ),
+    "hourly": _HOURLY,
+    "hourly, erasing": replace(_HOURLY, times_a_month=30, comes_after_erasure=True),
     "daily": Build(30, ("build", "--selector", "daily"), 3, {"tested_days": "changed"}),
     "weekly": Build(30 / 7, ("test", "--selector", "quality")),
 }
@@ -79,14 +106,11 @@ OF_THE_SETUP = {"phrase_matchers", "schema_drift", "phrase_matcher_evaluation", 
 """Tables that have as many rows on any day."""
 RARE = {"int_conversations_forgotten", "int_forgotten_charges", "quarantined_conversations"}
 """Tables of exceptions: one conversation of a thousand."""
-REVISIONS_ARE_OLD = """
-update coach_raw.phrase_matchers
-set
-    _landed_at = timestamp_sub(_landed_at, interval 30 day),
-    revised_at = timestamp_sub(revised_at, interval 30 day)
-where _landed_at >= timestamp '2020-01-01 00:00:00+00'
-"""
+AGES = {"phrase_matchers": 30 * 24}
+"""Hours ago that facts landed before today. Matchers seldom change: a build that finds a new
+revision reads more (ci_phrase_matches)."""
 _TEMPORARY = re.compile(r"`([\w-]+)`\.`(\w+)`\.`((\w+?)__dbt_tmp\w*)`")
+_EVER = "_landed_at >= timestamp '2020-01-01 00:00:00+00'"
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 _COMMENT = re.compile(r"^\s*/\*.*?\*/", re.DOTALL)
 
@@ -112,7 +136,7 @@ class Recorded:
         held = json.loads(path.read_text(encoding="utf-8"))
         return cls(**held | {"at": dt.datetime.fromisoformat(held["at"])})
 
-    def catalog(self, days: int, merged_days: float) -> Catalog:
+    def catalog(self, days: int, merged_days: float, hours: Hours = ANY_HOUR[0]) -> Catalog:
         """Return the warehouse as it would be after so many days, for a build that merges some."""
         history = [self.at.date() - dt.timedelta(days=past) for past in range(days)]
         tables = {}
@@ -124,13 +148,14 @@ class Recorded:
                 self._rows(name[2], held["rows"], days),
                 partition,
                 history if partition else (),
+                hours.today,
             )
         for project, dataset, name, target in self._temporary():
             # A unit test has one too, of rows that it makes itself.
             of = tables.get((project, dataset, target), Table({}, 0))
             tables[project, dataset, name] = Table(of.widths, of.rows / days * merged_days)
         views = {_name(name): sql for name, sql in self.views.items()}
-        return Catalog(tables, views, self.at)
+        return Catalog(tables, views, self.at, hours.reads_yesterday)
 
     def _temporary(self) -> set[tuple[str, ...]]:
         """Return project, dataset, name and model of the tables that dbt merged from."""
@@ -168,22 +193,37 @@ def record(folder: Path, builds: Mapping[str, Build]) -> Recorded:
         assert settings.bigquery_endpoint is not None
         project = DbtProject(folder / "dbt", settings.bigquery_endpoint)
         client = client_for(settings.bigquery_endpoint)
-        # Matchers seldom change: a build that finds a new revision reads more (ci_phrase_matches).
-        client.query(REVISIONS_ARE_OLD).result()
         folders = folder / "conversations"
         for number, day in enumerate(days[:2]):
             _push(settings, folders, day, sources[number * A_DAY : (number + 1) * A_DAY - 1])
         _push(settings, folders, old, sources[A_DAY - 1 : A_DAY])
+        _age(client, settings.raw_dataset)
+        _push(settings, folders, days[2], sources[2 * A_DAY : 2 * A_DAY + 1])
         project.run("build")
-        run_command([INGEST, "forget", sources[0].name, "--yes"], environment_of(settings))
-        _push(settings, folders, days[2], sources[2 * A_DAY :])
+        _push(settings, folders, days[2], sources[2 * A_DAY + 1 :])
         _push(settings, folders, old, sources[A_DAY - 1 : A_DAY], queue="corrected")
-        sent = {name: _sent(project, build) for name, build in builds.items()}
+        sent = {}
+        for name, build in builds.items():
+            if build.comes_after_erasure:
+                run_command([INGEST, "forget", sources[0].name, "--yes"], environment_of(settings))
+            sent[name] = _sent(project, build)
         evidence = evidence_sql(
             lambda name: f"`{settings.project_id}.{settings.raw_dataset}.{name}`"
         )
         tables, views = _measured(client, settings)
         return Recorded(now, sent, tables, views, 3 * A_DAY - 2, evidence)
+
+
+def _age(client: bigquery.Client, dataset: str) -> None:
+    """Let what has landed have landed yesterday, and revisions of matchers a month ago."""
+    for item in client.list_tables(f"{client.project}.{dataset}"):
+        if (table := client.get_table(item.reference)).view_query:
+            continue
+        times = {"_landed_at", "revised_at"} & {column.name for column in table.schema}
+        since = f"interval {AGES.get(table.table_id, 30)} hour"
+        changes = ", ".join(f"{name} = timestamp_sub({name}, {since})" for name in sorted(times))
+        sql = f"update `{table.reference}` set {changes} where {_EVER}"
+        client.query(sql).result()
 
 
 def _sent(project: DbtProject, build: Build) -> list[tuple[str, str]]:
@@ -231,7 +271,7 @@ def _measured_table(client: bigquery.Client, table: bigquery.Table) -> dict[str,
     sql = f"select * from `{table.reference}`"
     partition = table.time_partitioning.field if table.time_partitioning else None
     if partition == "_landed_at":
-        sql += " where _landed_at >= timestamp '2020-01-01 00:00:00+00'"
+        sql += f" where {_EVER}"
     rows = [dict(row) for row in client.query(sql).result()]
     widths = {
         field.name: sum(logical_bytes(row[field.name], field) for row in rows) / max(len(rows), 1)
@@ -276,6 +316,17 @@ def cost(reads: Iterable[tuple[str, list[Read]]], catalog: Catalog) -> dict[str,
     return by_node
 
 
+def mean_cost(
+    recorded: Recorded, reads: Sequence[tuple[str, list[Read]]], build: Build, days: int
+) -> dict[str, float]:
+    """Return the bytes billed by node in the mean of the hours, with so many days of history."""
+    mean: dict[str, float] = defaultdict(float)
+    for hours in build.hours:
+        for node, size in cost(reads, recorded.catalog(days, build.merged_days, hours)).items():
+            mean[node] += hours.share * size
+    return mean
+
+
 def evidence_bytes(recorded: Recorded, catalog: Catalog) -> float:
     """Return what the sidecar's queries for evidence are billed in an hour of pushes."""
     hourly = -(-CONVERSATIONS_A_DAY // 24 // EVIDENCE_EVERY)
@@ -291,14 +342,14 @@ def page(recorded: Recorded, builds: Mapping[str, Build]) -> str:
     """Return the tables: MiB by node of each build, the largest first, and what a month costs."""
     lines, prices = [], []
     for name, build in builds.items():
-        catalogs = [recorded.catalog(days, build.merged_days) for days in HISTORIES.values()]
         reads = all_reads(recorded, name)
-        costs = [cost(reads, catalog) for catalog in catalogs]
+        costs = [mean_cost(recorded, reads, build, days) for days in HISTORIES.values()]
         totals = [sum(each.values()) for each in costs]
         lines += _table(f"{name}: MiB by node", costs)
         lines.append(_row(f"{name}: GiB of {len(reads)} statements", [t / 1024**3 for t in totals]))
         prices.append([usd(total, build.times_a_month) for total in totals])
         lines += [_row(f"{name}: US$ a month", prices[-1]), ""]
+    catalogs = [recorded.catalog(days, 1) for days in HISTORIES.values()]
     evidence = [usd(evidence_bytes(recorded, catalog), HOURLY) for catalog in catalogs]
     lines.append(_row("all builds: US$ a month", [sum(each) for each in zip(*prices, strict=True)]))
     lines.append(_row("the sidecar's evidence: US$ a month", evidence))

@@ -37,12 +37,19 @@ class Table:
     rows: float
     partition: str | None = None
     days: Sequence[dt.date] = ()
-    """Each holds as many rows."""
+    """The newest first. Each holds as many rows, but for the newest."""
+    newest_share: float = 1.0
+    """How much of its rows the newest day has so far."""
 
-    def size(self, columns: Iterable[str], days: int | None = None) -> float:
-        """Return the bytes of the columns in that many days, or in all."""
-        share = 1.0 if days is None else days / max(len(self.days), 1)
-        return sum(self.widths.get(column, 0.0) for column in columns) * self.rows * share
+    def size(self, columns: Iterable[str], days: set[dt.date] | None = None) -> float:
+        """Return the bytes of the columns in those days, or in all."""
+        return sum(self.widths.get(column, 0.0) for column in columns) * self._rows(days)
+
+    def _rows(self, days: set[dt.date] | None) -> float:
+        if days is None or not self.days:
+            return self.rows
+        missing = (1 - self.newest_share) * (self.days[0] in days)
+        return self.rows / len(self.days) * (len(days) - missing)
 
 
 @dataclass
@@ -52,6 +59,9 @@ class Catalog:
     tables: Mapping[Name, Table]
     views: Mapping[Name, str]
     now: dt.datetime
+    reads_day_before: bool = False
+    """Whether conditions that leave the newest day leave the one before, too: so it is while a
+    window of hours begins before midnight."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def billed(reads: Iterable[Read], catalog: Catalog) -> dict[Name, float]:
     """Return the billed bytes of a statement's reads by table, if anything is read of it."""
     found: dict[Name, _Found] = {}
     for read in reads:
-        kept = _kept(catalog.tables[read.table], read.conditions, catalog.now)
+        kept = _kept(catalog.tables[read.table], read.conditions, catalog)
         of_table = found.setdefault(read.table, _Found())
         for column in read.columns:
             of_table.columns.setdefault(column, set()).update(kept)
@@ -100,12 +110,12 @@ def reads_of(statement: str, catalog: Catalog) -> list[Read]:
 def is_pruned(read: Read, catalog: Catalog) -> bool:
     """Whether literals leave out any day of a table that has partitions."""
     table = catalog.tables[read.table]
-    return len(_kept(table, read.conditions, catalog.now)) < len(table.days)
+    return len(_kept(table, read.conditions, catalog)) < len(table.days)
 
 
 def _bytes(reads: _Found, table: Table) -> float:
-    def days(kept: set[dt.date]) -> int | None:
-        return len(kept) if table.partition else None
+    def days(kept: set[dt.date]) -> set[dt.date] | None:
+        return kept if table.partition else None
 
     total = sum(table.size([column], days(kept)) for column, kept in reads.columns.items() if kept)
     if reads.target:
@@ -289,11 +299,14 @@ Verdict = Callable[[dt.date], bool | None]
 """Whether rows of a day's partition may meet a condition; None where it doesn't say."""
 
 
-def _kept(table: Table, filters: Sequence[exp.Expression], now: dt.datetime) -> set[dt.date]:
+def _kept(table: Table, filters: Sequence[exp.Expression], catalog: Catalog) -> set[dt.date]:
     """Return the days that the conditions leave."""
-    verdicts = [_verdict(each, table.partition, now) for each in filters]
+    verdicts = [_verdict(each, table.partition, catalog.now) for each in filters]
     days = table.days if table.partition else [_ALL]
-    return {day for day in days if not any(verdict(day) is False for verdict in verdicts)}
+    kept = {day for day in days if not any(verdict(day) is False for verdict in verdicts)}
+    if catalog.reads_day_before and table.days and table.days[0] in kept:
+        kept |= set(table.days[1:2])
+    return kept
 
 
 def _verdict(condition: exp.Expression, partition: str | None, now: dt.datetime) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from google.cloud.bigquery import SchemaField
@@ -16,7 +17,7 @@ from tests.benchmarks.scanned_bytes import (
     reads_of,
 )
 
-DAYS = [dt.date(2026, 1, day) for day in range(1, 11)]
+DAYS = [dt.date(2026, 1, day) for day in range(10, 0, -1)]
 ROWS = 1_000_000
 """A day; so a byte of width is MB = 1,000,000 bytes a day."""
 MB = 1_000_000
@@ -176,6 +177,37 @@ def test_a_statement_is_billed_as_counted_by_hand(
     found = billed(reads_of(statement, CATALOG), CATALOG)
 
     assert {name[2]: size / MB for name, size in found.items()} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("select id from p.d.turns", 9.25 * 20),
+        ("select id from p.d.turns where day >= date '2026-01-10'", 1.25 * 28),
+        ("select id from p.d.turns where day >= date '2026-01-09'", 1.25 * 28),
+        ("select id from p.d.turns where day = date '2026-01-02'", 28),
+        (
+            "delete from p.d.turns as t where day in (date '2026-01-02', date '2026-01-10')",
+            2.25 * (8 + 136),
+        ),
+        (
+            "select id from p.d.staged where landed_at >= timestamp '2026-01-10 08:00:00+00'",
+            1.25 * 28,
+        ),
+    ],
+)
+def test_after_midnight_the_newest_day_is_short_and_the_one_before_is_read_with_it(
+    statement: str, expected: float
+) -> None:
+    tables = {
+        name: replace(table, newest_share=0.25 if table.partition else 1.0)
+        for name, table in CATALOG.tables.items()
+    }
+    catalog = replace(CATALOG, tables=tables, reads_day_before=True)
+
+    (size,) = billed(reads_of(statement, catalog), catalog).values()
+
+    assert size / MB == pytest.approx(expected)
 
 
 def test_a_table_that_nobody_knows_is_an_error() -> None:
