@@ -92,7 +92,7 @@ def _export_table(text: str) -> tuple[str, str]:
     if found is None:
         raise InputError(
             f"{text!r} names no table of the project",
-            "write it like coach_native_export.conversations",
+            "write it like insights_export.conversations",
         )
     return found[1], found[2]
 

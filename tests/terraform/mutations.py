@@ -93,9 +93,9 @@ FAULTS = (
     ),
     _module(
         "ignored change of no attribute",
-        "bigquery_native_export.tf",
-        "[schema]",
-        "[scheme]",
+        "bigquery_raw_tables.tf",
+        "[access]",
+        "[acess]",
         "validate",
     ),
     _module(
@@ -147,8 +147,8 @@ FAULTS = (
     _module(
         "Insights' agent let into the raw tables",
         "bigquery_access.tf",
-        "{ dataset = google_bigquery_dataset.native_export.dataset_id,",
-        "{ dataset = google_bigquery_dataset.raw.dataset_id,",
+        "member = google_service_account.dbt.member }",
+        "member = google_project_service_identity.insights.member }",
         "test",
         "least_privilege",
     ),

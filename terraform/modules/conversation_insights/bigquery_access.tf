@@ -10,7 +10,6 @@ locals {
       sidecar = google_service_account.sidecar.member
       dbt     = google_service_account.dbt.member
     },
-    var.insights_agent_mode == "scoped" ? { insights = google_project_service_identity.insights.member } : {},
     local._analysts,
   )
 
@@ -26,9 +25,6 @@ locals {
       "sidecar describes raw" = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.metadataViewer", member = google_service_account.sidecar.member }
       "sidecar reads marts"   = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.sidecar.member }
     },
-    var.insights_agent_mode == "scoped" ? {
-      "insights writes its export" = { dataset = google_bigquery_dataset.native_export.dataset_id, role = "roles/bigquery.dataEditor", member = google_project_service_identity.insights.member }
-    } : {},
     {
       for name, member in local._analysts : "${name} read marts" => {
         dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataViewer", member = member

@@ -28,9 +28,8 @@ locals {
   _key_users = local.has_cmek ? {
     storage  = data.google_storage_project_service_account.storage[0].member
     bigquery = data.google_bigquery_default_service_account.bigquery[0].member
-    # Insights encrypts at rest as this agent; its export writes as the other one.
-    insights_cmek   = "serviceAccount:service-${var.project_number}@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
-    insights_export = google_project_service_identity.insights.member
+    # Insights encrypts at rest as an agent of its own.
+    insights = "serviceAccount:service-${var.project_number}@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
   } : {}
 }
 

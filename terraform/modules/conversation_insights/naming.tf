@@ -11,10 +11,9 @@ locals {
 
   # dbt names its second dataset itself: the target's and "_staging".
   dataset_ids = {
-    raw           = "coach_raw${var.dataset_suffix}"
-    native_export = "coach_native_export${var.dataset_suffix}"
-    staging       = "coach${var.dataset_suffix}_staging"
-    marts         = "coach${var.dataset_suffix}"
+    raw     = "coach_raw${var.dataset_suffix}"
+    staging = "coach${var.dataset_suffix}_staging"
+    marts   = "coach${var.dataset_suffix}"
   }
 
   labels = merge(var.labels, {

@@ -4,10 +4,10 @@ output "bucket" {
 }
 
 output "datasets" {
-  description = "Dataset ids: raw, native_export, staging, marts."
+  description = "Dataset ids: raw, staging, marts."
   value       = local.dataset_ids
 
-  depends_on = [google_bigquery_dataset.raw, google_bigquery_dataset.native_export, google_bigquery_dataset.dbt]
+  depends_on = [google_bigquery_dataset.raw, google_bigquery_dataset.dbt]
 }
 
 output "image_repository" {

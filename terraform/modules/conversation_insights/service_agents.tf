@@ -1,5 +1,5 @@
-# Google's own accounts in this project: Insights reads transcripts and writes its
-# export as its agent, not as the caller.
+# Google's own accounts in this project: Insights reads transcripts as its agent, not
+# as the caller.
 
 resource "google_project_service_identity" "insights" {
   provider = google-beta

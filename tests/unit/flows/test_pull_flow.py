@@ -280,7 +280,7 @@ def test_a_conversation_that_a_listing_gives_twice_is_landed_once(
     assert [row["conversation_id"] for row in world.sink.rows["ci_conversations"]] == ids
 
 
-EXPORT = PullSelection(export=("coach_native_export", "conversations"))
+EXPORT = PullSelection(export=("insights_export", "conversations"))
 
 
 def exported(world: World, id_: str, analysed: dt.datetime | None = None) -> dict[str, Any]:

@@ -30,14 +30,14 @@ run "with_a_key_everything_uses_it" {
   }
   assert {
     condition = alltrue([
-      for dataset in concat([google_bigquery_dataset.raw, google_bigquery_dataset.native_export], values(google_bigquery_dataset.dbt)) :
+      for dataset in concat([google_bigquery_dataset.raw], values(google_bigquery_dataset.dbt)) :
       dataset.default_encryption_configuration[0].kms_key_name == google_kms_crypto_key.conversations[0].id
     ])
     error_message = "Every dataset."
   }
   assert {
     condition = alltrue([
-      for table in concat([google_bigquery_table.native_export], values(google_bigquery_table.raw)) :
+      for table in values(google_bigquery_table.raw) :
       table.encryption_configuration[0].kms_key_name == google_kms_crypto_key.conversations[0].id
     ])
     error_message = "Every table made here."
@@ -47,11 +47,11 @@ run "with_a_key_everything_uses_it" {
     error_message = "Insights."
   }
   assert {
-    condition     = toset(keys(google_kms_crypto_key_iam_member.agents)) == toset(["storage", "bigquery", "insights_cmek", "insights_export"])
-    error_message = "Four agents of Google's use the key, nobody else."
+    condition     = toset(keys(google_kms_crypto_key_iam_member.agents)) == toset(["storage", "bigquery", "insights"])
+    error_message = "Three agents of Google's use the key, nobody else."
   }
   assert {
-    condition     = google_kms_crypto_key_iam_member.agents["insights_cmek"].member == "serviceAccount:service-123456789012@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
+    condition     = google_kms_crypto_key_iam_member.agents["insights"].member == "serviceAccount:service-123456789012@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
     error_message = "Insights encrypts as an agent of its own."
   }
   assert {

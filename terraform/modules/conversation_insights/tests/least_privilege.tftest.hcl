@@ -66,10 +66,9 @@ run "project_wide_grants_are_these_and_no_more" {
     condition = toset([for grant in google_project_iam_member.bigquery_jobs : "${grant.member} ${grant.role}"]) == toset([
       "serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com roles/bigquery.jobUser",
       "serviceAccount:dbt@acme-coach.iam.gserviceaccount.com roles/bigquery.jobUser",
-      "serviceAccount:insights-agent roles/bigquery.jobUser",
       "group:analysts@acme.example roles/bigquery.jobUser",
     ])
-    error_message = "Running BigQuery jobs is the one project-wide right that all four need."
+    error_message = "Running BigQuery jobs is the one project-wide right that all three need."
   }
   assert {
     condition     = google_project_iam_member.sidecar_insights.role == "roles/contactcenterinsights.editor" && google_project_iam_member.sidecar_insights.member == "serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com"
@@ -104,14 +103,13 @@ run "datasets_are_granted_one_by_one" {
       "coach projects/acme-coach/roles/coach_policy_tag_setter_dev serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_raw roles/bigquery.metadataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
-      "coach_native_export roles/bigquery.dataEditor serviceAccount:insights-agent",
       "coach roles/bigquery.dataViewer group:analysts@acme.example",
     ])
-    error_message = "Nobody but dbt reads all of raw, and Insights writes into its export only."
+    error_message = "Nobody but dbt reads all of raw, and Insights has no dataset."
   }
   assert {
     condition = alltrue([
-      for dataset in concat([google_bigquery_dataset.raw, google_bigquery_dataset.native_export], values(google_bigquery_dataset.dbt)) :
+      for dataset in concat([google_bigquery_dataset.raw], values(google_bigquery_dataset.dbt)) :
       [for entry in dataset.access : "${entry.role} ${entry.special_group}"] == ["OWNER projectOwners"]
     ])
     error_message = "Readers and writers of the project have nothing by default."
@@ -174,8 +172,6 @@ run "the_wide_agent_role_replaces_the_narrow_grants" {
     condition = (
       length(google_storage_managed_folder_iam_member.insights_transcripts) == 0
       && length(google_project_iam_member.insights_redacts) == 0
-      && !contains(keys(google_bigquery_dataset_iam_member.granted), "insights writes its export")
-      && !contains(keys(google_project_iam_member.bigquery_jobs), "insights")
     )
     error_message = "One way or the other, not both."
   }

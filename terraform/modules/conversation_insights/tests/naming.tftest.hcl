@@ -20,7 +20,7 @@ run "names_follow_project_and_environment" {
     error_message = "The bucket is named <PROJECT>-cc-<env>."
   }
   assert {
-    condition     = output.datasets == { raw = "coach_raw", native_export = "coach_native_export", staging = "coach_staging", marts = "coach" }
+    condition     = output.datasets == { raw = "coach_raw", staging = "coach_staging", marts = "coach" }
     error_message = "One environment a project needs no suffix."
   }
   assert {
@@ -47,7 +47,7 @@ run "everything_lies_in_one_region" {
   assert {
     condition = toset(concat(
       [lower(google_storage_bucket.conversations.location), google_data_catalog_taxonomy.conversations.region],
-      [google_bigquery_dataset.raw.location, google_bigquery_dataset.native_export.location],
+      [google_bigquery_dataset.raw.location],
       [for dataset in google_bigquery_dataset.dbt : dataset.location],
       [for view in google_contact_center_insights_view.saved : view.location],
     )) == toset(["europe-west1"])
@@ -64,7 +64,7 @@ run "a_project_may_hold_two_environments" {
   }
 
   assert {
-    condition     = output.datasets == { raw = "coach_raw_test", native_export = "coach_native_export_test", staging = "coach_test_staging", marts = "coach_test" }
+    condition     = output.datasets == { raw = "coach_raw_test", staging = "coach_test_staging", marts = "coach_test" }
     error_message = "The suffix is on every dataset, and staging is what dbt calls it."
   }
   assert {

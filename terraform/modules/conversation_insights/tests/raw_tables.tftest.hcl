@@ -62,15 +62,6 @@ run "raw_tables_are_partitioned_clustered_and_guarded" {
   }
 }
 
-run "the_native_export_has_a_table_without_a_schema" {
-  command = plan
-
-  assert {
-    condition     = google_bigquery_table.native_export.dataset_id == "coach_native_export" && google_bigquery_table.native_export.deletion_protection == true
-    error_message = "Insights exports only into a table that exists."
-  }
-}
-
 run "datasets_keep_their_contents" {
   command = plan
 
@@ -80,7 +71,7 @@ run "datasets_keep_their_contents" {
 
   assert {
     condition = alltrue([
-      for dataset in concat([google_bigquery_dataset.raw, google_bigquery_dataset.native_export], values(google_bigquery_dataset.dbt)) :
+      for dataset in concat([google_bigquery_dataset.raw], values(google_bigquery_dataset.dbt)) :
       dataset.delete_contents_on_destroy == false && dataset.max_time_travel_hours == "48"
     ])
     error_message = "Destroying never empties a dataset; time travel is as told."
