@@ -17,6 +17,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingest.domain.conversation import Region
 from ingest.enums import LogFormat
 from ingest.errors import SettingsError
 
@@ -25,7 +26,14 @@ LOCAL_PROJECT_ID = "local-project"
 LOCAL_PROJECT_NUMBER = "123456789012"
 _LOOPBACK = "127.0.0.1"
 _ENDPOINT, _ADDRESS = r"^https?://[^/\s]+", r"^[^/\s]+:\d+$"
-_FORMS = {_ENDPOINT: "http://host:port or https://host", _ADDRESS: "host:port"}
+_ONE_REGION = r"([a-z][a-z0-9-]*/)?[a-z]+(-[a-z0-9]+)*"
+_REGION, _REGIONS = rf"^({_ONE_REGION})?$", rf"^({_ONE_REGION}(,{_ONE_REGION})*)?$"
+_FORMS = {
+    _ENDPOINT: "http://host:port or https://host",
+    _ADDRESS: "host:port",
+    _REGION: "a location or project/location",
+    _REGIONS: "locations or project/location, with commas and no spaces",
+}
 _EMULATOR_VARIABLE = "CONTACTCENTERINSIGHTS_EMULATOR_HOST"
 """How the Insights emulator is told to any program, as those of other services are."""
 _INSIGHTS_NAMES = AliasChoices(f"{_PREFIX}INSIGHTS_ENDPOINT", _EMULATOR_VARIABLE)
@@ -49,6 +57,18 @@ class Settings(BaseSettings):
         description="Bucket for source files, Insights transcripts and landing batches."
     )
     location: str = Field(description="Insights and BigQuery location, for example us-central1.")
+    regions: str = Field(
+        default="",
+        pattern=_REGIONS,
+        description="Insights' locations, or project/location, with commas, that conversations "
+        "are spread over; empty: location alone.",
+    )
+    region: str = Field(
+        default="",
+        pattern=_REGION,
+        description="The one of them that matchers, scorecards, topics and settings are applied "
+        "to; empty: location.",
+    )
     raw_dataset: str = Field(default="coach_raw", description="Dataset of the raw tables.")
     marts_dataset: str = Field(default="coach", description="Dataset of dbt's marts.")
     gcs_endpoint: str | None = Field(
@@ -72,7 +92,9 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         default=LogFormat.NONE, description="Log of remote effects: none, text or json."
     )
-    concurrency: int = Field(default=384, ge=1, le=1024, description="Conversations in flight.")
+    concurrency: int = Field(
+        default=384, ge=1, le=1024, description="Conversations in flight, a region."
+    )
     """More than a minute's quota of creates: with fewer, an analysis of 14 s holds up creates that
     the quota would admit (128 used 93 % of it)."""
     upload_threads: int = Field(default=16, ge=1, le=256, description="Parallel GCS requests.")
@@ -80,16 +102,40 @@ class Settings(BaseSettings):
     step_budget_sec: float = Field(default=300, gt=0, description="Time for one step's retries.")
     analysis_timeout_sec: float = Field(default=900, gt=0, description="Wait for one analysis.")
     bulk_timeout_sec: float = Field(default=86_400, gt=0, description="Wait for a bulk analysis.")
-    quota_creates_per_min: int = Field(default=300, ge=1, description="CreateConversation quota.")
-    quota_analyses_per_min: int = Field(default=300, ge=1, description="CreateAnalysis quota.")
+    quota_creates_per_min: int = Field(
+        default=300, ge=1, description="CreateConversation quota, a region."
+    )
+    quota_analyses_per_min: int = Field(
+        default=300, ge=1, description="CreateAnalysis quota, a region."
+    )
     quota_requests_per_min: int = Field(
-        default=3000, ge=1, description="Quota of all Insights calls."
+        default=3000, ge=1, description="Quota of all Insights calls, a region."
     )
 
     @property
     def is_local(self) -> bool:
         """True when the Insights endpoint is an emulator."""
         return self.insights_endpoint is not None
+
+    @property
+    def home(self) -> Region:
+        """Where Insights' matchers, scorecards, topics and settings are applied and read."""
+        return self._region(self.region or self.location)
+
+    @property
+    def places(self) -> tuple[Region, ...]:
+        """All regions that conversations are spread over; the home is the first of them."""
+        named = [self._region(name) for name in self.regions.split(",") if name]
+        return tuple(dict.fromkeys((self.home, *named)))
+
+    def at(self, region: Region) -> Settings:
+        """Return the settings with that region as Insights' only one."""
+        name = f"{region.project_id}/{region.location}"
+        return self.model_copy(update={"region": name, "regions": ""})
+
+    def _region(self, name: str) -> Region:
+        project, _, location = name.rpartition("/")
+        return Region(project or self.project_id, location)
 
 
 def setting_origins(settings: Settings) -> dict[str, tuple[str, str]]:

@@ -154,7 +154,8 @@ def say(message: str) -> None:
 def say_target(settings: Settings, *, is_dry_run: bool = False) -> None:
     """Say which project the command works on, and log as its settings say."""
     configure_logging(settings.log_format, is_dry_run=is_dry_run)
-    where = "the local stack" if settings.is_local else f"location {settings.location}"
+    regions = ", ".join(region.location for region in settings.places)
+    where = "the local stack" if settings.is_local else f"location {regions}"
     say(f"project {settings.project_id} ({where}), bucket {settings.bucket}")
 
 
@@ -216,13 +217,13 @@ async def open_services(
     A command that changes anything says who it is (`running`), for its leases.
     """
     from ingest.gcp.bigquery import BigQueryRawSink
-    from ingest.gcp.insights_quality import GrpcInsights
+    from ingest.gcp.insights_regions import insights_of
     from ingest.gcp.storage import GcsObjectStore
 
     clock = SystemClock()
     admission = Admission(settings, clock, shard.count if shard else 1)
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
-    insights = GrpcInsights(settings, admission)
+    insights = insights_of(settings, admission.gates)
     calls = Calls(clock)
     try:
         await check(store.check, f"bucket {settings.bucket}")
@@ -405,9 +406,9 @@ def resolved_ids(settings: Settings, given: Iterable[str]) -> tuple[str, ...]:
 
 
 async def _found(settings: Settings, beginning: str) -> FoundInCi:
-    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.insights_regions import insights_of
 
-    insights = GrpcInsightsApi(settings)
+    insights = insights_of(settings)
     try:
         return await find_in_ci(insights, beginning)
     finally:

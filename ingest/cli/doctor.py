@@ -69,7 +69,7 @@ def execute(*, as_json: bool) -> ExitCode:
     diagnosis = Diagnosis(
         settings, {name: raw_schema(name) for name in RAW_TABLES}, SystemClock().now
     )
-    checks = [*diagnosis.checks(), _ci(settings)]
+    checks = [*diagnosis.checks(), *map(_ci, _regions(settings))]
     if as_json:
         shown = {name: ShownSetting(*held) for name, held in origins.items()}
         print_json(Diagnosed(shown, versions, tuple(checks)))
@@ -92,6 +92,12 @@ def _version(package: str) -> str:
         return "not installed"  # the sidecar runs without dbt
 
 
+def _regions(settings: Settings) -> Sequence[Settings]:
+    """Return the settings of each region of Insights."""
+    places = settings.places
+    return [settings] if len(places) == 1 else [settings.at(each) for each in places]
+
+
 def _ci(settings: Settings) -> Check:
     async def work() -> str:
         async with open_services(settings, Silent()) as real:
@@ -103,13 +109,16 @@ def _ci(settings: Settings) -> Check:
                 "differ from the seeds" if open_ else "equal the seeds"
             )
 
+    name, of_region = "Insights", ""
+    if settings.region:
+        name, of_region = f"Insights in {settings.region}", f"INGEST_REGION={settings.region} "
     try:
         detail = run(work())
     except IngestError as error:
-        return Check("Insights", Verdict.FAILED, error.message, error.hint)
+        return Check(name, Verdict.FAILED, error.message, error.hint)
     if "differ" in detail:
-        return Check("Insights", Verdict.FAILED, detail, "run `ingest matchers apply`")
-    return Check("Insights", Verdict.OK, detail)
+        return Check(name, Verdict.FAILED, detail, f"run `{of_region}ingest matchers apply`")
+    return Check(name, Verdict.OK, detail)
 
 
 def _print(checks: Sequence[Check]) -> None:

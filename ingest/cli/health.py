@@ -55,7 +55,7 @@ async def _read(settings: Settings) -> Health:
     sink, store = BigQueryRawSink(settings), GcsObjectStore(settings)
     try:
         await check(partial(sink.check, (PIPELINE_EVENTS,)), f"dataset {settings.raw_dataset}")
-        return await read_health(sink, store, attempts, clock)
+        return await read_health(sink, store, attempts, clock, len(settings.places))
     finally:
         sink.close()
         store.close()

@@ -153,13 +153,13 @@ def list_gcs(
 
 def list_ci(date: str | None, where: str, limit: int, after: str | None, *, as_json: bool) -> None:
     """Print conversations of Insights."""
-    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.insights_regions import insights_of
 
     batch_date = parsed_date(date)
     settings = load_settings()
 
     async def read() -> tuple[listing.ListedCiConversation, ...]:
-        insights = GrpcInsightsApi(settings)
+        insights = insights_of(settings)
         try:
             return await listing.list_ci(insights, batch_date, where, after, limit + 1)
         finally:
@@ -193,12 +193,12 @@ def list_marts(
 
 def list_matchers(*, as_json: bool) -> None:
     """Print phrase matchers with their quality."""
-    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.insights_regions import insights_of
 
     settings, warehouse = opened()
 
     async def read() -> Sequence[CiMatcher]:
-        insights = GrpcInsightsApi(settings)
+        insights = insights_of(settings.at(settings.home))
         try:
             return await insights.list_matchers()
         finally:

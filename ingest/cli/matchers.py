@@ -236,7 +236,7 @@ def run_pull(folder: Path, *, as_json: bool) -> None:
     say_target(settings)
 
     async def work() -> list[MatcherDefinition]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             held = (await attempts.run(real.insights.list_matchers)).value
             return [matcher.definition for matcher in held]
@@ -334,7 +334,7 @@ def run_plan(*, exit_code: bool, with_impact: bool, as_json: bool) -> ExitCode:
         tuple[DuplicateMatcher, ...],
         tuple[int, list[Difference]] | None,
     ]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             changes = await flow.plan_matchers(real.insights, attempts, definitions)
             twice = await flow.find_duplicates(real.insights, attempts, definitions)
@@ -406,7 +406,7 @@ def list_all(*, as_json: bool) -> None:
     say_target(settings)
 
     async def work() -> Sequence[CiMatcher]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             return (await attempts.run(real.insights.list_matchers)).value
 
@@ -443,7 +443,7 @@ def _planned(
     settings: Settings, definitions: Sequence[MatcherDefinition], *, as_json: bool
 ) -> ExitCode:
     async def work() -> Sequence[MatcherChange]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             return await flow.plan_matchers(real.insights, attempts, definitions)
 

@@ -297,13 +297,13 @@ def _begin() -> tuple[Settings, tuple[Scorecard, ...]]:
 
 
 async def _planned(settings: Settings, definitions: Sequence[Scorecard]) -> ScorecardPlan:
-    async with open_services(settings, Silent()) as real:
+    async with open_services(settings.at(settings.home), Silent()) as real:
         attempts, _ = landing_of(real, settings, new_run_id())
         return await plan_scorecards(real.quality, real.sink, attempts, definitions)
 
 
 async def _held(settings: Settings) -> list[LiveScorecard]:
-    async with open_services(settings, Silent()) as real:
+    async with open_services(settings.at(settings.home), Silent()) as real:
         attempts, _ = landing_of(real, settings, new_run_id())
         return await held_scorecards(real.quality, attempts)
 
@@ -320,7 +320,7 @@ def _try_on(ids: tuple[str, ...], *, yes: bool, as_json: bool) -> ExitCode:
 
     async def work() -> tuple[tuple[Scores, ...], ExitCode]:
         running = Running("scorecards", new_run_id())
-        async with open_services(settings, Silent(), running=running) as real:
+        async with open_services(settings.at(settings.home), Silent(), running=running) as real:
             attempts, landing = landing_of(real, settings, running.run_id)
             flow = Reanalyze(real, settings, attempts, landing, running.run_id, _REASON)
             report = await flow.run(selected, profile)
@@ -348,7 +348,7 @@ async def _to_try(
     selection: Selection,
     wanted: frozenset[str],
 ) -> tuple[Estimate, Selected, AnnotatorProfile]:
-    async with open_services(settings, Silent()) as real:
+    async with open_services(settings.at(settings.home), Silent()) as real:
         attempts, landing = landing_of(real, settings, new_run_id())
         check_ready(definitions, await held_scorecards(real.quality, attempts, ()))
         flow = Reanalyze(real, settings, attempts, landing, "", None)

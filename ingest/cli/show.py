@@ -308,11 +308,11 @@ def read_trace(
     First with files that can be read within the block, then as it is shown: what a mapping makes
     is gone after the block, so it is named by date and id alone.
     """
-    from ingest.gcp.insights import GrpcInsightsApi
+    from ingest.gcp.insights_regions import insights_of
     from ingest.gcp.storage import GcsObjectStore
 
     async def read(conversation_id: str, folder: Path) -> Trace:
-        insights, store = GrpcInsightsApi(settings), GcsObjectStore(settings)
+        insights, store = insights_of(settings), GcsObjectStore(settings)
         try:
             reader = TraceReader(warehouse, store, insights, folder)
             return await reader.read(conversation_id, now(), with_marts=with_marts)

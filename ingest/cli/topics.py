@@ -119,7 +119,7 @@ def deploy(
     settings, definitions = _begin()
 
     async def look() -> tuple[LiveModel, flow.TopicCost]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             models = await flow.held_models(real.quality, attempts)
             chosen = flow.chosen_model(models, name, definitions)
@@ -209,7 +209,7 @@ def stats(as_json: AsJson = False) -> None:
     say_target(settings)
 
     async def work() -> tuple[NamedStats, ...]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             found = []
             for one in (await attempts.run(real.quality.list_models)).value:
@@ -296,7 +296,7 @@ def _begin() -> tuple[Settings, tuple[TopicModel, ...]]:
 
 def _planned(settings: Settings, definitions: Sequence[TopicModel]) -> tuple[ModelChange, ...]:
     async def work() -> tuple[ModelChange, ...]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             return await flow.plan_topics(real.quality, attempts, definitions)
 
@@ -308,7 +308,7 @@ def _all() -> list[LiveModel]:
     say_target(settings)
 
     async def work() -> list[LiveModel]:
-        async with open_services(settings, Silent()) as real:
+        async with open_services(settings.at(settings.home), Silent()) as real:
             attempts, _ = landing_of(real, settings, new_run_id())
             return await flow.held_models(real.quality, attempts)
 

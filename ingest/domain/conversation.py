@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -279,6 +279,32 @@ class Shard:
         """Return whether the conversation is this part's; the same on every machine."""
         digest = hashlib.sha256(conversation_id.encode()).digest()
         return int.from_bytes(digest[:8]) % self.count == self.index
+
+
+@dataclass(frozen=True, order=True)
+class Region:
+    """A project and location of Insights, which have their own quotas."""
+
+    project_id: str
+    location: str
+
+    @property
+    def parent(self) -> str:
+        """Its resource name."""
+        return f"projects/{self.project_id}/locations/{self.location}"
+
+
+def region_of(conversation_id: str, regions: Sequence[Region]) -> Region:
+    """Return the region that a conversation goes to; the same whatever their order.
+
+    The region of the highest hash takes it, so one that is added takes its share of all others'
+    conversations, and none moves between these.
+    """
+    return max(regions, key=lambda region: (_rank(region, conversation_id), region))
+
+
+def _rank(region: Region, conversation_id: str) -> bytes:
+    return hashlib.sha256(f"{region.parent}\n{conversation_id}".encode()).digest()
 
 
 def parse_shard(text: str) -> Shard:

@@ -19,7 +19,8 @@ REAL: Mapping[str, int] = {
     "ExportInsightsData": 60,
     **_NUMBERS,
 }
-"""Calls a minute and project; polls of operations count among all calls (assumed)."""
+"""Calls a minute, project and location; that each location has them of its own, and that polls of
+operations count among all calls, is assumed."""
 NONE: Mapping[str, int] = _NUMBERS
 """No limit of calls; what there may be at a time in a region stays the rule."""
 _MINUTE = 60_000_000
@@ -61,21 +62,20 @@ class Quotas:
         """False when no call can be refused, so that none needs to be counted."""
         return any(name not in _NUMBERS for name in self.limits)
 
-    def take(self, method: str, project: str, now: int) -> None:
-        """Count one call of a project, or raise RESOURCE_EXHAUSTED with the time to the next
-        minute."""
+    def take(self, method: str, region: str, now: int) -> None:
+        """Count one call of a region, or raise RESOURCE_EXHAUSTED until the next minute."""
         minute = now // _MINUTE
         if minute != self._minute:
             self._minute, self._used = minute, {}
         for key in (method, EVERY):
-            if key in self.limits and self._used.get((project, key), 0) >= self.limits[key]:
+            if key in self.limits and self._used.get((region, key), 0) >= self.limits[key]:
                 name = "requests" if key == EVERY else f"{key} requests"
                 raise exhausted(
                     f"Quota exceeded for quota metric '{name}' and limit '{name} per minute'.",
                     (minute + 1) * _MINUTE - now,
                 )
         for key in (method, EVERY):
-            self._used[project, key] = self._used.get((project, key), 0) + 1
+            self._used[region, key] = self._used.get((region, key), 0) + 1
 
     def check_bulk(self, kind: str, under_way: int, left_us: int) -> None:
         """Raise RESOURCE_EXHAUSTED while a bulk operation of this kind runs; 0 lifts the limit.

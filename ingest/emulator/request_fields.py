@@ -54,12 +54,12 @@ class Names:
         parent, conversation_id = self.child(conversation, "conversations")
         return parent, conversation_id, analysis_id
 
-    def project_of(self, name: str) -> str:
-        """Return the project that a resource name counts for, "" for a malformed name."""
+    def region_of(self, name: str) -> str:
+        """Return the project and location that a resource name counts for, "" for a bad name."""
         parts = name.split("/")
-        if len(parts) < 2 or parts[0] != "projects":
+        if len(parts) < 4 or parts[0] != "projects":
             return ""
-        return self.project_number or parts[1]
+        return f"{self.project_number or parts[1]}/{parts[3]}"
 
     def _project(self, project: str) -> str:
         if project == self.project_number:

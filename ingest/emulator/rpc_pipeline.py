@@ -164,8 +164,8 @@ class RpcPipeline:
     ) -> bytes:
         switches, clock = self._context.switches, self._context.clock
         if switches.quotas.counts_calls:
-            project = self._context.names.project_of(_resource(request_class, serialized))
-            switches.quotas.take(method, project, clock.now())
+            region = self._context.names.region_of(_resource(request_class, serialized))
+            switches.quotas.take(method, region, clock.now())
         latency = switches.of_call(method)
         if latency:
             await clock.sleep_until(clock.now() + latency)

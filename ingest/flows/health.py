@@ -108,7 +108,7 @@ class Health:
     `days_not_landed` counts date folders of the bucket, of 2 to 30 days ago, that no run has
     touched. `cost_usd_last_day` is what the analyses of the last 24 h cost at least, at list
     price. `insights_percent` is what has landed and wasn't erased, conversations or analyses, of
-    what Insights holds in a region; what its own TTL took still counts.
+    what Insights holds in its regions; what its own TTL took still counts.
     """
 
     waiting: int
@@ -148,7 +148,9 @@ class Folders(Protocol):
         """Return the names that follow the prefix up to a slash, slash included."""
 
 
-async def read_health(sink: RawSink, bucket: Folders, attempts: Attempts, clock: Clock) -> Health:
+async def read_health(
+    sink: RawSink, bucket: Folders, attempts: Attempts, clock: Clock, region_count: int = 1
+) -> Health:
     """Return how the pipeline stands now; no row of a conversation leaves BigQuery."""
     now = clock.now()
     parameters = {
@@ -175,7 +177,7 @@ async def read_health(sink: RawSink, bucket: Folders, attempts: Attempts, clock:
         landed_age_hours=_hours(row["landed_at"], now),
         days_not_landed=_count_not_landed(folders.value, row["days"], now.date()),
         cost_usd_last_day=(row["analysed_lately"] or 0) * USD_PER_UNIT,
-        insights_percent=100 * most / MOST_IN_A_REGION,
+        insights_percent=100 * most / (MOST_IN_A_REGION * region_count),
     )
 
 

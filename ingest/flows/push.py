@@ -249,7 +249,7 @@ class Push:
         self._in_flight: set[str] = set()
         self._reader = EvidenceReader(services.store, services.sink, self._attempts, services.clock)
         self._open_refusals = OpenRefusals(services.sink, self._attempts)
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency * len(settings.places))
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
         self._not_landed: set[str] = set()

@@ -133,7 +133,7 @@ class Reanalyze:
         self._run_id = run_id
         self._reason = reason
         self._report = BatchReport()
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency * len(settings.places))
         self._flushing = asyncio.Lock()
         self._is_stopped = False
 

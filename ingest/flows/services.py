@@ -22,42 +22,30 @@ _ALL = "all"
 _WINDOW_OF_METHOD = {"create_conversation": "creates", "create_analysis": "analyses"}
 
 
-class Admission:
-    """One window a quota; runs that go on at the same time share each.
+class RegionGate:
+    """One window for each quota of a region."""
 
-    A sharded run begins with its share of all shards, since they begin together; from the second
-    count on, what counts is what runs.
-    """
-
-    def __init__(self, settings: Settings, clock: Clock, shard_count: int = 1) -> None:
+    def __init__(
+        self, quotas: Mapping[str, int], clock: Clock, run_count: int, waiting: Counter[str]
+    ) -> None:
+        self._quotas = quotas
         self._clock = clock
-        self._quotas = {
-            "creates": settings.quota_creates_per_min,
-            "analyses": settings.quota_analyses_per_min,
-            _ALL: settings.quota_requests_per_min,
-        }
         self._windows = {
-            name: CallWindow(max(1, quota // shard_count)) for name, quota in self._quotas.items()
+            name: CallWindow(max(1, quota // run_count)) for name, quota in quotas.items()
         }
-        self._locks = {name: asyncio.Lock() for name in self._windows}
-        self._shard_count = shard_count
-        self._is_counted = False
-        self.run_count = shard_count
-        self.waiting: Counter[str] = Counter()
-        """Calls that wait for each quota now."""
+        self._locks = {name: asyncio.Lock() for name in quotas}
+        self._waiting = waiting
 
     def share(self, run_count: int) -> None:
         """Take the share of one of that many runs."""
-        self.run_count = run_count if self._is_counted else max(run_count, self._shard_count)
-        self._is_counted = True
         for name, window in self._windows.items():
-            window.resize(self._quotas[name] // self.run_count)
+            window.resize(self._quotas[name] // run_count)
 
     async def admit(self, method: str) -> None:
         """Return when a call of that client method may go."""
         own = _WINDOW_OF_METHOD.get(method, _ALL)
         windows = {self._windows[own], self._windows[_ALL]}
-        self.waiting[own] += 1
+        self._waiting[own] += 1
         try:
             async with self._locks[own]:
                 # Both grants are taken at once: one taken early and used late would count for a
@@ -68,7 +56,7 @@ class Admission:
                 for window in windows:
                     window.take(now)
         finally:
-            self.waiting[own] -= 1
+            self._waiting[own] -= 1
 
     def exhausted(self, method: str, retry_after_sec: float) -> None:
         """The service refused a call of that method for quota."""
@@ -85,6 +73,52 @@ class Admission:
     def _delay(self, windows: set[CallWindow]) -> float:
         now = self._clock.monotonic()
         return max(window.delay(now) for window in windows)
+
+
+class Admission:
+    """Gates of all regions, the home's first; runs that go on at the same time share each quota.
+
+    A sharded run begins with its share of all shards, since they begin together; from the second
+    count on, what counts is what runs.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, shard_count: int = 1) -> None:
+        quotas = {
+            "creates": settings.quota_creates_per_min,
+            "analyses": settings.quota_analyses_per_min,
+            _ALL: settings.quota_requests_per_min,
+        }
+        self._shard_count = shard_count
+        self._is_counted = False
+        self.run_count = shard_count
+        self.waiting: Counter[str] = Counter()
+        """Calls that wait for each quota now, of all regions."""
+        self.gates = [RegionGate(quotas, clock, shard_count, self.waiting) for _ in settings.places]
+
+    def share(self, run_count: int) -> None:
+        """Take the share of one of that many runs."""
+        self.run_count = run_count if self._is_counted else max(run_count, self._shard_count)
+        self._is_counted = True
+        for gate in self.gates:
+            gate.share(self.run_count)
+
+    async def admit(self, method: str) -> None:
+        """Return when a call of that client method may go to the home."""
+        await self.gates[0].admit(method)
+
+    def exhausted(self, method: str, retry_after_sec: float) -> None:
+        """The home refused a call of that method for quota."""
+        self.gates[0].exhausted(method, retry_after_sec)
+
+    def use(self) -> dict[str, QuotaUse]:
+        """Return how much of each quota the last minute used, of all regions together."""
+        uses = [gate.use() for gate in self.gates]
+        return {
+            name: QuotaUse(
+                sum(use[name].used for use in uses), sum(use[name].limit for use in uses)
+            )
+            for name in uses[0]
+        }
 
 
 class Progress(Protocol):

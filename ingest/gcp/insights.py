@@ -51,7 +51,7 @@ class GrpcInsightsApi:
         self._settings = settings
         self._timeout = settings.rpc_timeout_sec
         self._admission = admission
-        self._parent = f"projects/{settings.project_id}/locations/{settings.location}"
+        self._parent = settings.home.parent
         self._client = client or insights_client(settings)
 
     async def close(self) -> None:
@@ -278,7 +278,7 @@ class GrpcInsightsSettings:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.rpc_timeout_sec
-        self._name = f"projects/{settings.project_id}/locations/{settings.location}/settings"
+        self._name = f"{settings.home.parent}/settings"
         self._client = insights_client(settings)
 
     async def close(self) -> None:
@@ -322,7 +322,8 @@ def insights_client(settings: Settings) -> insights.ContactCenterInsightsAsyncCl
         channel = grpc.aio.insecure_channel(settings.insights_endpoint, options=_UNLIMITED)
         transport = ContactCenterInsightsGrpcAsyncIOTransport(channel=channel)
         return insights.ContactCenterInsightsAsyncClient(transport=transport)
-    prefix = "" if settings.location == "us-central1" else f"{settings.location}-"
+    location = settings.home.location
+    prefix = "" if location == "us-central1" else f"{location}-"
     with translated("Insights"):
         return insights.ContactCenterInsightsAsyncClient(
             client_options=ClientOptions(

@@ -1,6 +1,6 @@
 """One push into the modelled cloud, in a process of its own, so that its CPU and memory are too.
 
-    python -m tests.benchmarks.modelled_run CONVERSATIONS FOLDER
+    python -m tests.benchmarks.modelled_run CONVERSATIONS FOLDER [REGIONS]
 
 Writes what the push came to as JSON into FOLDER/run.json. Exit code 1 when it didn't end well.
 """
@@ -32,11 +32,11 @@ RUN_FILE = "run.json"
 def main() -> None:
     """Push, and write what came of it."""
     count, folder = int(sys.argv[1]), Path(sys.argv[2])
-    done = pushed(folder / "ci", count)
+    done = pushed(folder / "ci", count, *sys.argv[3:])
     (folder / RUN_FILE).write_text(json.dumps(asdict(done)), encoding="utf-8")
 
 
-def pushed(folder: Path, count: int) -> ModelledRun:
+def pushed(folder: Path, count: int, regions: str = "") -> ModelledRun:
     """Push into a CI emulator of this process, its clock stopped."""
     with ObjectServer() as objects:
         options = EmulatorOptions(
@@ -46,7 +46,7 @@ def pushed(folder: Path, count: int) -> ModelledRun:
             control.freeze(NOT_AT_A_MINUTES_BEGINNING)
             control.set_quotas("real")
             control.set_operation_latency("CreateAnalysis", ANALYSIS_SEC)
-            push = modelled_push(thread.address, control, objects, count, LATENCIES)
+            push = modelled_push(thread.address, control, objects, count, LATENCIES, regions)
             done = asyncio.run(push)
             refused = [m for m, by in control.calls().items() if "RESOURCE_EXHAUSTED" in by]
     if done.states != {ItemState.DONE: count} or refused:

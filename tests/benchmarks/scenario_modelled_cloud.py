@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ingest.domain.conversation import Region, region_of
+from ingest.domain.quota import CallWindow
 from tests.benchmarks.harness import Bench, Row, Scale, Scenario, Usage, growth_row, run_command
 from tests.benchmarks.modelled_run import run_of
 from tests.fakes.modelled_cloud import MINUTE_SEC, ModelledRun, most_in_a_minute
@@ -17,6 +20,8 @@ SIZES = {
     Scale.DEFAULT: (750, 1_500, 3_000),
     Scale.FULL: (2_500, 5_000, 10_000),
 }
+REGIONS = ("us-central1", "us-east1", "us-west1")
+DAY_COUNT, DAY_HOURS = 1_000_000, 24
 MINUTES_TO_JUDGE = 10
 """A run of so many minutes of quota; in a shorter one the last analysis weighs too much."""
 
@@ -36,14 +41,63 @@ def run(bench: Bench) -> Iterator[Row]:
             f"{1000 * usage.cpu_sec / count:.1f} ms a conversation",
         )
     yield from _calls(count, done)
+    yield from _day(bench, SIZES[bench.scale][-1])
     yield growth_row("modelled time", {n: each.took_sec for n, each in runs.items()}, "s")
     yield growth_row("CPU of the process", {n: u.cpu_sec for n, u in usages.items()}, "s")
     yield growth_row("memory of the process", {n: u.peak_mb for n, u in usages.items()}, "MB")
 
 
-def _measured(folder: Path, count: int) -> Usage:
-    command = [sys.executable, "-m", "tests.benchmarks.modelled_run", str(count), str(folder)]
+def _measured(folder: Path, count: int, *regions: str) -> Usage:
+    module = "tests.benchmarks.modelled_run"
+    command = [sys.executable, "-m", module, str(count), str(folder), *regions]
     return run_command(command, cwd=ROOT)
+
+
+def _day(bench: Bench, count: int) -> Iterator[Row]:
+    """Yield the rows of three regions: so many conversations each, and from that a day."""
+    folder = bench.folder / "modelled-regions"
+    folder.mkdir()
+    _measured(folder, count * len(REGIONS), ",".join(REGIONS))
+    yield day_row(run_of(folder))
+    hours = quota_hours(DAY_COUNT, REGIONS)
+    yield Row(
+        f"{DAY_COUNT:,} conversations in {len(REGIONS)} regions, by their quotas alone",
+        f"{hours:.1f} h",
+        "a day",
+        goal=f"≤ {DAY_HOURS} h",
+        is_met=hours <= DAY_HOURS,
+    )
+
+
+def day_row(done: ModelledRun) -> Row:
+    """Return what a day comes to at the pace of a run over several regions."""
+    creates = done.moments["create_conversation"]
+    minutes = (max(creates) + MINUTE_SEC) / MINUTE_SEC
+    a_day = len(creates) / minutes * DAY_HOURS * 60
+    return Row(
+        f"{len(creates):,} conversations in {len(done.creates_by_region)} regions",
+        f"{len(creates) / minutes:.0f} a minute of quota",
+        "a day at this pace",
+        f"{a_day:,.0f}",
+        f"≥ {DAY_COUNT:,}",
+        a_day >= DAY_COUNT,
+    )
+
+
+def quota_hours(count: int, locations: Sequence[str]) -> float:
+    """Return how long the sidecar's windows take to admit that many creates, spread by hash."""
+    regions = [Region("project", location) for location in locations]
+    shares = Counter(region_of(f"conversation-{number}", regions) for number in range(count))
+    return max(_admitted_at(share) for share in shares.values()) / 3600
+
+
+def _admitted_at(count: int) -> float:
+    """Return when the last of that many creates is admitted, in seconds."""
+    window, now = CallWindow(QUOTA_A_MINUTE), 0.0
+    for _ in range(count):
+        now += window.delay(now)
+        window.take(now)
+    return now
 
 
 def pace(count: int, done: ModelledRun) -> Iterator[Row]:

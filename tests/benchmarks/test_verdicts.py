@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.domain.costs import USD_PER_UNIT
 from ingest.domain.outcome import ItemState
 from ingest.local.layout import Service
 from tests.benchmarks import scenario_landing, scenario_upload
 from tests.benchmarks.end_to_end import Again
 from tests.benchmarks.harness import Row, Usage
 from tests.benchmarks.scenario_end_to_end import cpu_row, rows_of_a_second_run
-from tests.benchmarks.scenario_modelled_cloud import pace
+from tests.benchmarks.scenario_modelled_cloud import ROOT, day_row, pace, quota_hours
 from tests.benchmarks.scenario_startup import HELP, READY, limited
 from tests.benchmarks.scenario_upload import Phases
 from tests.fakes.modelled_cloud import ModelledRun
@@ -117,6 +118,44 @@ def test_a_modelled_run_is_judged_by_its_share_of_the_quota(
     done = ModelledRun({ItemState.DONE: count}, {"create_conversation": creates}, 700.0, {}, {})
 
     assert [row.is_met for row in pace(count, done)] == expected
+
+
+@pytest.mark.parametrize(("last_sec", "is_met"), [(720.0, True), (721.0, False)])
+def test_a_run_over_regions_is_judged_by_a_day_at_its_pace(last_sec: float, is_met: bool) -> None:
+    creates = [[0.0] * 3_000, [0.0] * 3_000, [0.0] * 3_000, [*([0.0] * 27), last_sec]]
+    every = [moment for own in creates for moment in own]
+    done = ModelledRun({}, {"create_conversation": every}, 800.0, {}, {}, creates)
+
+    assert day_row(done).is_met is is_met
+
+
+def test_three_regions_admit_a_tenth_of_a_million_in_a_tenth_of_a_day_and_two_do_not() -> None:
+    assert quota_hours(100_000, ["a", "b", "c"]) == pytest.approx(1.9, abs=0.05)
+    assert quota_hours(100_000, ["a", "b"]) > 2.4
+
+
+@pytest.mark.parametrize(
+    ("a_day", "regions", "within"),
+    [(500, 1, "2 min"), (50_000, 1, "2.8 h"), (1_000_000, 3, "18.8 h")],
+)
+def test_the_readme_says_how_long_a_day_takes_and_what_insights_charges(
+    a_day: int, regions: int, within: str
+) -> None:
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| {a_day:,} |")
+    ]
+    # Regions take alike, so a hundredth of a large day takes a hundredth of its time.
+    part = max(1, a_day // 10_000)
+    hours = quota_hours(a_day // part, [f"r{n}" for n in range(regions)]) * part
+    found = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60 + 1:.0f} min"
+
+    assert [row[:4] for row in cells] == [
+        [f"{a_day:,}", str(regions), within, f"{a_day * USD_PER_UNIT:,.0f}"]
+    ]
+    assert found.split()[1] == within.split()[1]
+    assert float(found.split()[0]) == pytest.approx(float(within.split()[0]), rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Callable
@@ -20,9 +21,9 @@ from ingest.domain.outcome import ItemState
 from ingest.emulator.control_client import Control
 from ingest.emulator.testing import ObjectServer
 from ingest.flows.push import Mode, Push, PushOptions
-from ingest.flows.services import Admission
-from ingest.gcp.insights import GrpcInsightsApi
-from ingest.ports.move import StoredObject
+from ingest.gcp.insights_quality import GrpcInsights
+from ingest.gcp.insights_regions import InsightsOfRegions
+from ingest.ports.move import QuotaGate, StoredObject
 from ingest.settings import Settings
 from tests.fakes.clock import ManualClock
 from tests.fakes.folders import conversation_id, metadata, transcription
@@ -67,7 +68,7 @@ class LockstepClock(ManualClock):
 class WatchedGate:
     """The admission, with the moment of each call and how many are under way."""
 
-    admission: Admission
+    admission: QuotaGate
     clock: ManualClock
     latency_sec: float = 0.0
     under_way: int = 0
@@ -84,7 +85,7 @@ class WatchedGate:
         self.admission.exhausted(method, retry_after_sec)
 
 
-class WatchedInsights(GrpcInsightsApi):
+class WatchedInsights(GrpcInsights):
     """The real adapter; tells its gate when a call has ended."""
 
     def __init__(self, settings: Settings, gate: WatchedGate) -> None:
@@ -166,6 +167,7 @@ class ModelledRun:
     """On the modelled clock."""
     bucket_calls: dict[str, int]
     bigquery_calls: dict[str, int]
+    creates_by_region: list[list[float]] = field(default_factory=list)
 
 
 async def modelled_push(
@@ -174,6 +176,7 @@ async def modelled_push(
     objects: ObjectServer,
     count: int,
     latencies: Latencies | None = None,
+    regions: str = "",
 ) -> ModelledRun:
     """Push `count` conversations with Google's quotas and the default concurrency."""
     slow = latencies or Latencies()
@@ -183,28 +186,35 @@ async def modelled_push(
         quota_creates_per_min=300,
         quota_analyses_per_min=300,
         quota_requests_per_min=3_000,
+        regions=regions,
     )
     gates: list[WatchedGate] = []
-    clock = LockstepClock(control, lambda: bool(gates) and gates[0].under_way > 0)
+    clock = LockstepClock(control, lambda: any(gate.under_way > 0 for gate in gates))
     store = SharedStore(trouble=SlowCalls(clock, slow.bucket_sec, settings.upload_threads))
     store.objects = objects
     world = World(settings=settings, clock=clock, store=store)
     world.sink.trouble = SlowCalls(clock, slow.bigquery_sec, threads=4)
-    gate = WatchedGate(world.outside().admission, clock, slow.ci_sec)
-    gates.append(gate)
-    insights = WatchedInsights(settings, gate)
-    world.insights = insights  # type: ignore[assignment]
+    services = world.outside()
+    gates += [WatchedGate(gate, clock, slow.ci_sec) for gate in services.admission.gates]
+    apis = {
+        region: WatchedInsights(settings.at(region), gate)
+        for region, gate in zip(settings.places, gates, strict=True)
+    }
+    insights = InsightsOfRegions(settings, apis, gates[0])
+    services = dataclasses.replace(services, insights=insights, quality=insights)
     try:
         options = PushOptions("run-1", mode=Mode.SINGLE)
-        report = await Push(world.outside(), settings, options).run(MadeSource(count))
+        report = await Push(services, settings, options).run(MadeSource(count))
     finally:
         await insights.close()
+    methods = {method for gate in gates for method in gate.moments}
     return ModelledRun(
         dict(report.states),
-        gate.moments,
+        {name: [at for gate in gates for at in gate.moments.get(name, [])] for name in methods},
         clock.monotonic(),
         dict(store.trouble.calls),
         dict(world.sink.trouble.calls),
+        [gate.moments.get("create_conversation", []) for gate in gates],
     )
 
 

@@ -103,7 +103,10 @@ def test_a_changed_seed_applies_matchers_again_and_nothing_else(applied: Applied
     held = applied.ingest("matchers", "plan", "--exit-code")
 
     assert planned == {
-        "module.conversation_insights.terraform_data.phrase_matchers": ["delete", "create"]
+        'module.conversation_insights.terraform_data.phrase_matchers["us-central1"]': [
+            "delete",
+            "create",
+        ]
     }
     assert result.returncode == 0, result.stderr
     assert {matcher["change"] for matcher in held["changes"]} == {"keep"}

@@ -16,6 +16,7 @@ module "conversation_insights" {
   cloud_jobs        = var.cloud_jobs
   operators         = var.operators
   pii_readers_group = var.pii_readers_group
+  regions           = var.regions
 
   deletion_protection = false
   retention = {

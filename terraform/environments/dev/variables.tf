@@ -65,3 +65,9 @@ variable "project_number" {
   description = "Number of the same project."
   type        = string
 }
+
+variable "regions" {
+  description = "Further locations of Insights, or project/location, that conversations are spread over."
+  type        = list(string)
+  default     = []
+}

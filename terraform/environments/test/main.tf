@@ -17,6 +17,7 @@ module "conversation_insights" {
   cloud_jobs        = var.cloud_jobs
   operators         = var.operators
   pii_readers_group = var.pii_readers_group
+  regions           = var.regions
 
   customer_managed_key = true
   deletion_protection  = true

@@ -8,16 +8,19 @@ locals {
   _seeds_folder  = abspath("${local.repository_root}/seeds")
 }
 
+# Each region has its own, all alike.
 resource "terraform_data" "phrase_matchers" {
+  for_each = local.insights_regions
+
   triggers_replace = {
     definitions = sha256(join("", [for file in local._matcher_files : filesha256("${local._seeds_folder}/${file}")]))
     project     = var.project_id
-    location    = var.location
+    location    = each.value
   }
 
   provisioner "local-exec" {
     command     = "ingest matchers apply"
-    environment = merge(local.sidecar_environment, { INGEST_SEEDS_DIR = local._seeds_folder })
+    environment = merge(local.sidecar_environment, { INGEST_SEEDS_DIR = local._seeds_folder, INGEST_REGION = each.value })
   }
 
   # Applying lands the revisions, and Insights must have its key before any data.

@@ -19,15 +19,17 @@ locals {
 }
 
 resource "terraform_data" "insights_settings" {
+  for_each = local.insights_regions
+
   triggers_replace = {
     settings = sha256(jsonencode(local.insights_settings))
     project  = var.project_id
-    location = var.location
+    location = each.value
   }
 
   provisioner "local-exec" {
     command     = "printf '%s' \"$INSIGHTS_SETTINGS\" | ingest settings apply -"
-    environment = merge(local.sidecar_environment, { INSIGHTS_SETTINGS = jsonencode(local.insights_settings) })
+    environment = merge(local.sidecar_environment, { INSIGHTS_SETTINGS = jsonencode(local.insights_settings), INGEST_REGION = each.value })
   }
 
   depends_on = [

@@ -36,7 +36,7 @@ locals {
 
   # What the sidecar reads from its environment; the same on a laptop, in a
   # Cloud Run job and under a local-exec provisioner.
-  sidecar_environment = {
+  sidecar_environment = merge({
     INGEST_PROJECT_ID    = var.project_id
     INGEST_BUCKET        = local.bucket_name
     INGEST_LOCATION      = var.location
@@ -44,7 +44,10 @@ locals {
     INGEST_MARTS_DATASET = local.dataset_ids.marts
     # dbt puts it on columns of its tables.
     DBT_PERSONAL_DATA_POLICY_TAG = google_data_catalog_policy_tag.personal_data.name
-  }
+  }, length(var.regions) == 0 ? {} : { INGEST_REGIONS = join(",", sort(local.insights_regions)) })
+
+  # Where Insights takes conversations.
+  insights_regions = toset(concat([var.location], var.regions))
 
   has_registry  = var.cloud_jobs != null
   has_jobs      = try(var.cloud_jobs.image, null) != null

@@ -219,6 +219,21 @@ variable "project_number" {
   }
 }
 
+variable "regions" {
+  description = "Further locations of Insights, or project/location, that conversations are spread over when one region's quota is too little. Transcripts are then kept in each of them."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for region in var.regions : can(regex("^([a-z][a-z0-9-]{4,28}[a-z0-9]/)?[a-z]+(-[a-z0-9]+)+$", region))])
+    error_message = "regions must be locations such as \"us-east1\", or project/location."
+  }
+  validation {
+    condition     = length(var.regions) == 0 || !var.customer_managed_key
+    error_message = "regions can't go with customer_managed_key: the key and its encryption of Insights are of one location."
+  }
+}
+
 variable "retention" {
   description = "How long data is kept. An object is gone for good after noncurrent_days + soft_delete_days; raw_days null keeps source files for ever."
   type = object({

@@ -13,7 +13,7 @@ from ingest.domain.annotators import (
     Selector,
     profile_sha256_of_analysis,
 )
-from ingest.domain.conversation import Shard, parse_shard
+from ingest.domain.conversation import Region, Shard, parse_shard, region_of
 from ingest.domain.outcome import BatchReport, Failure, ItemState, Outcome, Step
 from ingest.domain.raw_records import MAX_MESSAGE_CHARS, StepEvent, event_row, timestamp
 from ingest.errors import ExitCode, InputError
@@ -112,6 +112,34 @@ def test_shards_are_of_about_one_size_and_the_same_on_every_machine() -> None:
     # Kept: another split would move conversations between the tasks of a running job.
     assert sizes == [1000, 1004, 1028, 968]
     assert min(sizes) > 900
+
+
+REGIONS = st.lists(
+    st.builds(Region, st.sampled_from("pqr"), st.sampled_from("abc")),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+
+
+@given(st.from_regex(r"[a-z0-9-]{4,64}", fullmatch=True), REGIONS, st.randoms())
+def test_a_region_that_is_added_takes_conversations_and_moves_none_between_others(
+    id_: str, regions: list[Region], rng: Any
+) -> None:
+    before = region_of(id_, regions[:-1]) if regions[:-1] else regions[-1]
+    shuffled = rng.sample(regions, len(regions))
+
+    assert region_of(id_, shuffled) == region_of(id_, regions)
+    assert region_of(id_, regions) in (before, regions[-1])
+
+
+def test_regions_take_about_as_many_each_also_of_one_shard() -> None:
+    ids = [f"conversation-{number}" for number in range(8000)]
+    regions = [Region("p", location) for location in ("a", "b", "c", "d")]
+    of_shard = [id_ for id_ in ids if Shard(1, 4).takes(id_)]
+    sizes = [sum(region_of(id_, regions) == region for id_ in of_shard) for region in regions]
+
+    assert sizes == [pytest.approx(len(of_shard) / 4, rel=0.12)] * 4
 
 
 def test_a_shard_is_written_as_i_of_n() -> None:

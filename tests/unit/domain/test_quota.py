@@ -155,6 +155,25 @@ def test_calls_of_one_quota_are_admitted_in_the_order_they_asked() -> None:
     assert all(before < after for before, after in pairwise(order))
 
 
+def test_each_region_has_the_whole_quota_and_a_refusal_slows_down_its_own_alone() -> None:
+    clock = ManualClock()
+    settings = fake_settings(quota_creates_per_min=2, regions="us-central1,europe-west1")
+    admission = Admission(settings, clock)
+    first, second = admission.gates
+
+    async def run() -> tuple[float, float]:
+        for gate in (first, first, second, second):
+            await gate.admit("create_conversation")
+        assert admission.use()["creates"] == QuotaUse(4, 4)
+        first.exhausted("create_conversation", 200.0)
+        await second.admit("create_conversation")
+        other_at = clock.monotonic()
+        await first.admit("create_conversation")
+        return other_at, clock.monotonic()
+
+    assert asyncio.run(run()) == (61.0, 200.0)
+
+
 def test_a_refusal_slows_down_its_own_quota_and_a_shard_takes_its_part() -> None:
     clock = ManualClock()
     settings = fake_settings(quota_creates_per_min=300, quota_requests_per_min=3_000)

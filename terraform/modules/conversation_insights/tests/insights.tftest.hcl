@@ -53,13 +53,41 @@ run "matchers_and_settings_run_again_when_they_change" {
   command = plan
 
   assert {
-    condition     = terraform_data.phrase_matchers.triggers_replace.definitions == sha256(join("", [filesha256("../../../seeds/phrase_matchers.csv"), filesha256("../../../seeds/phrase_matcher_rules.csv")]))
+    condition     = terraform_data.phrase_matchers["europe-west1"].triggers_replace.definitions == sha256(join("", [filesha256("../../../seeds/phrase_matchers.csv"), filesha256("../../../seeds/phrase_matcher_rules.csv")]))
     error_message = "Keyed by the seeds."
   }
   assert {
-    condition     = terraform_data.insights_settings.triggers_replace.settings == sha256(jsonencode(yamldecode(file("../../insights_settings.yaml"))))
+    condition     = terraform_data.insights_settings["europe-west1"].triggers_replace.settings == sha256(jsonencode(yamldecode(file("../../insights_settings.yaml"))))
     error_message = "Keyed by the settings."
   }
+}
+
+run "each_region_gets_matchers_and_settings_and_the_sidecar_knows_them_all" {
+  command = plan
+
+  variables {
+    regions = ["europe-west3", "acme-more/europe-west1"]
+  }
+
+  assert {
+    condition     = toset(keys(terraform_data.phrase_matchers)) == toset(["europe-west1", "europe-west3", "acme-more/europe-west1"]) && keys(terraform_data.insights_settings) == keys(terraform_data.phrase_matchers)
+    error_message = "An analysis finds phrases by the matchers of its own region."
+  }
+  assert {
+    condition     = output.sidecar_environment.INGEST_REGIONS == "acme-more/europe-west1,europe-west1,europe-west3" && output.sidecar_environment.INGEST_LOCATION == "europe-west1"
+    error_message = "BigQuery stays where it is."
+  }
+}
+
+run "a_key_is_of_one_region" {
+  command = plan
+
+  variables {
+    customer_managed_key = true
+    regions              = ["europe-west3"]
+  }
+
+  expect_failures = [var.regions]
 }
 
 run "notifications_go_to_one_topic" {
