@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import inputs, plan_policy
+from . import inputs, permissions, plan_policy
 from .workspace import MODULE, REPOSITORY, ROOTS, Toolbox, Workspace
 
 pytestmark = pytest.mark.terraform
@@ -78,6 +79,45 @@ def test_bootstrap_switches_on_every_api_that_an_environment_uses(
     missing = plan_policy.services(plans[PROD]) - plan_policy.services(plans[BOOTSTRAP])
 
     assert missing == set()
+
+
+def test_each_call_of_the_code_has_a_grant_whose_role_permits_it(
+    plans: dict[str, dict[str, Any]],
+) -> None:
+    assert list(permissions.lacking(plans[PROD])) == []
+
+
+def test_a_role_that_lacks_what_a_call_needs_is_told(plans: dict[str, dict[str, Any]]) -> None:
+    plan = copy.deepcopy(plans[PROD])
+    for resource in plan_policy.resources(plan):
+        if resource["address"].endswith("google_storage_bucket_iam_member.sidecar_objects"):
+            resource["values"]["role"] = "roles/storage.objectViewer"
+
+    assert list(permissions.lacking(plan)) == [
+        "sidecar: files, transcripts, batches, leases: roles/storage.objectViewer lacks "
+        "storage.objects.create, storage.objects.delete"
+    ]
+
+
+def test_every_method_of_googles_clients_that_is_called_has_its_permission_in_the_table() -> None:
+    folder = REPOSITORY / "ingest" / "gcp"
+    insights = permissions.called([*folder.glob("insights*.py")], r"^self\._client$")
+    storage = permissions.called([folder / "storage.py"], r"^(client|blob)$|^self\._blob\(")
+    bigquery = permissions.called(
+        [folder / "bigquery.py", folder / "diagnosis.py"],
+        r"^(self\._client|client)$|^bigquery_client\(",
+    )
+    of_insights = {permissions.insights_permission(each) for each in insights - {"transport"}}
+    roles = permissions.ROLES
+    needed = set().union(*(permission for _, _, permission in permissions.NEEDS))
+
+    assert len(of_insights) >= 30
+    assert of_insights - roles["roles/contactcenterinsights.editor"] == set()
+    assert permissions.BY_DESCRIPTION - of_insights == set()
+    assert storage - {"close", "generation", "updated"} == set(permissions.STORAGE)
+    assert bigquery - {"close"} == set(permissions.BIGQUERY)
+    assert set().union(*permissions.STORAGE.values()) <= needed
+    assert set().union(*permissions.BIGQUERY.values()) <= needed
 
 
 def test_production_protects_encrypts_and_logs(plans: dict[str, dict[str, Any]]) -> None:
