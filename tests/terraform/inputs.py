@@ -16,4 +16,16 @@ EVERYTHING = (
     "deployer=coach-deployer@acme-coach-dev.iam.gserviceaccount.com",
     "pii_readers_group=dpo@acme.example",
 )
+TUNED = (
+    *PROJECT,
+    'alert_emails=["night@acme.example"]',
+    "analysts_group=analysts@acme.example",
+    'budget={billing_account="012345-6789AB-CDEF01",monthly_amount=900}',
+    f'cloud_jobs={{image="{IMAGE.replace("0a", "0b")}",sidecar_tasks=9,daily_schedule="0 7 * * *",'
+    'schedule_time_zone="Asia/Tokyo"}',
+    "deployer=coach-deployer@acme-coach-dev.iam.gserviceaccount.com",
+    'operators=["group:oncall@acme.example"]',
+    "pii_readers_group=dpo@acme.example",
+)
+"""The same parts with every value changed that may be while data is there."""
 BOOTSTRAP = ("project_id=acme-coach-dev", "location=us-central1", "git_repository_id=42")

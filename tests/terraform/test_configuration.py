@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import inputs, permissions, plan_policy
+from . import inputs, permissions, plan_policy, provider_rules
 from .workspace import MODULE, REPOSITORY, ROOTS, Toolbox, Workspace
 
 pytestmark = pytest.mark.terraform
@@ -62,6 +62,39 @@ def test_environment_keeps_every_rule_with_all_parts_on(
     roles = plan_policy.grantable_roles(plans[BOOTSTRAP])
 
     assert plan_policy.faults(plans[root], roles) == []
+
+
+def test_the_real_provider_would_take_every_value(plans: dict[str, dict[str, Any]]) -> None:
+    assert {root: list(provider_rules.faults(plan)) for root, plan in plans.items()} == {
+        root: [] for root in plans
+    }
+
+
+def test_what_may_be_tuned_replaces_nothing_that_is_there(
+    workspace: Workspace, plans: dict[str, dict[str, Any]]
+) -> None:
+    tuned = workspace.plan(PROD, *inputs.TUNED)
+
+    assert provider_rules.replaced(plans[PROD], tuned) == []
+
+
+def test_a_value_that_the_provider_refuses_and_a_replacement_are_told(
+    plans: dict[str, dict[str, Any]],
+) -> None:
+    plan = copy.deepcopy(plans[PROD])
+    bucket, job = (
+        next(each for each in plan_policy.resources(plan) if each["type"] == kind)
+        for kind in ("google_storage_bucket", "google_cloud_scheduler_job")
+    )
+    bucket["values"]["public_access_prevention"] = "enforce"
+    bucket["values"]["location"] = "europe-west1"
+    job["values"]["pubsub_target"] = [{"topic_name": "t"}]
+
+    assert list(provider_rules.faults(plan)) == [
+        f"{job['address']}: http_target and pubsub_target exclude each other",
+        f"{bucket['address']}: public_access_prevention can't be 'enforce'",
+    ]
+    assert provider_rules.replaced(plans[PROD], plan) == [f"{bucket['address']}: location"]
 
 
 def test_deployer_may_grant_the_roles_that_its_list_states(
