@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from answering_server import Request, reply, serving
 from google.auth import exceptions as auth
-from google.auth import impersonated_credentials
+from google.auth import identity_pool, impersonated_credentials
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.transport.grpc import AuthMetadataPlugin
 from google.auth.transport.requests import Request as TokenRequest
@@ -31,35 +35,64 @@ from ingest.ports.move import StoredObject
 from ingest.settings import Settings
 from tests.fakes.world import fake_settings
 
-EARLY = dt.timedelta(minutes=4)
-"""Clients take a token for expired 3 minutes 45 seconds before it is."""
+EARLY = dt.timedelta(minutes=3, seconds=45)
+"""Clients take a token for expired that long before it is."""
 CURE = "run `gcloud auth application-default login`"
+
+
+STALE = EARLY - dt.timedelta(seconds=2)
+ACCOUNT = "sidecar@p.iam.gserviceaccount.com"
+ACCOUNTS = "/computeMetadata/v1/instance/service-accounts"
+OF_MACHINE = json.dumps({"email": ACCOUNT, "scopes": [], "aliases": ["default"]}).encode()
+METADATA = {
+    "/": b"",
+    "/computeMetadata/v1/project/project-id": b"p",
+    f"{ACCOUNTS}/default/": OF_MACHINE,
+    f"{ACCOUNTS}/{ACCOUNT}/": OF_MACHINE,
+}
+"""What a machine of Google's says of itself."""
 
 
 @dataclass
 class Tokens:
-    """A token service: a person's token, and with it one of a service account for a while."""
+    """The services that give tokens: a person's, a federated one and a machine's own, and with the
+    first two one of a service account; those of the service account are too old at first."""
 
-    lives: list[dt.timedelta] = field(default_factory=list)
-    """How long the service account's tokens live, in turn; afterwards an hour."""
+    stale_count: int = 3
     refused: list[str] = field(default_factory=list)
     issued: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, request: Request) -> bytes:
-        """Answer as the token service and the service of impersonation do."""
-        if request.path == "/token":
+        """Answer as the service of the request's path does."""
+        if request.path in ("/token", "/sts"):
             given = {"access_token": "person", "expires_in": 3600, "token_type": "Bearer"}
             return reply(json.dumps(given).encode())
-        if (token := request.headers.get("authorization")) != "Bearer person":
-            self.refused.append(str(token))
+        if request.path.startswith(ACCOUNTS) and request.path.endswith("/token"):
+            token, expires = self._issue()
+            left = int((expires - dt.datetime.now(dt.UTC)).total_seconds())
+            told = {"access_token": token, "expires_in": left, "token_type": "Bearer"}
+            return reply(json.dumps(told).encode(), Metadata_Flavor="Google")
+        if request.method == "GET":
+            is_text = request.path.endswith("project-id")
+            return reply(
+                METADATA.get(request.path, b""),
+                200 if request.path in METADATA else 404,
+                "text/plain" if is_text else "application/json",
+                Metadata_Flavor="Google",
+            )
+        if (told_by := request.headers.get("authorization")) != "Bearer person":
+            self.refused.append(str(told_by))
             return reply(b'{"error": {"message": "denied"}}', 403)
+        token, expires = self._issue()
+        until = expires.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return reply(json.dumps({"accessToken": token, "expireTime": until}).encode())
+
+    def _issue(self) -> tuple[str, dt.datetime]:
         with self.lock:
-            life = self.lives.pop(0) if self.lives else dt.timedelta(hours=1)
             self.issued += 1
-            token = f"sidecar-{self.issued}"
-        expires = (dt.datetime.now(dt.UTC) + EARLY + life).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return reply(json.dumps({"accessToken": token, "expireTime": expires}).encode())
+            life = STALE if self.issued <= self.stale_count else dt.timedelta(hours=1)
+            return f"sidecar-{self.issued}", dt.datetime.now(dt.UTC) + life
 
 
 def person(address: str) -> UserCredentials:
@@ -72,12 +105,25 @@ def person(address: str) -> UserCredentials:
     )
 
 
-def impersonated(address: str) -> Credentials:
+def impersonated(address: str, folder: Path) -> Credentials:
     return impersonated_credentials.Credentials(
         person(address),
-        "sidecar@p.iam.gserviceaccount.com",
+        ACCOUNT,
         ["x"],
         iam_endpoint_override=f"{address}/v1/x:generateAccessToken",
+    )
+
+
+def federated(address: str, folder: Path) -> Credentials:
+    """Return what a pipeline elsewhere becomes the sidecar by, without a key."""
+    (folder / "signed").write_text("a token of the pipeline", encoding="utf-8")
+    return identity_pool.Credentials(
+        audience="//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+        subject_token_type="urn:ietf:params:oauth:token-type:jwt",
+        token_url=f"{address}/sts",
+        credential_source={"file": str(folder / "signed")},
+        service_account_impersonation_url=f"{address}/v1/x:generateAccessToken",
+        scopes=["x"],
     )
 
 
@@ -87,35 +133,75 @@ def upload(store: storage.GcsObjectStore, name: str) -> Awaitable[StoredObject]:
     )
 
 
-def test_a_token_that_runs_out_amid_uploads_is_renewed_and_no_upload_fails() -> None:
-    tokens = Tokens(lives=[dt.timedelta(seconds=-2)] * 3)
-    used: set[str] = set()
+async def upload_all(settings: Settings, credentials: Credentials) -> list[int]:
+    store = storage.GcsObjectStore(settings, credentials)
+    try:
+        made = await asyncio.gather(*(upload(store, f"{n}") for n in range(100)))
+    finally:
+        store.close()
+    return [stored.generation for stored in made]
 
-    def bucket(request: Request) -> bytes:
-        used.add(request.headers["authorization"])
-        name = f"{len(used)}"
-        return reply(
-            json.dumps(
-                {"name": name, "generation": "7", "size": "0", "crc32c": "AAAAAA=="}
-            ).encode()
-        )
 
-    async def uploads(settings: Settings, credentials: Credentials) -> list[int]:
-        store = storage.GcsObjectStore(settings, credentials)
-        try:
-            made = await asyncio.gather(*(upload(store, f"{n}") for n in range(100)))
-        finally:
-            store.close()
-        return [stored.generation for stored in made]
+@dataclass
+class Bucket:
+    """A bucket that keeps which tokens it was asked with."""
 
-    with serving(tokens.answer) as issuer, serving(bucket) as service:
+    used: set[str] = field(default_factory=set)
+
+    def answer(self, request: Request) -> bytes:
+        """Say that the object was written."""
+        self.used.add(request.headers["authorization"])
+        told = {"name": "n", "generation": "7", "size": "0", "crc32c": "AAAAAA=="}
+        return reply(json.dumps(told).encode())
+
+
+@pytest.mark.parametrize("make", [impersonated, federated])
+def test_a_token_that_runs_out_amid_uploads_is_renewed_and_no_upload_fails(
+    make: Callable[[str, Path], Credentials], tmp_path: Path
+) -> None:
+    tokens, bucket = Tokens(), Bucket()
+    with serving(tokens.answer) as issuer, serving(bucket.answer) as service:
         settings = fake_settings(gcs_endpoint=service.address, bucket="bucket-1")
-        generations = asyncio.run(uploads(settings, impersonated(issuer.address)))
+        generations = asyncio.run(upload_all(settings, make(issuer.address, tmp_path)))
 
     assert generations == [7] * 100
     assert tokens.refused == []
-    assert all(token.startswith("Bearer sidecar-") for token in used)
-    assert f"Bearer sidecar-{tokens.issued}" in used
+    assert tokens.issued > tokens.stale_count
+    assert all(token.startswith("Bearer sidecar-") for token in bucket.used)
+    assert f"Bearer sidecar-{tokens.issued}" in bucket.used
+
+
+ON_A_MACHINE = """
+import asyncio, test_credentials as here
+from ingest.gcp.credentials import default_credentials
+settings = here.fake_settings(gcs_endpoint={endpoint!r}, bucket="bucket-1")
+print(asyncio.run(here.upload_all(settings, default_credentials("GCS", ["x"]))))
+"""
+
+
+def test_a_machines_own_token_that_runs_out_is_renewed_too(tmp_path: Path) -> None:
+    tokens, bucket = Tokens(), Bucket()
+    with serving(tokens.answer) as issuer, serving(bucket.answer) as service:
+        machine = issuer.address.removeprefix("http://")
+        # Clients read where the metadata server is when they are loaded.
+        done = subprocess.run(
+            [sys.executable, "-c", ON_A_MACHINE.format(endpoint=service.address)],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "GCE_METADATA_HOST": machine,
+                "GCE_METADATA_IP": machine,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.stdout.strip() == str([7] * 100), done.stderr[-2000:]
+    assert tokens.issued > tokens.stale_count
+    assert f"Bearer sidecar-{tokens.issued}" in bucket.used
 
 
 class Broken(Credentials):
