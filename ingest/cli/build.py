@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from asyncio import to_thread
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ from ingest.cli._console import counted
 from ingest.cli._context import (
     Running,
     SystemClock,
+    configure_logging,
     lease_alone,
     new_run_id,
     run,
@@ -29,6 +31,7 @@ from ingest.cli._context import (
 from ingest.cli._options import WaitOption
 from ingest.errors import ExitCode, SettingsError
 from ingest.flows.rubric import ensure_sound_rubric
+from ingest.flows.steps import LOGGER
 from ingest.flows.watch import duration
 from ingest.settings import Settings, dbt_environment, load_declared_places, load_settings
 
@@ -60,6 +63,7 @@ def execute(arguments: Sequence[str], *, wait: bool, force: bool) -> ExitCode:
 
     ensure_sound_rubric(*load_declared_places())
     settings, program = load_settings(), dbt_program()
+    configure_logging(settings.log_format)
     words = [program, "--log-format", "json", "--log-level", "debug", "build", *arguments]
     with progress_for_people() as progress:
         shown = _Nodes(progress)
@@ -139,6 +143,15 @@ async def _run_dbt(
         kill()
 
 
+def _log(event: str, info: Mapping[str, str], node: Mapping[str, str] | None) -> None:
+    """Pass an event of dbt on to our own log, from its level `info` on."""
+    level = logging.getLevelNamesMapping().get(info["level"].upper(), logging.WARNING)
+    if level >= logging.INFO:
+        named = {"node": node["unique_id"]} if node else {}
+        told = {"action": "dbt", "event": event, "message": info["msg"], **named}
+        LOGGER.log(level, "dbt", extra={"effect": told})
+
+
 class _Nodes:
     """Turns the lines of dbt's JSON log into progress."""
 
@@ -156,6 +169,7 @@ class _Nodes:
         except (ValueError, KeyError):
             self._progress.note(line.decode(errors="replace").rstrip())
             return
+        _log(name, event["info"], node)
         if event["info"]["level"] == "error":
             self._progress.note(event["info"]["msg"])
         if name == "ConcurrencyLine":

@@ -198,6 +198,13 @@ def test_workflows_have_no_finding(command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_pipeline_takes_no_provider_that_the_lock_file_does_not_name() -> None:
+    deploy = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    inits = [line.strip() for line in deploy.splitlines() if "terraform init" in line]
+
+    assert inits == ['terraform init -lockfile=readonly -backend-config=bucket="$STATE_BUCKET"'] * 2
+
+
 def test_workflows_and_hooks_name_what_is_there() -> None:
     """Every `make` target, program of .venv and Python that they name exists."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))

@@ -74,7 +74,7 @@ resource "google_cloud_run_v2_job" "jobs" {
         }
 
         dynamic "env" {
-          for_each = local.sidecar_environment
+          for_each = merge(local.sidecar_environment, { INGEST_LOG_FORMAT = "json" })
 
           content {
             name  = env.key

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from ingest.cli import build
+from ingest.cli._context import configure_logging
 from ingest.cli._progress import Lines
 from ingest.cli.build import _Nodes
+from ingest.enums import LogFormat
+from tests.fakes.world import fake_settings
 
 
 class Heard(Lines):
@@ -71,3 +85,74 @@ def test_nodes_are_counted_as_they_end_and_what_goes_wrong_is_said() -> None:
     assert nodes.summary().rpartition(",")[0] == (
         "1 seed, 1 model, 1 test: 1 passed, 1 failed, 1 skipped"
     )
+
+
+def test_events_of_dbt_are_lines_of_json_where_ours_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nodes, model = _Nodes(Heard()), _node("model", "ci_turns")
+    configure_logging(LogFormat.JSON)
+    for line in (
+        _event("NodeStart", node_info=model),
+        _event("LogModelResult", "info", "1 of 1 OK created", node_info=model),
+        _event("RunResultWarning", "warn", "Warning in test key"),
+    ):
+        nodes.take(line)
+    configure_logging(LogFormat.NONE)
+    nodes.take(_event("RunResultWarning", "warn", "not told"))
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = {"action", "event", "message", "node", "severity"}
+    assert [{k: v for k, v in line.items() if k in told} for line in lines] == [
+        {
+            "severity": "INFO",
+            "action": "dbt",
+            "event": "LogModelResult",
+            "message": "1 of 1 OK created",
+            "node": "model.ci_turns",
+        },
+        {
+            "severity": "WARNING",
+            "action": "dbt",
+            "event": "RunResultWarning",
+            "message": "Warning in test key",
+        },
+    ]
+
+
+class NoLease:
+    """A lease that notes that it was interrupted."""
+
+    is_interrupted = False
+
+    def interrupt(self) -> None:
+        self.is_interrupted = True
+
+
+def test_a_dbt_that_ignores_a_sigterm_is_killed_within_the_seconds_of_a_cloud_run_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(build, "_PATIENCE_SEC", 0.2)
+    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('{}', flush=True)"
+    deaf += "\nwhile True: signal.pause()"
+    lease, nodes = NoLease(), _Nodes(Heard())
+
+    def take(line: bytes) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(nodes, "take", take)
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    timers = set(threading.enumerate())
+    began = time.monotonic()
+    try:
+        words: list[Any] = [sys.executable, "-c", deaf]
+        code = asyncio.run(build._run_dbt(fake_settings(), words, nodes, lease))  # type: ignore[arg-type]
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        for timer in set(threading.enumerate()) - timers:
+            timer.cancel()  # type: ignore[attr-defined]
+
+    assert code == -signal.SIGKILL
+    assert lease.is_interrupted
+    assert time.monotonic() - began < 9

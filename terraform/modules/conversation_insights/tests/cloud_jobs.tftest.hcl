@@ -36,7 +36,7 @@ run "jobs_run_one_image_with_the_settings_of_the_environment" {
   assert {
     condition = alltrue([
       for job in google_cloud_run_v2_job.jobs :
-      { for env in job.template[0].template[0].containers[0].env : env.name => env.value } == output.sidecar_environment
+      { for env in job.template[0].template[0].containers[0].env : env.name => env.value } == merge(output.sidecar_environment, { INGEST_LOG_FORMAT = "json" })
     ])
     error_message = "The same settings as on a laptop."
   }
