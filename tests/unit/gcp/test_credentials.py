@@ -40,6 +40,8 @@ EARLY = dt.timedelta(minutes=3, seconds=45)
 CURE = "run `gcloud auth application-default login`"
 
 
+NOWHERE = "http://127.0.0.1:9"
+"""A proxy that isn't there: Google's library asks Google in the background where it may go."""
 STALE = EARLY - dt.timedelta(seconds=2)
 ACCOUNT = "sidecar@p.iam.gserviceaccount.com"
 ACCOUNTS = "/computeMetadata/v1/instance/service-accounts"
@@ -148,6 +150,11 @@ class Bucket:
 
     used: set[str] = field(default_factory=set)
 
+    @property
+    def newest_used(self) -> int:
+        """The number of the newest token that it was asked with."""
+        return max(int(token.removeprefix("Bearer sidecar-")) for token in self.used)
+
     def answer(self, request: Request) -> bytes:
         """Say that the object was written."""
         self.used.add(request.headers["authorization"])
@@ -157,8 +164,9 @@ class Bucket:
 
 @pytest.mark.parametrize("make", [impersonated, federated])
 def test_a_token_that_runs_out_amid_uploads_is_renewed_and_no_upload_fails(
-    make: Callable[[str, Path], Credentials], tmp_path: Path
+    make: Callable[[str, Path], Credentials], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("https_proxy", NOWHERE)
     tokens, bucket = Tokens(), Bucket()
     with serving(tokens.answer) as issuer, serving(bucket.answer) as service:
         settings = fake_settings(gcs_endpoint=service.address, bucket="bucket-1")
@@ -166,9 +174,7 @@ def test_a_token_that_runs_out_amid_uploads_is_renewed_and_no_upload_fails(
 
     assert generations == [7] * 100
     assert tokens.refused == []
-    assert tokens.issued > tokens.stale_count
-    assert all(token.startswith("Bearer sidecar-") for token in bucket.used)
-    assert f"Bearer sidecar-{tokens.issued}" in bucket.used
+    assert bucket.newest_used > tokens.stale_count
 
 
 ON_A_MACHINE = """
@@ -192,6 +198,7 @@ def test_a_machines_own_token_that_runs_out_is_renewed_too(tmp_path: Path) -> No
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "GCE_METADATA_HOST": machine,
                 "GCE_METADATA_IP": machine,
+                "https_proxy": NOWHERE,
             },
             capture_output=True,
             text=True,
@@ -200,8 +207,7 @@ def test_a_machines_own_token_that_runs_out_is_renewed_too(tmp_path: Path) -> No
         )
 
     assert done.stdout.strip() == str([7] * 100), done.stderr[-2000:]
-    assert tokens.issued > tokens.stale_count
-    assert f"Bearer sidecar-{tokens.issued}" in bucket.used
+    assert bucket.newest_used > tokens.stale_count
 
 
 class Broken(Credentials):
