@@ -37,6 +37,10 @@ _FORMS = {
 _EMULATOR_VARIABLE = "CONTACTCENTERINSIGHTS_EMULATOR_HOST"
 """How the Insights emulator is told to any program, as those of other services are."""
 _INSIGHTS_NAMES = AliasChoices(f"{_PREFIX}INSIGHTS_ENDPOINT", _EMULATOR_VARIABLE)
+_UNIVERSE_VARIABLE = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
+_UNIVERSE_NAMES = AliasChoices(f"{_PREFIX}UNIVERSE_DOMAIN", _UNIVERSE_VARIABLE)
+GOOGLES_UNIVERSE = "googleapis.com"
+_OTHER_NAMES = {"insights_endpoint": _EMULATOR_VARIABLE, "universe_domain": _UNIVERSE_VARIABLE}
 LOCAL_STATE_FILE = Path(".local/stack.json")
 
 
@@ -84,6 +88,11 @@ class Settings(BaseSettings):
         pattern=_ADDRESS,
         validation_alias=_INSIGHTS_NAMES,
         description=f"Insights emulator, host:port; {_EMULATOR_VARIABLE} does as well.",
+    )
+    universe_domain: str = Field(
+        default=GOOGLES_UNIVERSE,
+        validation_alias=_UNIVERSE_NAMES,
+        description=f"Domain of a sovereign cloud's services; {_UNIVERSE_VARIABLE} does as well.",
     )
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of matchers and words.")
     dbt_project_file: Path = Field(
@@ -151,8 +160,8 @@ def setting_origins(settings: Settings) -> dict[str, tuple[str, str]]:
     for name, declared in Settings.model_fields.items():
         value = getattr(settings, name)
         variables = {f"{_PREFIX}{name.upper()}"}
-        if name == "insights_endpoint":
-            variables.add(_EMULATOR_VARIABLE)
+        if name in _OTHER_NAMES:
+            variables.add(_OTHER_NAMES[name])
         if any(os.environ.get(variable) for variable in variables):
             origin = "environment"
         elif variables & in_file:

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from google.api_core import exceptions as api
-from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 
 from ingest.domain.outcome import Step
 from ingest.domain.raw_records import ANY_PARTITION, PIPELINE_EVENTS
 from ingest.errors import RemoteError
-from ingest.gcp.credentials import default_credentials, is_emulator
+from ingest.gcp.credentials import client_options, default_credentials, is_emulator
 from ingest.gcp.errors import is_page, odd_answer, reading
 from ingest.ports.inspect import (
     Column,
@@ -99,7 +98,7 @@ def bigquery_client(settings: Settings, credentials: Credentials | None = None) 
         project=settings.project_id,
         credentials=credentials or bigquery_credentials(settings),
         location=None if is_emulator(endpoint) else settings.location,
-        client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
+        client_options=client_options(settings, endpoint),
     )
 
 

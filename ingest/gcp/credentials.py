@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import google.auth
+from google.api_core.client_options import ClientOptions
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as UserCredentials
 
 from ingest.gcp.errors import translated
+from ingest.settings import GOOGLES_UNIVERSE, Settings
 
 
 def is_emulator(endpoint: str | None) -> bool:
@@ -28,6 +30,14 @@ def default_credentials(service: str, scopes: Sequence[str]) -> Credentials:
     with translated(service):
         credentials, _ = google.auth.default(scopes=list(scopes))
     return credentials
+
+
+def client_options(settings: Settings, endpoint: str | None) -> ClientOptions:
+    """Return where a client finds its service."""
+    universe = settings.universe_domain
+    return ClientOptions(
+        api_endpoint=endpoint, universe_domain=None if universe == GOOGLES_UNIVERSE else universe
+    )
 
 
 def renewed_owner(credentials: Credentials) -> str:

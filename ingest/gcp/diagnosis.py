@@ -34,8 +34,6 @@ LARGEST_SKEW_SEC = 60
 _AGENT = "Insights agent's access"
 _AGENTS_DOMAIN = "@gcp-sa-contactcenterinsights.iam.gserviceaccount.com"
 _CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_STORAGE = "https://storage.googleapis.com"
-_PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 _APPLY = "run `terraform apply` in terraform/environments/<env>"
 _UP = "run `ingest local up`"
 
@@ -122,7 +120,7 @@ class Diagnosis:
         name = f"API {api}"
         if self._settings.is_local:
             return _not_applicable(name, "emulated")
-        url = "https://serviceusage.googleapis.com/v1/projects"
+        url = f"{self._at('serviceusage')}/v1/projects"
         reply = self._session().get(
             f"{url}/{self._settings.project_id}/services/{api}",
             timeout=self._settings.rpc_timeout_sec,
@@ -145,7 +143,7 @@ class Diagnosis:
         return "answers"
 
     def _clock(self) -> Check | str:
-        base = self._settings.gcs_endpoint or _STORAGE
+        base = self._settings.gcs_endpoint or self._at("storage")
         date = requests.get(f"{base}/storage/v1/b", timeout=5).headers.get("Date")
         if date is None:
             return _not_applicable("clock", "the service states no time")
@@ -188,9 +186,11 @@ class Diagnosis:
     def _agent(self) -> Check | str:
         if self._settings.is_local:
             return _not_applicable(_AGENT, "the emulators have no IAM")
-        buckets = f"{self._settings.gcs_endpoint or _STORAGE}/storage/v1/b/{self._settings.bucket}"
+        base = self._settings.gcs_endpoint or self._at("storage")
+        buckets = f"{base}/storage/v1/b/{self._settings.bucket}"
         folder = quote(CI_TRANSCRIPTS_PREFIX, safe="")
-        project = f"{_PROJECTS}/{self._settings.project_id}:getIamPolicy"
+        projects = f"{self._at('cloudresourcemanager')}/v1/projects"
+        project = f"{projects}/{self._settings.project_id}:getIamPolicy"
         asked = {
             f"the folder {CI_TRANSCRIPTS_PREFIX}": (
                 "GET",
@@ -212,6 +212,9 @@ class Diagnosis:
             detail = f"{' and '.join(hidden)} may not be looked at with these credentials"
             return _not_applicable(_AGENT, detail)
         return Check(_AGENT, Verdict.FAILED, "none: Insights can't read transcripts", _APPLY)
+
+    def _at(self, service: str) -> str:
+        return f"https://{service}.{self._settings.universe_domain}"
 
     def _session(self) -> requests.Session:
         return self._session_of(self._credentials_of())

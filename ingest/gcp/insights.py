@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
-from google.api_core.client_options import ClientOptions
 from google.api_core.operation_async import AsyncOperation
 from google.cloud import contact_center_insights_v1 as insights
 from google.cloud.contact_center_insights_v1.services.contact_center_insights.transports import (
@@ -24,6 +23,7 @@ from ingest.domain.scorecards import LiveRevision
 from ingest.domain.topics import LiveModel
 from ingest.errors import RemoteError
 from ingest.gcp import insights_messages as messages
+from ingest.gcp.credentials import client_options
 from ingest.gcp.errors import translated
 from ingest.ports.inspect import CiAnalysisState
 from ingest.ports.move import CiConversation, CiMatcher, CiOperation, Page, QuotaGate
@@ -325,8 +325,7 @@ def insights_client(settings: Settings) -> insights.ContactCenterInsightsAsyncCl
     location = settings.home.location
     prefix = "" if location == "us-central1" else f"{location}-"
     with translated("Insights"):
+        endpoint = f"{prefix}contactcenterinsights.{settings.universe_domain}"
         return insights.ContactCenterInsightsAsyncClient(
-            client_options=ClientOptions(
-                api_endpoint=f"{prefix}contactcenterinsights.googleapis.com"
-            )
+            client_options=client_options(settings, endpoint)
         )

@@ -12,13 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import google_crc32c
-from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import storage
 
 from ingest.errors import InputError, RemoteError
-from ingest.gcp.credentials import default_credentials, is_emulator
+from ingest.gcp.credentials import client_options, default_credentials, is_emulator
 from ingest.gcp.errors import is_page, odd_answer, reading
 from ingest.ports.inspect import ObjectGeneration
 from ingest.ports.move import Page, StoredObject
@@ -44,7 +43,7 @@ def storage_client(settings: Settings, credentials: Credentials | None = None) -
     return storage.Client(
         project=settings.project_id,
         credentials=credentials or storage_credentials(settings),
-        client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
+        client_options=client_options(settings, endpoint),
     )
 
 
