@@ -32,7 +32,7 @@ async def alone(settings: Settings, command: str, run_id: str) -> AsyncIterator[
     with progress_for_people() as progress:
         running = Running(command, run_id)
         async with (
-            open_services(settings.at(settings.home), progress, running=running) as real,
+            open_services(settings, progress, running=running) as real,
             real.lease.running(),
         ):
             await real.lease.take([command], waits=True)

@@ -375,7 +375,7 @@ async def apply_to(settings: Settings) -> tuple[flow.MatcherOutcome, ...]:
     """Make Insights of these settings equal to the seeds, and land every revision."""
     definitions = flow.read_definitions(settings.seeds_dir)
     run_id = new_run_id()
-    async with alone(settings, "matchers", run_id) as real:
+    async with alone(settings.at(settings.home), "matchers", run_id) as real:
         attempts, landing = landing_of(real, settings, run_id)
         return await flow.apply_matchers(
             real.insights, real.sink, attempts, landing, definitions, run_id
@@ -393,7 +393,7 @@ def run_destroy(*, yes: bool, dry_run: bool, as_json: bool) -> ExitCode:
 
     async def work() -> tuple[flow.MatcherOutcome, ...]:
         run_id = new_run_id()
-        async with alone(settings, "matchers", run_id) as real:
+        async with alone(settings.at(settings.home), "matchers", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             return await flow.delete_matchers(real.insights, attempts, run_id)
 

@@ -95,7 +95,7 @@ def apply(dry_run: DryRun = False, as_json: AsJson = False) -> None:
 
     async def work() -> list[ScorecardOutcome]:
         run_id = new_run_id()
-        async with alone(settings, "scorecards", run_id) as real:
+        async with alone(settings.at(settings.home), "scorecards", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             applying = ApplyingScorecards(real.quality, real.clock, attempts, run_id)
             return await applying.apply(definitions, settings.analysis_timeout_sec)
@@ -126,7 +126,7 @@ def activate(yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False)
 
     async def work() -> list[ScorecardOutcome]:
         run_id = new_run_id()
-        async with alone(settings, "scorecards", run_id) as real:
+        async with alone(settings.at(settings.home), "scorecards", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             applying = ApplyingScorecards(real.quality, real.clock, attempts, run_id)
             return await applying.activate(definitions)
@@ -219,7 +219,7 @@ def destroy(yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False) 
 
     async def work() -> list[ScorecardOutcome]:
         run_id = new_run_id()
-        async with alone(settings, "scorecards", run_id) as real:
+        async with alone(settings.at(settings.home), "scorecards", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             applying = ApplyingScorecards(real.quality, real.clock, attempts, run_id)
             return await applying.apply((), settings.analysis_timeout_sec)

@@ -106,10 +106,10 @@ def _screen() -> Iterator[Callable[[str], None]]:
 
 
 def quotas_of(settings: Settings) -> dict[str, int]:
-    """Return calls a minute by step."""
+    """Return calls a minute by step, in all regions."""
     return {
-        "submit": settings.quota_creates_per_min,
-        "analyse": settings.quota_analyses_per_min,
+        "submit": settings.quota_creates_per_min * len(settings.places),
+        "analyse": settings.quota_analyses_per_min * len(settings.places),
     }
 
 

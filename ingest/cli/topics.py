@@ -60,7 +60,7 @@ def apply(dry_run: DryRun = False, as_json: AsJson = False) -> None:
 
     async def work() -> list[flow.ModelOutcome]:
         run_id = new_run_id()
-        async with alone(settings, "topics", run_id) as real:
+        async with alone(settings.at(settings.home), "topics", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             timeout = settings.analysis_timeout_sec
             return await flow.ApplyingTopics(real, attempts, run_id, timeout).apply(definitions)
@@ -88,7 +88,7 @@ def train(
 
     async def work() -> LiveModel:
         run_id = new_run_id()
-        async with alone(settings, "topics", run_id) as real:
+        async with alone(settings.at(settings.home), "topics", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             applying = flow.ApplyingTopics(real, attempts, run_id, settings.analysis_timeout_sec)
             made = await applying.train(name, language, where)
@@ -133,7 +133,7 @@ def deploy(
 
     async def work() -> list[str]:
         run_id = new_run_id()
-        async with alone(settings, "topics", run_id) as real:
+        async with alone(settings.at(settings.home), "topics", run_id) as real:
             attempts, _ = landing_of(real, settings, run_id)
             timeout = settings.analysis_timeout_sec
             applying = flow.ApplyingTopics(real, attempts, run_id, timeout)

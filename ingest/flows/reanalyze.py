@@ -171,7 +171,7 @@ class Reanalyze:
         """Return count, minutes at quota and cost of a selection."""
         return estimate(
             [target.units for target in selected.targets],
-            self._settings.quota_analyses_per_min,
+            self._settings.quota_analyses_per_min * len(self._settings.places),
             [target.extra_usd for target in selected.targets],
         )
 

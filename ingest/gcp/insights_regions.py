@@ -58,6 +58,8 @@ class InsightsOfRegions(GrpcInsights):
         """Of operations that this object has seen and that haven't ended."""
         self._own_ids: dict[Region, dict[str, str]] = {region: {} for region in apis}
         """The region's id of each matcher and topic model, by the home's."""
+        self._learned = {self._regions[0]}
+        self._learning = asyncio.Lock()
         super().__init__(settings, admission)
 
     async def close(self) -> None:
@@ -71,20 +73,20 @@ class InsightsOfRegions(GrpcInsights):
     async def create_conversation(self, submission: CiSubmission) -> CiConversation:
         """Create it; ALREADY_EXISTS when the id is taken."""
         region = self._region(submission.conversation_id)
-        return self._seen(region, await self._apis[region].create_conversation(submission))
+        return await self._seen(region, await self._apis[region].create_conversation(submission))
 
     async def get_conversation(self, conversation_id: str) -> CiConversation | None:
         """Return it in the FULL view, or None when no region holds it."""
         first = self._region(conversation_id)
         for region in dict.fromkeys((first, *self._regions)):
             if (held := await self._apis[region].get_conversation(conversation_id)) is not None:
-                return self._seen(region, held)
+                return await self._seen(region, held)
         return None
 
     async def update_conversation(self, submission: CiSubmission) -> CiConversation:
         """Make everything but the transcript equal to the submission."""
         region = self._region(submission.conversation_id)
-        return self._seen(region, await self._apis[region].update_conversation(submission))
+        return await self._seen(region, await self._apis[region].update_conversation(submission))
 
     async def set_labels(self, conversation_id: str, labels: Mapping[str, str]) -> None:
         """Make the labels equal to these, and change nothing else."""
@@ -101,7 +103,7 @@ class InsightsOfRegions(GrpcInsights):
 
         async def read(region: Region, token: str) -> Page[CiConversation]:
             page = await self._apis[region].list_conversations(filter_, token)
-            return Page([self._seen(region, held) for held in page.items], page.next_token)
+            return Page([await self._seen(region, held) for held in page.items], page.next_token)
 
         return await self._page(page_token, read)
 
@@ -118,6 +120,7 @@ class InsightsOfRegions(GrpcInsights):
     async def create_analysis(self, conversation_id: str, selector: Selector) -> CiOperation:
         """Start an analysis. Not idempotent, and billed."""
         region = self._region(conversation_id)
+        await self._learn(region)
         own = _renamed(selector, self._own_ids[region])
         return self._started(region, await self._apis[region].create_analysis(conversation_id, own))
 
@@ -141,6 +144,7 @@ class InsightsOfRegions(GrpcInsights):
         """Start an analysis of all that the filter admits, in every region."""
 
         async def start(region: Region) -> CiOperation:
+            await self._learn(region)
             own = _renamed(selector, self._own_ids[region])
             return self._started(region, await self._apis[region].bulk_analyze(filter_, own))
 
@@ -167,7 +171,6 @@ class InsightsOfRegions(GrpcInsights):
                 raise _differs(region, "phrase matchers", "matchers")
             for each in held:
                 home = newest[each.applied.display_name]
-                self._own_ids[region][home.matcher_id] = each.applied.matcher_id
                 # An analysis is as new as the region that was changed last.
                 revised_at = max(home.revised_at, each.applied.revised_at)
                 newest[home.display_name] = dataclasses.replace(home, revised_at=revised_at)
@@ -195,7 +198,6 @@ class InsightsOfRegions(GrpcInsights):
             held = _deployed(await self._apis[region].list_models())
             if held.keys() != wanted.keys():
                 raise _differs(region, "topic models", "topics")
-            self._own_ids[region] |= {wanted[name]: held[name] for name in held}
         return at_home
 
     async def list_labels(self) -> Sequence[CiLabel]:
@@ -224,13 +226,23 @@ class InsightsOfRegions(GrpcInsights):
         exact = [each for each in near if name.startswith(f"{each.parent}/")]
         return (exact or near or self._regions)[0]
 
-    def _seen(self, region: Region, held: CiConversation) -> CiConversation:
+    async def _learn(self, region: Region) -> None:
+        """Learn which matchers and models of the region are the home's, by their names."""
+        async with self._learning:
+            if region in self._learned:
+                return
+            at_home, own = await _named_ids(self._home), await _named_ids(self._apis[region])
+            self._own_ids[region] = {id_: own[name] for name, id_ in at_home.items() if name in own}
+            self._learned.add(region)
+
+    async def _seen(self, region: Region, held: CiConversation) -> CiConversation:
         """Note where it is; return it with the home's ids in the selector of its analysis."""
         if region != region_of(held.conversation_id, self._regions):
             self._elsewhere[held.conversation_id] = region
         latest = held.latest_analysis
         if latest is None:
             return held
+        await self._learn(region)
         homes = {own: home for home, own in self._own_ids[region].items()}
         known = dataclasses.replace(latest, selector=_renamed(latest.selector, homes))
         return dataclasses.replace(held, latest_analysis=known)
@@ -255,6 +267,14 @@ class InsightsOfRegions(GrpcInsights):
 
 def _ours(matchers: Iterable[CiMatcher]) -> list[CiMatcher]:
     return [each for each in matchers if is_ours(each.version_tag)]
+
+
+async def _named_ids(api: GrpcInsights) -> dict[tuple[str, str], str]:
+    """Return the ids of our matchers and models, by kind and name."""
+    matchers = _ours(await api.list_matchers())
+    ids = {("matcher", each.applied.display_name): each.applied.matcher_id for each in matchers}
+    models = _deployed(await api.list_models())
+    return ids | {("model", name): id_ for name, id_ in models.items()}
 
 
 def _deployed(models: Iterable[LiveModel]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from google.cloud.contact_center_insights_v1.services.contact_center_insights im
 from push_command import Command, ended, left_on, rows
 from stack_fixture import Stack
 
+from ingest.domain.conversation import Region, region_of
 from ingest.gcp.bigquery import bigquery_client
 from ingest.gcp.insights import GrpcInsightsApi
 from ingest.gcp.storage import GcsObjectStore
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.stack
 DATE = "2026-05-05"
 COUNT = 24
 SHARDS = 4
+HOME, OTHER = "us-central1", "europe-west1"
 PARTITIONS = "_landed_at >= timestamp('2000-01-01')"
 _MADE_BY_SERVICES = {"createTime", "updateTime", "requestTime", "expireTime", "datasetTime"}
 _ANALYSIS_ID = re.compile(r"/analyses/\d+")
@@ -179,3 +181,33 @@ def test_four_shards_side_by_side_leave_what_one_run_leaves(
     for place, left in left_by_one.items():
         assert left_by_four[place] == left, place
     assert again.states == {"unchanged": COUNT, "invalid": 1}
+
+
+def test_two_regions_take_what_one_registry_knows_of(command: Command, tmp_path: Path) -> None:
+    ids = [str(UUID(int=(5 << 100) + number)) for number in range(8)]
+    for id_ in ids:
+        write(tmp_path, id_, date="2026-05-06")
+    regions = [Region(command.stack.settings.project_id, name) for name in (HOME, OTHER)]
+    expected = {id_: region_of(id_, regions) for id_ in ids}
+    spread = Command(command.stack, {"INGEST_REGIONS": f"{HOME},{OTHER}"})
+
+    at_home = command.run("matchers", "apply")
+    unlike = spread.push(tmp_path)
+    elsewhere = Command(command.stack, {"INGEST_REGION": OTHER}).run("matchers", "apply")
+    first, again = spread.push(tmp_path), spread.push(tmp_path)
+    landed = rows(
+        command,
+        f"select conversation_id, ci_name from {{ci_conversations}} where {PARTITIONS} "
+        f"and conversation_id in {tuple(ids)}",
+    )
+    forgotten = spread.run("forget", ids[0], "--yes", "--json")
+
+    assert (at_home.exit_code, unlike.exit_code, elsewhere.exit_code) == (0, 3, 0), unlike.stderr
+    assert "INGEST_REGION=" in unlike.stderr
+    assert (first.exit_code, first.states) == (0, {"done": len(ids)}), first.stderr
+    assert (again.exit_code, again.states) == (0, {"unchanged": len(ids)}), again.stderr
+    assert {row["conversation_id"]: row["ci_name"].split("/")[3] for row in landed} == {
+        id_: region.location for id_, region in expected.items()
+    }
+    assert set(expected.values()) == set(regions)
+    assert forgotten.exit_code == 0, forgotten.stderr

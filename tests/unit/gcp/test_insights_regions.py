@@ -13,6 +13,7 @@ import pytest
 from ingest.domain.annotators import AnnotatorProfile, Selector
 from ingest.domain.conversation import Metadata, Region, Transcription, region_of
 from ingest.domain.insights_format import CiSubmission, ConversationVersion, ci_submission
+from ingest.domain.labels import WantedLabel
 from ingest.domain.matchers import (
     MatcherDefinition,
     MatchType,
@@ -20,6 +21,7 @@ from ingest.domain.matchers import (
     RuleGroup,
     version_tag,
 )
+from ingest.domain.scorecards import Answer, Question, Scorecard, ValueType
 from ingest.emulator.pytest_plugin import RunningEmulator
 from ingest.emulator.testing import ObjectServer
 from ingest.errors import SettingsError
@@ -168,7 +170,8 @@ def test_an_analysis_names_its_own_regions_matchers_and_is_read_by_the_homes(
         operation = await cloud.together.create_analysis(id_, profile.selector)
         while not operation.is_done:
             operation = await cloud.together.get_operation(operation.name)
-        held = await cloud.together.get_conversation(id_)
+        async with alone(cloud.settings) as anew:
+            held = await anew.get_conversation(id_)
 
         assert own == [at_home.applied.matcher_id]
         assert held is not None
@@ -232,3 +235,28 @@ def test_places_are_the_home_and_those_named_each_once() -> None:
     assert settings.at(settings.places[2]).places == (Region("other-project", "us-central1"),)
     assert applied.places == (Region("other-project", "europe-west1"),)
     assert applied.project_id == "local-project"
+
+
+def test_a_label_goes_where_its_conversation_is_and_all_are_listed(in_cloud: InCloud) -> None:
+    answer = Answer("yes", ValueType.TEXT, "Yes", 2.0)
+    card = Scorecard(
+        "call-quality", "Calls", "", (Question("greeting", 1, "A", "Did they?", "", (), (answer,)),)
+    )
+    key = f"{card.scorecard_id}/{card.revision_id}"
+    question = f"qaScorecards/call-quality/revisions/{card.revision_id}/qaQuestions/greeting"
+
+    async def case(cloud: Cloud) -> None:
+        for region in PLACES:
+            async with alone(cloud.settings.at(region)) as api:
+                await api.create_scorecard(card)
+                await api.create_scorecard_revision(key)
+                await api.create_question(key, card.questions[0])
+        for id_ in IDS:
+            await cloud.together.create_conversation(cloud.submission(id_))
+            await cloud.together.create_label(WantedLabel(id_, question, answer))
+        listed = await cloud.together.list_labels()
+
+        assert sorted(each.conversation_id for each in listed) == sorted(IDS)
+        assert {each.name.split("/")[3] for each in listed} == {place.location for place in PLACES}
+
+    in_cloud(case)
