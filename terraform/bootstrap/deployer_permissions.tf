@@ -1,4 +1,6 @@
-# Admin of each service that an environment uses, owner and editor of nothing.
+# Admin of each service that an environment uses, owner and editor of nothing. Whoever may write
+# the policy of an account, or change roles, can become any account, so the deployer may neither:
+# who acts as which account is granted by an owner, in the first apply of an environment.
 
 locals {
   _deployer_roles = [
@@ -13,8 +15,6 @@ locals {
     "roles/dlp.deidentifyTemplatesEditor",
     "roles/dlp.inspectTemplatesEditor",
     "roles/eventarc.admin",
-    "roles/iam.roleAdmin",
-    "roles/iam.serviceAccountAdmin",
     "roles/logging.configWriter",
     "roles/monitoring.editor",
     "roles/pubsub.admin",
@@ -39,12 +39,45 @@ locals {
 }
 
 resource "google_project_iam_member" "deployer" {
-  #checkov:skip=CKV_GCP_49:making the jobs' accounts is the deployer's task; it may act as them one by one only
   for_each = toset(local._deployer_roles)
 
   project = var.project_id
   role    = each.value
   member  = google_service_account.deployer.member
+}
+
+resource "google_project_iam_custom_role" "account_keeper" {
+  project     = var.project_id
+  role_id     = "coach_account_keeper"
+  title       = "Conversation coach: keep accounts"
+  description = "Makes, names and sees service accounts; can't act as them or let others."
+  permissions = [
+    "iam.roles.get",
+    "iam.serviceAccounts.create",
+    "iam.serviceAccounts.get",
+    "iam.serviceAccounts.getIamPolicy",
+    "iam.serviceAccounts.list",
+    "iam.serviceAccounts.update",
+  ]
+
+  depends_on = [terraform_data.services_are_seen]
+}
+
+resource "google_project_iam_member" "deployer_keeps_accounts" {
+  project = var.project_id
+  role    = google_project_iam_custom_role.account_keeper.name
+  member  = google_service_account.deployer.member
+}
+
+# For dbt: no predefined role but the dataset's owner holds this permission.
+resource "google_project_iam_custom_role" "policy_tag_setter" {
+  project     = var.project_id
+  role_id     = "coach_policy_tag_setter"
+  title       = "Conversation coach: set policy tags"
+  description = "Puts policy tags on columns; reads no data."
+  permissions = ["bigquery.tables.setCategory"]
+
+  depends_on = [terraform_data.services_are_seen]
 }
 
 resource "google_project_iam_member" "deployer_grants" {

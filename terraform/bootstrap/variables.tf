@@ -1,3 +1,9 @@
+variable "customer_managed_key" {
+  description = "Whether a key of this project's own encrypts the state."
+  type        = bool
+  default     = false
+}
+
 variable "git_ref" {
   description = "Ref whose pipeline may deploy, for example refs/heads/main."
   type        = string

@@ -28,4 +28,9 @@ TUNED = (
     "pii_readers_group=dpo@acme.example",
 )
 """The same parts with every value changed that may be while data is there."""
-BOOTSTRAP = ("project_id=acme-coach-dev", "location=us-central1", "git_repository_id=42")
+BOOTSTRAP = (
+    "project_id=acme-coach-dev",
+    "location=us-central1",
+    "git_repository_id=42",
+    "customer_managed_key=true",
+)

@@ -14,6 +14,7 @@ _CHECKS = {
     "plan": "rules over the plan",
     "production": "rules over the plan of production",
     "apis": "rules over the plans of bootstrap and production",
+    "deployer": "rules over the plan of bootstrap",
     "arguments": "the real command lines and log line",
 }
 

@@ -261,6 +261,13 @@ FAULTS = (
         "production",
     ),
     Fault(
+        "deployer that may become any account",
+        "terraform/bootstrap/deployer_permissions.tf",
+        '"iam.serviceAccounts.update",',
+        '"iam.serviceAccounts.setIamPolicy",',
+        "deployer",
+    ),
+    Fault(
         "API left out of bootstrap",
         "terraform/bootstrap/project_services.tf",
         '    "eventarc.googleapis.com",\n',
@@ -306,6 +313,11 @@ def _lacks_apis(workspace: Workspace, fault: Fault) -> bool:
     return bool(plan_policy.services(plan) - plan_policy.services(bootstrap))
 
 
+def _lets_the_deployer_act(workspace: Workspace, fault: Fault) -> bool:
+    bootstrap = workspace.plan("terraform/bootstrap", *inputs.BOOTSTRAP)
+    return bool(plan_policy.ways_to_other_accounts(bootstrap))
+
+
 def _breaks_production(workspace: Workspace, fault: Fault) -> bool:
     return bool(plan_policy.unprotected(workspace.plan(_PROD, *inputs.EVERYTHING)))
 
@@ -325,5 +337,6 @@ _CHECKS = {
     "plan": _breaks_policy,
     "production": _breaks_production,
     "apis": _lacks_apis,
+    "deployer": _lets_the_deployer_act,
     "arguments": _breaks_arguments,
 }

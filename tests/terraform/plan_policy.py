@@ -12,6 +12,21 @@ from typing import Any
 
 _PUBLIC = {"allUsers", "allAuthenticatedUsers"}
 _BASIC_ROLES = {"roles/owner", "roles/editor", "roles/viewer"}
+_ACTING_ROLES = {
+    *_BASIC_ROLES,
+    "roles/iam.roleAdmin",
+    "roles/iam.securityAdmin",
+    "roles/iam.serviceAccountAdmin",
+    "roles/iam.serviceAccountKeyAdmin",
+    "roles/iam.serviceAccountTokenCreator",
+    "roles/iam.serviceAccountUser",
+    "roles/iam.workloadIdentityPoolAdmin",
+}
+_ACTING = re.compile(
+    r"iam\.serviceAccounts\.(actAs|get(AccessToken|OpenIdToken)|implicitDelegation|setIamPolicy"
+    r"|sign(Blob|Jwt))|iam\.serviceAccountKeys\.create|iam\.roles\.(create|update)"
+    r"|iam\.workloadIdentityPool.*"
+)
 _FORBIDDEN_TYPES = re.compile(r"google_service_account_key|google_\w+_iam_(policy|binding)")
 
 
@@ -54,6 +69,19 @@ def grantable_roles(bootstrap_plan: dict[str, Any]) -> set[str]:
             expression = resource["values"]["condition"][0]["expression"]
             return set(re.findall(r"'(roles/[\w.]+)'", expression))
     raise AssertionError("bootstrap no longer grants the deployer a conditioned projectIamAdmin")
+
+
+def ways_to_other_accounts(bootstrap_plan: dict[str, Any]) -> list[str]:
+    """Return what lets the deployer act as any account of the project, or give itself that."""
+    found = []
+    for resource in resources(bootstrap_plan):
+        address, values = resource["address"], resource["values"]
+        if address.startswith("google_project_iam_member.deployer["):
+            found += [values["role"]] if values["role"] in _ACTING_ROLES else []
+        if resource["type"] == "google_project_iam_custom_role":
+            acting = [name for name in values["permissions"] if _ACTING.fullmatch(name)]
+            found += [f"{values['role_id']}: {name}" for name in acting]
+    return found
 
 
 def stated_grantable_roles(repository: Path) -> set[str]:

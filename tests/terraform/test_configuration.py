@@ -106,6 +106,16 @@ def test_deployer_may_grant_the_roles_that_its_list_states(
     assert plan_policy.grantable_roles(plans[BOOTSTRAP]) == stated
 
 
+def test_the_deployer_can_become_no_account_but_those_it_was_given(
+    plans: dict[str, dict[str, Any]],
+) -> None:
+    bootstrap = plans[BOOTSTRAP]
+
+    assert plan_policy.ways_to_other_accounts(bootstrap) == []
+    kept = {each["address"] for each in plan_policy.resources(bootstrap)}
+    assert "google_project_iam_custom_role.account_keeper" in kept
+
+
 def test_bootstrap_switches_on_every_api_that_an_environment_uses(
     plans: dict[str, dict[str, Any]],
 ) -> None:
@@ -184,7 +194,6 @@ def test_a_quiet_development_project_has_only_what_data_needs(workspace: Workspa
         "google_data_catalog_policy_tag",
         "google_data_catalog_policy_tag_iam_member",
         "google_data_catalog_taxonomy",
-        "google_project_iam_custom_role",
         "google_project_iam_member",
         "google_project_service",
         "google_project_service_identity",

@@ -3,6 +3,9 @@
 # and shows it no data.
 
 locals {
+  # Made by bootstrap.
+  _policy_tag_setter = "projects/${var.project_id}/roles/coach_policy_tag_setter"
+
   _analysts = var.analysts_group == null ? {} : { analysts = "group:${var.analysts_group}" }
 
   _job_users = merge(
@@ -18,8 +21,8 @@ locals {
       "dbt reads raw"      = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.dataViewer", member = google_service_account.dbt.member }
       "dbt builds staging" = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
       # A tag that restricts a column is no table property that an editor may change.
-      "dbt tags staging" = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = google_project_iam_custom_role.policy_tag_setter.name, member = google_service_account.dbt.member }
-      "dbt tags marts"   = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = google_project_iam_custom_role.policy_tag_setter.name, member = google_service_account.dbt.member }
+      "dbt tags staging" = { dataset = google_bigquery_dataset.dbt["staging"].dataset_id, role = local._policy_tag_setter, member = google_service_account.dbt.member }
+      "dbt tags marts"   = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = local._policy_tag_setter, member = google_service_account.dbt.member }
       "dbt builds marts" = { dataset = google_bigquery_dataset.dbt["marts"].dataset_id, role = "roles/bigquery.dataEditor", member = google_service_account.dbt.member }
       # Names and schemas, no rows: `ingest doctor` compares them with ingest/schemas.
       "sidecar describes raw" = { dataset = google_bigquery_dataset.raw.dataset_id, role = "roles/bigquery.metadataViewer", member = google_service_account.sidecar.member }
@@ -59,15 +62,6 @@ resource "google_bigquery_table_iam_member" "sidecar_loads" {
   table_id   = each.value.table_id
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.sidecar.member
-}
-
-# No predefined role but the dataset's owner holds this permission.
-resource "google_project_iam_custom_role" "policy_tag_setter" {
-  project     = var.project_id
-  role_id     = "coach_policy_tag_setter_${var.environment}"
-  title       = "Conversation coach: set policy tags (${var.environment})"
-  description = "Puts policy tags on columns; reads no data."
-  permissions = ["bigquery.tables.setCategory"]
 }
 
 # Some marts are views over staging: who may read marts may read them, and nothing else of staging. Tags of columns

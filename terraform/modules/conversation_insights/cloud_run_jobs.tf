@@ -60,6 +60,7 @@ resource "google_cloud_run_v2_job" "jobs" {
       service_account = each.value.account
       max_retries     = each.value.retries
       timeout         = each.value.timeout
+      encryption_key  = local.key_id
 
       containers {
         image   = var.cloud_jobs.image
@@ -85,7 +86,11 @@ resource "google_cloud_run_v2_job" "jobs" {
     }
   }
 
-  depends_on = [google_project_service.enabled, google_service_account_iam_member.deployer_acts_as]
+  depends_on = [
+    google_kms_crypto_key_iam_member.agents,
+    google_project_service.enabled,
+    google_service_account_iam_member.deployer_acts_as,
+  ]
 }
 
 # Only the workflow gives arguments, and only to the sidecar.

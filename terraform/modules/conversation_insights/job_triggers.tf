@@ -1,4 +1,4 @@
-# What starts the jobs: a marker for a complete date folder, and the clock.
+# What starts the jobs for a date folder: a marker that says it is complete.
 
 resource "google_workflows_workflow" "process_date" {
   count = local.has_jobs ? 1 : 0
@@ -10,6 +10,7 @@ resource "google_workflows_workflow" "process_date" {
   service_account     = google_service_account.scheduler[0].id
   source_contents     = file("${path.module}/process_date.workflow.yaml")
   call_log_level      = "LOG_ERRORS_ONLY"
+  crypto_key_name     = local.key_id
   deletion_protection = var.deletion_protection
   labels              = local.labels
 
@@ -22,7 +23,11 @@ resource "google_workflows_workflow" "process_date" {
     TIME_ZONE     = var.cloud_jobs.schedule_time_zone
   }
 
-  depends_on = [google_project_service.enabled, google_service_account_iam_member.deployer_acts_as]
+  depends_on = [
+    google_kms_crypto_key_iam_member.agents,
+    google_project_service.enabled,
+    google_service_account_iam_member.deployer_acts_as,
+  ]
 }
 
 # Workflows, polling and Eventarc know no narrower place for a grant than the project.
@@ -42,18 +47,19 @@ resource "google_project_iam_member" "scheduler" {
 # One message a day folder: Cloud Storage tells of markers only, not of each
 # of the thousands of files.
 resource "google_pubsub_topic" "ready" {
-  #checkov:skip=CKV_GCP_83:messages hold names of date folders, no conversation data
+  #checkov:skip=CKV_GCP_83:by variable: messages hold names of date folders, no conversation data
   count = local.has_jobs ? 1 : 0
 
-  project = var.project_id
-  name    = "coach-ready-${var.environment}"
-  labels  = local.labels
+  project      = var.project_id
+  name         = "coach-ready-${var.environment}"
+  labels       = local.labels
+  kms_key_name = local.key_id
 
   message_storage_policy {
     allowed_persistence_regions = [var.location]
   }
 
-  depends_on = [google_project_service.enabled]
+  depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.enabled]
 }
 
 resource "google_pubsub_topic_iam_member" "storage_publishes" {
@@ -102,49 +108,4 @@ resource "google_eventarc_trigger" "ready" {
   }
 
   depends_on = [google_project_iam_member.scheduler, terraform_data.agents_are_seen]
-}
-
-locals {
-  _jobs_address = "https://run.googleapis.com/v2/projects/${var.project_id}/locations/${var.location}/jobs"
-
-  _schedules = local.has_jobs ? {
-    # Catches what no marker announced; pushing a folder twice sends nothing.
-    process-date = {
-      cron = var.cloud_jobs.daily_schedule
-      uri  = "https://workflowexecutions.googleapis.com/v1/${google_workflows_workflow.process_date[0].id}/executions"
-      body = base64encode(jsonencode({ argument = "{}" }))
-    }
-    drift = {
-      cron = var.cloud_jobs.drift_schedule
-      uri  = "${local._jobs_address}/${google_cloud_run_v2_job.jobs["drift"].name}:run"
-      body = null
-    }
-    health = {
-      cron = "0 * * * *"
-      uri  = "${local._jobs_address}/${google_cloud_run_v2_job.jobs["health"].name}:run"
-      body = null
-    }
-  } : {}
-}
-
-resource "google_cloud_scheduler_job" "schedules" {
-  for_each = local._schedules
-
-  project   = var.project_id
-  region    = var.location
-  name      = "coach-${each.key}-${var.environment}"
-  schedule  = each.value.cron
-  time_zone = var.cloud_jobs.schedule_time_zone
-
-  http_target {
-    http_method = "POST"
-    uri         = each.value.uri
-    body        = each.value.body
-
-    oauth_token {
-      service_account_email = google_service_account.scheduler[0].email
-    }
-  }
-
-  depends_on = [google_project_iam_member.scheduler, google_service_account_iam_member.deployer_acts_as]
 }

@@ -29,6 +29,7 @@ resource "terraform_data" "agents_are_seen" {
   triggers_replace = concat(
     [google_project_service_identity.insights.email],
     google_project_service_identity.eventarc[*].email,
+    [for agent in google_project_service_identity.key_users : agent.email],
   )
 
   provisioner "local-exec" {

@@ -47,8 +47,8 @@ run "with_a_key_everything_uses_it" {
     error_message = "Insights."
   }
   assert {
-    condition     = toset(keys(google_kms_crypto_key_iam_member.agents)) == toset(["storage", "bigquery", "insights"])
-    error_message = "Three agents of Google's use the key, nobody else."
+    condition     = toset(keys(google_kms_crypto_key_iam_member.agents)) == toset(["storage", "bigquery", "insights", "pubsub", "workflows", "artifactregistry", "run"])
+    error_message = "Seven agents of Google's use the key, nobody else."
   }
   assert {
     condition     = google_kms_crypto_key_iam_member.agents["insights"].member == "serviceAccount:service-123456789012@gcp-sa-ccai-cmek.iam.gserviceaccount.com"
@@ -57,6 +57,25 @@ run "with_a_key_everything_uses_it" {
   assert {
     condition     = google_kms_crypto_key.conversations[0].rotation_period == "7776000s"
     error_message = "The key turns every 90 days."
+  }
+}
+
+run "with_a_key_what_runs_is_under_it_too" {
+  command = plan
+
+  variables {
+    customer_managed_key   = true
+    insights_notifications = ["create-analysis"]
+  }
+
+  assert {
+    condition = toset(concat(
+      [for job in google_cloud_run_v2_job.jobs : job.template[0].template[0].encryption_key],
+      [google_pubsub_topic.ready[0].kms_key_name, google_pubsub_topic.insights_events[0].kms_key_name],
+      [google_workflows_workflow.process_date[0].crypto_key_name],
+      [google_artifact_registry_repository.images[0].kms_key_name],
+    )) == toset([google_kms_crypto_key.conversations[0].id])
+    error_message = "Jobs, topics, workflow and registry."
   }
 }
 

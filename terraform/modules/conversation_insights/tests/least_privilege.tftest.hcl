@@ -99,8 +99,8 @@ run "datasets_are_granted_one_by_one" {
       "coach_raw roles/bigquery.dataViewer serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_staging roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataEditor serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
-      "coach_staging projects/acme-coach/roles/coach_policy_tag_setter_dev serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
-      "coach projects/acme-coach/roles/coach_policy_tag_setter_dev serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
+      "coach_staging projects/acme-coach/roles/coach_policy_tag_setter serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
+      "coach projects/acme-coach/roles/coach_policy_tag_setter serviceAccount:dbt@acme-coach.iam.gserviceaccount.com",
       "coach_raw roles/bigquery.metadataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataViewer serviceAccount:sidecar@acme-coach.iam.gserviceaccount.com",
       "coach roles/bigquery.dataViewer group:analysts@acme.example",
@@ -113,10 +113,6 @@ run "datasets_are_granted_one_by_one" {
       [for entry in dataset.access : "${entry.role} ${entry.special_group}"] == ["OWNER projectOwners"]
     ])
     error_message = "Readers and writers of the project have nothing by default."
-  }
-  assert {
-    condition     = google_project_iam_custom_role.policy_tag_setter.permissions == toset(["bigquery.tables.setCategory"])
-    error_message = "The one right that tagging a column takes."
   }
   assert {
     condition = (

@@ -94,7 +94,7 @@ run "a_budget_warns_three_times" {
   }
 }
 
-run "audit_logs_cover_both_places_where_words_lie" {
+run "audit_logs_cover_both_places_where_words_lie_and_who_became_whom" {
   command = plan
 
   variables {
@@ -104,6 +104,7 @@ run "audit_logs_cover_both_places_where_words_lie" {
   assert {
     condition = { for service, config in google_project_iam_audit_config.conversation_data : service => toset([for log in config.audit_log_config : log.log_type]) } == {
       "contactcenterinsights.googleapis.com" = toset(["DATA_READ", "DATA_WRITE"])
+      "iam.googleapis.com"                   = toset(["DATA_READ", "DATA_WRITE"])
       "storage.googleapis.com"               = toset(["DATA_READ", "DATA_WRITE"])
     }
     error_message = "Reads and writes of Insights and of the bucket."

@@ -22,13 +22,6 @@ mock_resource "google_kms_crypto_key" {
   }
 }
 
-mock_resource "google_project_iam_custom_role" {
-  override_during = plan
-  defaults = {
-    name = "projects/acme-coach/roles/coach_policy_tag_setter_dev"
-  }
-}
-
 mock_resource "google_pubsub_topic" {
   override_during = plan
   defaults = {
