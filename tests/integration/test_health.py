@@ -78,6 +78,7 @@ def health_of(
     events: list[dict[str, Any]],
     aside: Sequence[str] = (),
     states: Sequence[dict[str, Any]] = (),
+    region_count: int = 1,
 ) -> Health:
     """Read the health of a dataset that holds these rows alone, and who is set aside."""
     own = f"h{uuid.uuid4().hex}"
@@ -111,7 +112,7 @@ def health_of(
     sink = BigQueryRawSink(settings)
     try:
         attempts = Attempts(clock, 30, random.Random(1))
-        return asyncio.run(read_health(sink, Bucket(), attempts, clock))
+        return asyncio.run(read_health(sink, Bucket(), attempts, clock, region_count))
     finally:
         sink.close()
         client.delete_dataset(settings.raw_dataset, delete_contents=True, timeout=20)
@@ -180,8 +181,8 @@ def test_days_of_the_bucket_cost_and_room_in_insights_are_told(stack: Stack) -> 
     ]
     states = [state("a", "1"), state("a", "2"), state("b", "3"), state("gone", "4")]
 
-    found = health_of(stack, events, states=[*states, state("late", None)])
+    found = health_of(stack, events, states=[*states, state("late", None)], region_count=2)
 
     assert found.days_not_landed == 1
     assert found.cost_usd_last_day == 0.04
-    assert found.insights_percent == pytest.approx(100 * 3 / 2_000_000)
+    assert found.insights_percent == pytest.approx(100 * 3 / 4_000_000)
