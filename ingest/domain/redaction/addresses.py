@@ -35,6 +35,8 @@ _ADDRESS = re.compile(
     rf"(?:(?:,|\s+in)\s+{_PROPER}(?:\s+{_PROPER}){{0,2}})?(?:,?\s+{_STATE}\b)?"
     r"(?:,?\s+(?:postcode\s+)?\d{4}\b)?"
 )
+_STREET = re.compile(rf"\b(?:{_STREETS})\b")
+"""Without it there is no address, and most turns have none."""
 _WITHIN_ADDRESS = frozenset(["the", "of", "and", "in", "near", "on", "corner", "postcode"])
 _BESIDE = frozenset(["past", "near", "from", "around", "outside", "to"])
 _JOINS_HOUSES = frozenset(["of", "at", "to", "on", "the"])
@@ -62,7 +64,8 @@ class Addresses:
     def find(self, turn: Turn) -> Iterator[Span]:
         """Yield addresses and parts of them; names of suburbs are learnt."""
         text = turn.text
-        found = [self._without_ordinary_words(text, *m.span()) for m in _ADDRESS.finditer(text)]
+        matches = _ADDRESS.finditer(text) if _STREET.search(text) else ()
+        found = [self._without_ordinary_words(text, *match.span()) for match in matches]
         if "address" in turn.expected | turn.asks:
             found += [match.span() for match in _ASKED_ADDRESS.finditer(text)]
         is_open = "address" in turn.expected

@@ -43,6 +43,8 @@ _DATE = re.compile(
     r"|\d{1,2}([ /.-])\d{1,2}\3(?P<typed>\d{4}|\d\d)|(?P<iso>\d{4})-\d\d-\d\d)(?!\w)",
     re.IGNORECASE,
 )
+_DATE_SIGN = re.compile(rf"\d|\b(?:{_MONTH}|{_ORDINAL})\b", re.IGNORECASE)
+"""Without a digit, a month or an ordinal there is no date."""
 _SAID_DATE = re.compile(
     rf"(?<!\w)(?:(?:the )?(?:{_ORDINAL}|{_SAID_DAY}|\d{{1,2}}){_PAUSE}"
     rf"(?:{_MONTH}|{_ORDINAL}|{_SAID_DAY}|\d{{1,2}})(?:{_PAUSE}{_YEAR})?"
@@ -146,7 +148,7 @@ def _email_start(turn: Turn, start: int) -> int:
 
 def birth_dates(turn: Turn) -> Iterator[Span]:
     is_asked = "birth" in turn.expected
-    for match in _DATE.finditer(turn.text):
+    for match in _DATE.finditer(turn.text) if _DATE_SIGN.search(turn.text) else ():
         year = _year(
             next((match[name] for name in ("year", "american", "typed", "iso") if match[name]), "")
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TEENS = [
@@ -58,8 +59,7 @@ _LINK = re.compile(r"[\s,.()/\u2026\u2013\u2014-]*")
 _MOST_BETWEEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word or a row of digits, with its place in code points.
 
     `bare` is in lower case without a possessive or a contracted verb; `gap` stands before the word.
