@@ -30,3 +30,10 @@ class Foreign(StrEnum):
     REFUSE = "refuse"
     ADOPT = "adopt"
     REPLACE = "replace"
+
+
+class Redaction(StrEnum):
+    """Whether personal details are taken out before anything is sent."""
+
+    OFF = "off"
+    BEFORE_INSIGHTS = "before_insights"

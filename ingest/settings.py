@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.domain.conversation import Region
-from ingest.enums import LogFormat
+from ingest.enums import LogFormat, Redaction
 from ingest.errors import SettingsError
 
 _PREFIX = "INGEST_"
@@ -97,6 +97,26 @@ class Settings(BaseSettings):
     seeds_dir: Path = Field(default=Path("seeds"), description="Folder of matchers and words.")
     dbt_project_file: Path = Field(
         default=Path("dbt_project.yml"), description="Where custom fields are declared."
+    )
+    redaction: Redaction = Field(
+        default=Redaction.OFF,
+        description="before_insights: originals stay in the bucket's originals/, all else is "
+        "redacted; or off.",
+    )
+    redaction_timeout_sec: float = Field(
+        default=30, gt=0, description="Time for the redaction of one conversation."
+    )
+    retention_originals_days: int | None = Field(
+        default=None, ge=1, description="Days that originals are kept; empty: until erased."
+    )
+    retention_files_days: int | None = Field(
+        default=None, ge=1, description="Days that day folders and Insights' transcripts are kept."
+    )
+    retention_insights_days: int | None = Field(
+        default=None, ge=1, le=36500, description="Days that Insights keeps a conversation."
+    )
+    retention_pages_days: int | None = Field(
+        default=None, ge=1, description="Days that the pages of .local/site are kept."
     )
     log_format: LogFormat = Field(
         default=LogFormat.NONE, description="Log of remote effects: none, text or json."

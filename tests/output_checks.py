@@ -53,6 +53,8 @@ def output_name(arguments: Sequence[str]) -> str:
         return next(
             (f"coach_{mode}" for mode in ("queue", "agent") if f"--{mode}" in arguments), name
         )
+    if name == "forget" and "--customer" in arguments:
+        return f"forget_customer{'_dry_run' if '--dry-run' in arguments else ''}"
     if name == "diff" and any(map(_VERSION.fullmatch, arguments)):
         return "diff_versions"
     mode = _MODES.get(name)

@@ -108,6 +108,8 @@ OUTPUTS: dict[str, Any] = {
     "verify": tuple[CheckedDate, ...],
     "forget": Forgotten,
     "forget_dry_run": ToForget,
+    "forget_customer": tuple[Forgotten, ...],
+    "forget_customer_dry_run": tuple[ToForget, ...],
     "status": PipelineStatus,
     "health": HealthLine,
     "runs": tuple[Run, ...],

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -26,12 +27,14 @@ from typing import Any
 
 from ingest.domain.conversation import Shard
 from ingest.domain.raw_records import RAW_TABLES
-from ingest.enums import LogFormat
+from ingest.enums import LogFormat, Redaction
 from ingest.errors import AccessError, ExitCode, MissingExtraError, RemoteError
 from ingest.flows.attempts import Attempts
+from ingest.flows.declared import read_own_words
 from ingest.flows.landing import Landing
 from ingest.flows.lease import BucketLease, RunRecord
 from ingest.flows.listing import MOST_LISTED, FoundInCi, find_in_ci, full_id
+from ingest.flows.redaction import Redacting, RuleRedactor
 from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.ports.inspect import Warehouse
 from ingest.ports.move import Clock, ObjectStore
@@ -113,6 +116,7 @@ def tracing() -> Iterator[None]:
         provider.shutdown()
 
 
+_KEY_BYTES = 32
 _CHECK_SECONDS = 10.0
 _LEASE_BUDGET_SECONDS = 20.0
 """For a sign of life; the next one comes soon."""
@@ -225,6 +229,7 @@ async def open_services(
     store, sink = GcsObjectStore(settings), BigQueryRawSink(settings)
     insights = insights_of(settings, admission.gates)
     calls = Calls(clock)
+    redactor = _redactor(settings)
     try:
         await check(store.check, f"bucket {settings.bucket}")
         await check(insights.check, "Insights")
@@ -240,6 +245,9 @@ async def open_services(
             progress=progress,
             admission=admission,
             calls=calls,
+            redacting=None
+            if redactor is None
+            else Redacting(redactor, partial(secrets.token_bytes, _KEY_BYTES)),
         )
         if running is None:
             yield services
@@ -251,6 +259,14 @@ async def open_services(
         await insights.close()
         store.close()
         sink.close()
+        if redactor is not None:
+            redactor.close()
+
+
+def _redactor(settings: Settings) -> RuleRedactor | None:
+    if settings.redaction is Redaction.OFF:
+        return None
+    return RuleRedactor(read_own_words(settings.seeds_dir), settings.redaction_timeout_sec)
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -20,17 +21,30 @@ from ingest.cli._context import (
     say,
     say_target,
 )
-from ingest.cli._options import SITE_DIR, AsJson, ConversationArgument, DryRun
+from ingest.cli._options import SITE_DIR, AsJson, DryRun
 from ingest.cli._output import opened, print_json
+from ingest.domain.declarations import CUSTOM_FIELDS_VAR
 from ingest.errors import ExitCode, InputError
 from ingest.flows.ci_submission import refuse_foreign
-from ingest.flows.forget import Forget, Forgotten, Traces, receipt
+from ingest.flows.declared import read_declarations
+from ingest.flows.forget import Forget, Forgotten, Place, Traces, receipt
 from ingest.flows.services import Silent
 from ingest.settings import Settings
 
 
 def forget(
-    conversation_id: ConversationArgument,
+    conversation_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="An id, or its first 4 characters or more."),
+    ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="KEY",
+            help="All conversations whose custom field declared with `customer: true` says this.",
+        ),
+    ] = None,
     include_foreign: Annotated[
         bool,
         typer.Option("--include-foreign", help="Even if others made the conversation in Insights."),
@@ -39,7 +53,7 @@ def forget(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase one conversation from bucket, Insights and raw tables, and prove it.
+    """Erase one conversation, or a customer's, from bucket, Insights and raw tables; prove it.
 
     The next `dbt build` removes it from the marts, `ingest local vacuum` then from the local
     stack's files; a push of its folder is refused from then on. The receipt names every place.
@@ -49,6 +63,7 @@ def forget(
 
     code = execute(
         conversation_id,
+        customer,
         include_foreign=include_foreign,
         yes=yes,
         dry_run=dry_run,
@@ -66,33 +81,75 @@ class ToForget:
 
 
 def execute(
-    conversation_id: str, *, include_foreign: bool, yes: bool, dry_run: bool, as_json: bool
+    conversation_id: str | None,
+    customer: str | None,
+    *,
+    include_foreign: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> ExitCode:
     """Erase, print the proof, return the exit code."""
+    if (conversation_id is None) == (customer is None):
+        raise InputError("nothing or too much is named", "give either an id or --customer KEY")
     settings, warehouse = opened()
-    wanted = resolved_id(settings, warehouse, conversation_id)
+    if customer is None:
+        wanted = [resolved_id(settings, warehouse, conversation_id or "")]
+    else:
+        wanted = list(run(_of_customer(settings, customer)))
     say_target(settings)
     if not include_foreign:
         run(_refuse_foreign(settings, wanted))
     if dry_run:
-        before = run(_traces(settings, wanted))
+        plans = [ToForget(each, run(_traces(settings, each))) for each in wanted]
         if as_json:
-            print_json(ToForget(wanted, before))
-        else:
-            typer.echo(f"would erase {wanted}: {_sentence(before)}")
+            print_json(plans[0] if customer is None else plans)
+            return ExitCode.OK
+        for plan in plans:
+            typer.echo(f"would erase {plan.conversation_id}: {_sentence(plan.before)}")
         return ExitCode.OK
     if not yes:
         _ask(wanted)
-    forgotten = run(_forget(settings, wanted))
+    erased = []
+    for each in wanted:
+        erased.append(_erased(settings, each))
+        if not as_json:
+            _print(erased[-1], is_one=customer is None)
+    if as_json:
+        print_json(erased[0] if customer is None else erased)
+    elif customer is not None:
+        for place in _common_places(erased):
+            typer.echo(_line(place))
+    return max(_ending(each) for each in erased)
+
+
+def _erased(settings: Settings, conversation_id: str) -> Forgotten:
+    forgotten = run(_forget(settings, conversation_id))
     had_pages = drop_pages(SITE_DIR)
     places = receipt(forgotten, is_local=settings.is_local, had_pages=had_pages)
-    forgotten = replace(forgotten, places=places)
-    if as_json:
-        print_json(forgotten)
-    else:
-        typer.echo(f"erased {_sentence(forgotten.before)}; left: {_sentence(forgotten.after)}")
-        for each in places:
-            typer.echo(f"{each.fate:<8} {each.where}" + (f": {each.note}" if each.note else ""))
+    return replace(forgotten, places=places)
+
+
+def _print(forgotten: Forgotten, *, is_one: bool) -> None:
+    which = "" if is_one else f"{forgotten.conversation_id}: "
+    after = _sentence(forgotten.after)
+    typer.echo(f"{which}erased {_sentence(forgotten.before)}; left: {after}")
+    if is_one:
+        for place in forgotten.places:
+            typer.echo(_line(place))
+
+
+def _line(place: Place) -> str:
+    return f"{place.fate:<8} {place.where}" + (f": {place.note}" if place.note else "")
+
+
+def _common_places(erased: Sequence[Forgotten]) -> list[Place]:
+    """Return the receipt of all together: equal lines once."""
+    return list(dict.fromkeys(place for each in erased for place in each.places))
+
+
+def _ending(forgotten: Forgotten) -> ExitCode:
+    """Say what people have to know or do, and return the exit code."""
     for uri in forgotten.not_erased:
         say(f"not erased, since it lies in another bucket: {uri}")
     for name in forgotten.running:
@@ -101,7 +158,7 @@ def execute(
             "lands, and is erased by it, or by the next command if it dies"
         )
     if not forgotten.after.is_clean:
-        say("error: something is left")
+        say(f"error: something of {forgotten.conversation_id} is left")
         say("hint:  run the same command again; if it stays, look at holds and retention")
         return ExitCode.SOME_FAILED
     say("run `dbt build` to remove it from the marts")
@@ -118,10 +175,24 @@ def drop_pages(site: Path) -> bool:
     return True
 
 
-async def _refuse_foreign(settings: Settings, conversation_id: str) -> None:
+async def _of_customer(settings: Settings, customer: str) -> tuple[str, ...]:
+    declared = read_declarations(settings.seeds_dir, settings.dbt_project_file)
+    fields = [each.name for each in declared.custom_fields.values() if each.is_customer]
+    if not fields:
+        raise InputError(
+            "no custom field names the customer",
+            f"declare one with `customer: true` in {CUSTOM_FIELDS_VAR} of dbt_project.yml",
+        )
+    async with open_services(settings, Silent()) as real:
+        attempts, landing = landing_of(real, settings, new_run_id())
+        return await Forget(real, attempts, landing, "").conversations_of(customer, fields)
+
+
+async def _refuse_foreign(settings: Settings, conversation_ids: Sequence[str]) -> None:
     async with open_services(settings, Silent()) as real:
         attempts, _ = landing_of(real, settings, new_run_id())
-        await refuse_foreign(real.insights, attempts, conversation_id)
+        for each in conversation_ids:
+            await refuse_foreign(real.insights, attempts, each)
 
 
 async def _traces(settings: Settings, conversation_id: str) -> Traces:
@@ -139,10 +210,12 @@ async def _forget(settings: Settings, conversation_id: str) -> Forgotten:
         return await Forget(real, attempts, landing, run_id).run(conversation_id)
 
 
-def _ask(conversation_id: str) -> None:
+def _ask(conversation_ids: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         raise InputError("erasing can't be undone, so this wants consent", "add --yes")
-    if not typer.confirm(f"Erase {conversation_id} for good?", err=True):
+    count = len(conversation_ids)
+    what = conversation_ids[0] if count == 1 else f"{count} conversations"
+    if not typer.confirm(f"Erase {what} for good?", err=True):
         raise typer.Exit(int(ExitCode.USAGE))
 
 

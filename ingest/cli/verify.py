@@ -16,8 +16,10 @@ from ingest.cli._options import AsJson
 from ingest.cli._output import print_json
 from ingest.cli.convert import SourceMapping, readable
 from ingest.errors import ExitCode, InputError
+from ingest.flows.declared import read_declarations
+from ingest.flows.redaction import RedactedSource, Redaction
 from ingest.flows.services import Silent
-from ingest.flows.source import LocalSource
+from ingest.flows.source import LocalSource, Source
 from ingest.flows.verify import PLACES, DateCheck, Mismatch, Verify
 from ingest.settings import Settings, load_settings
 
@@ -99,13 +101,18 @@ async def _verify(
     async with open_services(settings, Silent()) as real:
         attempts, _ = landing_of(real, settings, new_run_id())
         flow = Verify(real, attempts)
+        source: Source | None = files
+        if files is not None and real.redacting is not None:
+            declared = read_declarations(settings.seeds_dir, settings.dbt_project_file)
+            redaction = Redaction(real.store, attempts, real.redacting, declared, keeps=False)
+            source = RedactedSource(files, redaction)
         if only is not None:
             dates = [only]
         elif files is not None:
             dates = [date for date, _ in files.dates()]
         else:
             dates = await flow.dates()
-        checks = [await flow.check(date, files) for date in dates]
+        checks = [await flow.check(date, source) for date in dates]
         if only is None and files is None and not (found := await flow.check_found()).is_empty:
             checks.append(found)
         return checks

@@ -82,6 +82,10 @@ class _File(BaseModel):
     conversation_id: Text = Field(
         description="The folder's name: 4 to 64 of a-z, 0-9 and hyphen; normally a UUID."
     )
+    redactor: Text | None = Field(
+        default=None,
+        description="Version of the redactor that made the file; absent from what was handed in.",
+    )
 
 
 class Metadata(_File):
@@ -163,7 +167,9 @@ class Transcription(_File):
 
 
 def is_redacted(metadata: Mapping[str, Any]) -> bool:
-    """Return whether the conversation was converted of files that state to be redacted."""
+    """Return whether our redactor made it, or files that state to be redacted."""
+    if metadata.get("redactor") is not None:
+        return True
     source = metadata.get("source")
     return isinstance(source, dict) and source.get("redacted") is True
 
@@ -209,6 +215,8 @@ class DeliveredFile:
 
 
 CI_TRANSCRIPTS_PREFIX = "ci-transcripts/"
+ORIGINALS_PREFIX = "originals/"
+"""Of files as they were handed in, where what is sent is redacted."""
 LANDING_PREFIX = "_landing/"
 LANDING_FAILED_PREFIX = "_landing_failed/"
 RUNS_PREFIX = "_runs/"

@@ -53,6 +53,8 @@ class CustomField:
     is_personal: bool = False
     is_label: bool = False
     """Whether Insights gets it as a label too."""
+    is_customer: bool = False
+    """Whether it names the customer, so that `forget --customer` finds all their conversations."""
 
 
 class Problem(NamedTuple):

@@ -21,7 +21,7 @@ from ingest.domain.declarations import (
 from ingest.domain.insights_format import PIPELINE_LABELS
 from ingest.errors import SettingsError
 
-_KEYS = {"name", "data_type", "description", "personal", "label"}
+_KEYS = {"name", "data_type", "description", "personal", "label", "customer"}
 
 
 def read_declarations(seeds_dir: Path, project_file: Path) -> Declarations:
@@ -138,5 +138,10 @@ def _custom_field(each: Any, place: str) -> CustomField:
         reason = "is personal" if is_personal else "is a label that the pipeline sets itself"
         raise SettingsError(f"{place}: {name} {reason}", "leave out label: true")
     return CustomField(
-        name, FieldType(each["data_type"]), str(each["description"]), is_personal, is_label
+        name,
+        FieldType(each["data_type"]),
+        str(each["description"]),
+        is_personal,
+        is_label,
+        bool(each.get("customer")),
     )

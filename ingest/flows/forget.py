@@ -49,10 +49,12 @@ from ingest.domain.raw_records import (
     StepEvent,
     event_row,
 )
+from ingest.domain.redaction.files import pseudonym
 from ingest.errors import InputError, RemoteError
 from ingest.flows.attempts import Attempts, every_item
 from ingest.flows.evidence import IS_FORGOTTEN_SQL
 from ingest.flows.landing import FailedBatches, Landing, Recovered
+from ingest.flows.redaction import stored_key
 from ingest.flows.services import Services
 from ingest.flows.steps import log_change, log_step
 from ingest.ports.move import StoredObject
@@ -211,6 +213,29 @@ class Forget:
             await self._land(conversation_id, Outcome.SUCCEEDED, started_at)
         failures = recovered.failures + later.failures
         return Forgotten(conversation_id, before, after, not_erased, failures, running)
+
+    async def conversations_of(self, customer: str, fields: Sequence[str]) -> tuple[str, ...]:
+        """Return the conversations of which any version has one of the custom fields with this
+        value, or with the pseudonym that a redacted one has in its place.
+
+        Raises InputError where there are none.
+        """
+        key = await stored_key(self._services.store, self._attempts)
+        values = [customer, *([pseudonym(key, customer)] if key else [])]
+        tests = (f"json_value(payload, '$.custom.{name}') in unnest(@values)" for name in fields)
+        sql = (
+            "select distinct conversation_id "
+            f"from {self._services.sink.table(CONVERSATION_FILES)} "
+            f"where {ANY_PARTITION} and kind = 'metadata' and ({' or '.join(tests)})"
+        )
+        ask = partial(self._services.sink.query, sql, {"values": values})
+        found = sorted(row["conversation_id"] for row in (await self._attempts.run(ask)).value)
+        if not found:
+            raise InputError(
+                f"no conversation has this value in {' or '.join(fields)}",
+                "give the value as the custom field has it; what is already forgotten isn't found",
+            )
+        return tuple(found)
 
     async def erase(self, conversation_id: str, prefixes: list[str] | None = None) -> None:
         """Erase what there is of it now."""

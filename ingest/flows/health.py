@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
-from ingest.domain.conversation import parse_batch_date
+from ingest.domain.conversation import ORIGINALS_PREFIX, parse_batch_date
 from ingest.domain.costs import USD_PER_UNIT
 from ingest.domain.raw_records import ANY_PARTITION, CI_CONVERSATIONS, PIPELINE_EVENTS
 from ingest.errors import RemoteError
@@ -163,7 +163,7 @@ async def read_health(
     told, held, folders, quarantined = await asyncio.gather(
         attempts.run(lambda: sink.query(sql, parameters)),
         attempts.run(lambda: sink.query(held_sql, {})),
-        attempts.run(lambda: bucket.folders("")),
+        attempts.run(lambda: _date_folders(bucket)),
         _quarantined(sink, attempts),
     )
     row, most = told.value[0], max(held.value[0].values())
@@ -181,10 +181,15 @@ async def read_health(
     )
 
 
+async def _date_folders(bucket: Folders) -> Sequence[str]:
+    """Return the day folders as they were handed in: apart, where they are redacted."""
+    return [*await bucket.folders(""), *await bucket.folders(ORIGINALS_PREFIX)]
+
+
 def _count_not_landed(folders: Sequence[str], landed: Sequence[str], today: dt.date) -> int:
     first = today - dt.timedelta(days=LOOK_BACK_DAYS)
     last = today - dt.timedelta(days=_DAYS_OF_GRACE)
-    dates = (parse_batch_date(name.rstrip("/")) for name in folders)
+    dates = (parse_batch_date(name.rstrip("/")) for name in dict.fromkeys(folders))
     return sum(1 for day in dates if day and first <= day <= last and str(day) not in landed)
 
 

@@ -39,6 +39,7 @@ from ingest.flows.evidence import FORGOTTEN_CODE, Evidence, EvidenceReader, Open
 from ingest.flows.forget import Forget, take_up
 from ingest.flows.landing import Landing
 from ingest.flows.lease import date_lease
+from ingest.flows.redaction import RedactedSource, Redaction
 from ingest.flows.selection import CHUNK_SIZE, Selection
 from ingest.flows.services import Admission, Calls, Progress, Services
 from ingest.flows.source import Source, SourceConversation
@@ -291,6 +292,7 @@ class Push:
     async def _run(self, source: Source) -> PushReport:
         options, report = self._options, self._batches.report
         progress = self._services.progress
+        source = self._redacted(source)
         selection = Selection(
             source,
             options.shard,
@@ -324,6 +326,17 @@ class Push:
         await self._forget.erase_what_came_later()
         report.is_interrupted = self._is_stopped
         return report
+
+    def _redacted(self, source: Source) -> Source:
+        """Return the source as every later step sees it."""
+        services = self._services
+        if services.redacting is None:
+            return source
+        declared = self._options.declared
+        redaction = Redaction(
+            services.store, self._attempts, services.redacting, declared, keeps=True
+        )
+        return RedactedSource(source, redaction)
 
     async def _take(self, dates: Iterable[dt.date]) -> None:
         names = [date_lease(date, self._options.shard) for date in dates]

@@ -17,6 +17,7 @@ from ingest.domain.outcome import ItemState, Step
 from ingest.domain.raw_records import REFUSED_PREFIX, StepEvent, no_longer_refused, refusal
 from ingest.errors import IngestError, unexpected
 from ingest.flows.conversation_run import PushReport
+from ingest.flows.redaction import RedactedConversation
 from ingest.flows.services import Progress
 from ingest.flows.source import Source, SourceConversation, read_delivery
 
@@ -153,8 +154,10 @@ class Selection:
 
     async def _judged(self, entry: SourceConversation) -> tuple[list[Fault], bool]:
         # What was read is let go again, so that memory doesn't grow with the folder.
+        # It is redacted where it is pushed, once.
+        handed_in = entry.original if isinstance(entry, RedactedConversation) else entry
         try:
-            found = await read_delivery(entry, self._declared)
+            found = await read_delivery(handed_in, self._declared)
         except IngestError:
             raise
         except Exception as error:  # noqa: BLE001 - one conversation never ends the run

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from ingest.domain.quota import CallWindow, QuotaUse
 from ingest.errors import RemoteError
 from ingest.flows.lease import Lease, NoLease
+from ingest.flows.redaction import Redacting
 from ingest.ports.move import Clock, InsightsApi, ObjectStore, RawSink
 from ingest.ports.quality import QualityApi
 from ingest.settings import Settings
@@ -245,3 +246,5 @@ class Services:
     admission: Admission
     lease: Lease = field(default_factory=NoLease)
     calls: Calls | None = None
+    redacting: Redacting | None = None
+    """What takes people out before anything is sent; None: nothing is redacted."""

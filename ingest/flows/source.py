@@ -32,7 +32,7 @@ from ingest.ports.move import ObjectStore, StoredObject
 
 _AUDIO = frozenset({".wav", ".mp3", ".m4a", ".ogg", ".opus", ".flac", ".aac", ".wma", ".mp4"})
 _TRANSCRIPTS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".vtt", ".srt", ".txt", ".xml"})
-_OWN_FOLDERS = frozenset({"ci-transcripts", "_landing", "_pull", "_ready", "_runs"})
+_OWN_FOLDERS = frozenset({"ci-transcripts", "originals", "_landing", "_pull", "_ready", "_runs"})
 """What the pipeline itself keeps at the root of its bucket."""
 _BESIDE = frozenset({"metadata.json", "transcription.json", "expected.json", "mapping.yaml"})
 """Files that are read, or are known to belong there."""

@@ -91,6 +91,19 @@ def _evidence(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[R
     ]
 
 
+def _of_customer(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    fields = re.findall(r"\$\.custom\.(\w+)", sql)
+    return [
+        {"conversation_id": id_}
+        for id_ in {
+            row["conversation_id"]
+            for row in sink.rows[CONVERSATION_FILES]
+            for name in fields
+            if (row["payload"].get("custom") or {}).get(name) in parameters["values"]
+        }
+    ]
+
+
 def _newest_events(rows: list[Row]) -> dict[str, Row]:
     steps = [row for row in rows if row["step"] != "forget"]
     return {row["conversation_id"]: row for row in sorted(steps, key=lambda r: r["ended_at"])}
@@ -285,6 +298,7 @@ def _open_refusals(sink: FakeSink, sql: str, parameters: Mapping[str, Any]) -> l
 
 
 _ANSWERS: dict[str, Callable[[FakeSink, str, Mapping[str, Any]], list[Row]]] = {
+    "$.custom.": _of_customer,
     "'file' as fact": _evidence,
     "step = 'submit' and conversation_id in": _kept_here,
     "max_by(error_message, ended_at)": _open_refusals,

@@ -15,6 +15,8 @@ EVERYTHING = (
     f'cloud_jobs={{image="{IMAGE}"}}',
     "deployer=coach-deployer@acme-coach-dev.iam.gserviceaccount.com",
     "pii_readers_group=dpo@acme.example",
+    "originals_readers_group=privacy@acme.example",
+    "redaction=before_insights",
 )
 TUNED = (
     *PROJECT,

@@ -58,12 +58,14 @@ class Execution:
         *,
         folders: tuple[str, ...] = (),
         failing: str = "",
+        originals: str = "",
     ) -> None:
         self.calls: list[str] = []
         self._folders, self._failing = folders, failing
         environment = {
             "BUCKET": "b", "DBT_JOB": "dbt", "READY_PREFIX": "_ready/", "SIDECAR_JOB": "sidecar",
-            "SIDECAR_TASKS": "4", "TIME_ZONE": zone, "GOOGLE_CLOUD_PROJECT_ID": "p",
+            "SIDECAR_TASKS": "4", "SOURCE_PREFIX": originals, "TIME_ZONE": zone,
+            "GOOGLE_CLOUD_PROJECT_ID": "p",
             "GOOGLE_CLOUD_LOCATION": "l",
         }  # fmt: skip
         self.names: dict[str, Any] = {
@@ -188,6 +190,19 @@ def test_a_day_without_a_folder_is_said_and_runs_nothing(event: dict[str, Any]) 
 
     assert run.run() == "no folder 2025-12-28"
     assert run.calls == ["log no_folder 2025-12-28"]
+
+
+def test_where_conversations_are_redacted_day_folders_are_handed_in_apart() -> None:
+    apart = ("originals/2025-12-28/a/metadata.json",)
+    redacted = ("2025-12-28/a/metadata.json",)
+    run = Execution(marker("2025-12-28"), folders=apart, originals="originals/")
+    idle = Execution(marker("2025-12-28"), folders=redacted, originals="originals/")
+
+    run.run()
+    idle.run()
+
+    assert run.calls == ["sidecar push gs://b/originals/2025-12-28 --wait", "dbt"]
+    assert idle.calls == ["log no_folder 2025-12-28"]
 
 
 def test_after_a_failed_push_the_marts_are_built_and_the_failure_passed_on() -> None:

@@ -62,6 +62,12 @@ _BETWEEN_BANK = re.compile(
 )
 
 
+def kind_of_field(name: str) -> Kind | None:
+    """Return what a field's name says that its value is, None where it says nothing of a person."""
+    match = _PERSONAL_FIELDS.search(name)
+    return Kind(match.lastgroup) if match and match.lastgroup else None
+
+
 class Redactor:
     """Finds personal details in the turns of one conversation, and in what is told of it."""
 
@@ -128,8 +134,7 @@ class Redactor:
         """
         found: dict[str, str] = {}
         for name, value in fields.items():
-            match = _PERSONAL_FIELDS.search(name)
-            kind = match and Kind(next(key for key, text in match.groupdict().items() if text))
+            kind = kind_of_field(name)
             shown = self.placeholder(kind, value) if kind and value else self.redacted(value)
             found[self.redacted(name)] = shown
         return found

@@ -18,6 +18,9 @@ module "conversation_insights" {
   pii_readers_group = var.pii_readers_group
   regions           = var.regions
 
+  originals_readers_group = var.originals_readers_group
+  redaction               = var.redaction
+
   deletion_protection = false
   retention = {
     landing_days     = 7

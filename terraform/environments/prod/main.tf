@@ -19,6 +19,9 @@ module "conversation_insights" {
   pii_readers_group = var.pii_readers_group
   regions           = var.regions
 
+  originals_readers_group = var.originals_readers_group
+  redaction               = var.redaction
+
   customer_managed_key = true
   deletion_protection  = true
   retention = {

@@ -50,6 +50,12 @@ variable "operators" {
   default     = []
 }
 
+variable "originals_readers_group" {
+  description = "Google group that may read conversations as they were handed in; null for none."
+  type        = string
+  default     = null
+}
+
 variable "pii_readers_group" {
   description = "Google group that may read personal data; null for none."
   type        = string
@@ -64,6 +70,12 @@ variable "project_id" {
 variable "project_number" {
   description = "Number of the same project."
   type        = string
+}
+
+variable "redaction" {
+  description = "Whether conversations are redacted before they are sent: off or before_insights."
+  type        = string
+  default     = "off"
 }
 
 variable "regions" {

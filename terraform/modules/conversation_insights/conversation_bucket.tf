@@ -1,10 +1,19 @@
 # Source files (<date>/<conversation>/…), Insights transcripts and landing batches.
 
 locals {
+  # coalesce fails where all are null.
+  originals_days = var.retention.originals_days == null ? var.retention.raw_days : var.retention.originals_days
+
   # Each rule deletes; an empty prefix means the whole bucket.
   _live_rules = merge(
     { landing = { age = var.retention.landing_days, prefixes = [local.landing_prefix] } },
-    var.retention.raw_days == null ? {} : { raw = { age = var.retention.raw_days, prefixes = null } },
+    var.retention.raw_days == null ? {} : {
+      # With originals there is the key of pseudonyms, which has to stay: so only what begins with a year.
+      raw = { age = var.retention.raw_days, prefixes = local.redacts ? ["2", local.transcript_folder] : null }
+    },
+    local.redacts && local.originals_days != null ? {
+      originals = { age = local.originals_days, prefixes = ["${local.originals_prefix}2"] }
+    } : {},
   )
 }
 
@@ -79,6 +88,17 @@ resource "google_storage_bucket" "conversations" {
 resource "google_storage_managed_folder" "ci_transcripts" {
   bucket        = google_storage_bucket.conversations.name
   name          = local.transcript_folder
+  force_destroy = false
+
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
+}
+
+# Conversations as they were handed in, where all else is redacted.
+resource "google_storage_managed_folder" "originals" {
+  count = local.redacts ? 1 : 0
+
+  bucket        = google_storage_bucket.conversations.name
+  name          = local.originals_prefix
   force_destroy = false
 
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"

@@ -19,6 +19,16 @@ resource "google_storage_managed_folder_iam_member" "insights_transcripts" {
   member         = google_project_service_identity.insights.member
 }
 
+# Besides the sidecar nobody but these people reads what was said.
+resource "google_storage_managed_folder_iam_member" "originals_readers" {
+  count = local.redacts && var.originals_readers_group != null ? 1 : 0
+
+  bucket         = google_storage_bucket.conversations.name
+  managed_folder = google_storage_managed_folder.originals[0].name
+  role           = "roles/storage.objectViewer"
+  member         = "group:${var.originals_readers_group}"
+}
+
 # So that builds wait for each other.
 resource "google_storage_managed_folder_iam_member" "dbt_leases" {
   bucket         = google_storage_bucket.conversations.name

@@ -6,6 +6,7 @@ locals {
 
   insights_settings = merge(
     local._settings_file,
+    var.retention.insights_days == null ? {} : { conversation_ttl_days = var.retention.insights_days },
     local.has_redaction ? {
       redaction = {
         inspect_template    = google_data_loss_prevention_inspect_template.conversations[0].id

@@ -19,6 +19,7 @@ resource "google_workflows_workflow" "process_date" {
     DBT_JOB       = google_cloud_run_v2_job.jobs["dbt"].name
     READY_PREFIX  = local.ready_prefix
     SIDECAR_JOB   = google_cloud_run_v2_job.jobs["sidecar"].name
+    SOURCE_PREFIX = local.redacts ? local.originals_prefix : ""
     SIDECAR_TASKS = tostring(var.cloud_jobs.sidecar_tasks)
     TIME_ZONE     = var.cloud_jobs.schedule_time_zone
   }
@@ -44,8 +45,7 @@ resource "google_project_iam_member" "scheduler" {
   member  = google_service_account.scheduler[0].member
 }
 
-# One message a day folder: Cloud Storage tells of markers only, not of each
-# of the thousands of files.
+# One message a day folder: Cloud Storage tells of markers only, not of files.
 resource "google_pubsub_topic" "ready" {
   #checkov:skip=CKV_GCP_83:by variable: messages hold names of date folders, no conversation data
   count = local.has_jobs ? 1 : 0

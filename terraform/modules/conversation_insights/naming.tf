@@ -8,6 +8,7 @@ locals {
   landing_prefix    = "_landing/"
   ready_prefix      = "_ready/"
   runs_prefix       = "_runs/"
+  originals_prefix  = "originals/"
 
   # dbt names its second dataset itself: the target's and "_staging".
   dataset_ids = {
@@ -42,9 +43,16 @@ locals {
     INGEST_LOCATION      = var.location
     INGEST_RAW_DATASET   = local.dataset_ids.raw
     INGEST_MARTS_DATASET = local.dataset_ids.marts
+    INGEST_REDACTION     = var.redaction
     # dbt puts it on columns of its tables.
     DBT_PERSONAL_DATA_POLICY_TAG = google_data_catalog_policy_tag.personal_data.name
-  }, length(var.regions) == 0 ? {} : { INGEST_REGIONS = join(",", sort(local.insights_regions)) })
+    }, length(var.regions) == 0 ? {} : { INGEST_REGIONS = join(",", sort(local.insights_regions)) }, {
+    for place, days in {
+      FILES     = var.retention.raw_days
+      INSIGHTS  = var.retention.insights_days
+      ORIGINALS = local.redacts ? local.originals_days : null
+    } : "INGEST_RETENTION_${place}_DAYS" => tostring(days) if days != null
+  })
 
   # Where Insights takes conversations.
   insights_regions = toset(concat([var.location], var.regions))
@@ -53,5 +61,6 @@ locals {
   has_jobs      = try(var.cloud_jobs.image, null) != null
   has_cmek      = var.customer_managed_key
   has_redaction = var.pii_redaction
+  redacts       = var.redaction == "before_insights"
   has_topic     = length(var.insights_notifications) > 0
 }

@@ -187,6 +187,12 @@ variable "operators" {
   }
 }
 
+variable "originals_readers_group" {
+  description = "Google group that may read conversations as they were handed in, where redaction is on; null for none."
+  type        = string
+  default     = null
+}
+
 variable "pii_readers_group" {
   description = "Google group that may read columns tagged as personal data, where it may read the table; null for none."
   type        = string
@@ -219,6 +225,22 @@ variable "project_number" {
   }
 }
 
+variable "redaction" {
+  description = "before_insights: the sidecar redacts every conversation before it is sent, originals lie in a folder of their own, and day folders are handed in there (originals/<date>/); or off."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "before_insights"], var.redaction)
+    error_message = "redaction must be off or before_insights."
+  }
+
+  validation {
+    condition     = var.redaction == "off" || var.insights_agent_mode == "scoped"
+    error_message = "redaction needs insights_agent_mode scoped: Google's own role of the agent reads every bucket, originals too."
+  }
+}
+
 variable "regions" {
   description = "Further locations of Insights, or project/location, that conversations are spread over when one region's quota is too little. Transcripts are then kept in each of them."
   type        = list(string)
@@ -235,10 +257,12 @@ variable "regions" {
 }
 
 variable "retention" {
-  description = "How long data is kept. An object is gone for good after noncurrent_days + soft_delete_days; raw_days null keeps source files for ever."
+  description = "How long data is kept. An object is gone for good after noncurrent_days + soft_delete_days; raw_days null keeps source files for ever; originals_days null means raw_days; insights_days is the limit of conversations that reach Insights from then on, null for that of insights_settings.yaml."
   type = object({
+    insights_days    = optional(number)
     landing_days     = optional(number, 30)
     noncurrent_days  = optional(number, 30)
+    originals_days   = optional(number)
     raw_days         = optional(number)
     soft_delete_days = optional(number, 7)
     time_travel_days = optional(number, 7)
@@ -257,9 +281,9 @@ variable "retention" {
 
   validation {
     condition = alltrue([
-      for days in [var.retention.landing_days, var.retention.noncurrent_days, coalesce(var.retention.raw_days, 1)] : days >= 1
+      for days in [var.retention.landing_days, var.retention.noncurrent_days, coalesce(var.retention.raw_days, 1), coalesce(var.retention.originals_days, 1), coalesce(var.retention.insights_days, 1)] : days >= 1
     ])
-    error_message = "retention.landing_days, noncurrent_days and raw_days must be 1 or more."
+    error_message = "retention.landing_days, noncurrent_days, originals_days, insights_days and raw_days must be 1 or more."
   }
 }
 

@@ -61,7 +61,7 @@ run "a_marker_starts_the_workflow_once_a_date" {
     error_message = "And starts the workflow."
   }
   assert {
-    condition     = google_workflows_workflow.process_date[0].user_env_vars == tomap({ BUCKET = "acme-coach-cc-dev", DBT_JOB = "coach-dbt-dev", READY_PREFIX = "_ready/", SIDECAR_JOB = "coach-sidecar-dev", SIDECAR_TASKS = "8", TIME_ZONE = "Etc/UTC" })
+    condition     = google_workflows_workflow.process_date[0].user_env_vars == tomap({ BUCKET = "acme-coach-cc-dev", DBT_JOB = "coach-dbt-dev", READY_PREFIX = "_ready/", SIDECAR_JOB = "coach-sidecar-dev", SIDECAR_TASKS = "8", SOURCE_PREFIX = "", TIME_ZONE = "Etc/UTC" })
     error_message = "The workflow knows its jobs and how many tasks share a folder."
   }
 }

@@ -34,6 +34,7 @@ run "names_follow_project_and_environment" {
       INGEST_LOCATION      = "europe-west1"
       INGEST_RAW_DATASET   = "coach_raw"
       INGEST_MARTS_DATASET = "coach"
+      INGEST_REDACTION     = "off"
 
       DBT_PERSONAL_DATA_POLICY_TAG = "projects/acme-coach/locations/europe-west1/taxonomies/1/policyTags/2"
     }

@@ -129,3 +129,45 @@ run "without_redaction_there_are_no_templates" {
     error_message = "Off by default."
   }
 }
+
+run "originals_lie_apart_and_few_read_them" {
+  command = plan
+
+  variables {
+    originals_readers_group = "privacy@acme.example"
+    redaction               = "before_insights"
+    retention               = { raw_days = 400, originals_days = 30, insights_days = 25 }
+  }
+
+  assert {
+    condition     = google_storage_managed_folder.originals[0].name == "originals/" && google_storage_managed_folder_iam_member.originals_readers[0].member == "group:privacy@acme.example" && google_storage_managed_folder_iam_member.originals_readers[0].role == "roles/storage.objectViewer"
+    error_message = "One group reads originals, and changes none."
+  }
+  assert {
+    condition     = local.sidecar_environment.INGEST_REDACTION == "before_insights" && [for place in ["FILES", "INSIGHTS", "ORIGINALS"] : local.sidecar_environment["INGEST_RETENTION_${place}_DAYS"]] == ["400", "25", "30"]
+    error_message = "The sidecar redacts, and knows how long what is kept."
+  }
+  assert {
+    condition     = local.insights_settings.conversation_ttl_days == 25
+    error_message = "Insights keeps conversations as long."
+  }
+  assert {
+    condition = jsonencode([for rule in google_storage_bucket.conversations.lifecycle_rule : [
+      one(rule.condition).age, one(rule.condition).matches_prefix
+      ] if one(rule.condition).age != null && one(rule.condition).age != 7]) == jsonencode([
+      [30, ["_landing/"]],
+      [30, ["originals/2"]],
+      [400, ["2", "ci-transcripts/"]],
+    ])
+    error_message = "Originals go first, and the key of pseudonyms stays."
+  }
+}
+
+run "without_redaction_there_is_no_folder_of_originals" {
+  command = plan
+
+  assert {
+    condition     = length(google_storage_managed_folder.originals) == 0 && local.sidecar_environment.INGEST_REDACTION == "off"
+    error_message = "Off by default."
+  }
+}

@@ -103,3 +103,14 @@ run "old_generations_kept_for_no_time" {
 
   expect_failures = [var.retention]
 }
+
+run "originals_that_insights_could_read" {
+  command = plan
+
+  variables {
+    insights_agent_mode = "service_agent_role"
+    redaction           = "before_insights"
+  }
+
+  expect_failures = [var.redaction]
+}
