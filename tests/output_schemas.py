@@ -30,6 +30,7 @@ from ingest.cli.migrate import MigrateResult
 from ingest.cli.pull import PullResult
 from ingest.cli.push import PushResult
 from ingest.cli.reanalyze import ReanalyzeResult
+from ingest.cli.retention import RetentionPlan
 from ingest.cli.scorecards import (
     HeldScorecard,
     PlannedScorecard,
@@ -167,6 +168,8 @@ OUTPUTS: dict[str, Any] = {
     "labels_export": ExportedLabels,
     "settings_plan": tuple[SettingChange, ...],
     "settings_apply": tuple[SettingChange, ...],
+    "retention_plan": RetentionPlan,
+    "retention_apply": RetentionPlan,
     "data_generate": GeneratedSet,
     "data_validate": ValidatedSet,
     "data_report": tuple[DataSetFigures, ...],
@@ -199,6 +202,7 @@ CHECK_WORDS = {"severity": SEVERITIES, "verdict": ("pass", "fail", "not_applicab
 _BY_TYPE_AND_NAME: dict[tuple[str, str], dict[str, Any]] = {
     **{(name, "conversation_id"): {"pattern": "^([a-z0-9-]{4,64})?$"} for name in _NO_ID},
     ("FieldChange", "place"): {},
+    ("KeptPlace", "place"): {"enum": ["originals", "files", "insights", "pages"]},
     ("Refused", "place"): {},
     ("Warned", "place"): {},
     ("StatusCount", "status"): {"enum": list(STATUSES)},

@@ -125,6 +125,9 @@ COMMANDS = {
     "settings": CommandPlace(
         "ingest.cli.settings", "app", "Insights' settings of the location as code: plan, apply."
     ),
+    "retention": CommandPlace(
+        "ingest.cli.retention", "app", "How long places keep what was said: plan, apply."
+    ),
     "data": CommandPlace(
         "ingest.cli.data", "app", "Generate, validate, measure and convert conversation data."
     ),
