@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.datagen.redaction_measure import FoundOfType, RedactionMeasure, RedactionTally
 from ingest.datagen.truth import ExpectedPiiSpan
-from ingest.domain.redaction.turn import built_in
+from ingest.domain.conversation import Transcription
+from ingest.domain.phrase_matching import compile_matchers, find_matches
+from ingest.domain.redaction.redactor import Redactor
+from ingest.domain.redaction.turn import Kind, built_in
 from ingest.flows.declared import read_own_words
+from ingest.flows.matchers import read_definitions
 from tests.unit.datagen.test_maker import made
 
 SEEDS = Path(__file__).parents[3] / "seeds"
@@ -161,3 +167,52 @@ def test_a_detail_counts_as_whole_by_its_letters_and_digits() -> None:
         taken=2,
         false=1,
     )
+
+
+def talks() -> Iterator[tuple[Transcription, str, list[dict[str, Any]]]]:
+    """Yield transcript, agent's name and labelled phrases of generated and hand-written talks."""
+    for each in made():
+        name = each.metadata.get("agent_name") or ""
+        yield (
+            Transcription.model_validate(each.transcription),
+            name,
+            each.expected["phrase_matches"],
+        )
+    for folder in sorted((SEEDS / "conversations").glob("*/*")):
+        said, about, truth = (
+            json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("transcription", "metadata", "expected")
+        )
+        talk = Transcription.model_validate_json(json.dumps(said))
+        yield talk, about["agent_name"], truth["phrase_matches"]
+
+
+def test_matchers_find_as_much_in_a_redacted_talk() -> None:
+    matchers = compile_matchers(read_definitions(SEEDS))
+    vocabulary = built_in().with_own(read_own_words(SEEDS))
+    counts = {is_redacted: Counter[tuple[str, str]]() for is_redacted in (False, True)}
+    for talk, name, labels in talks():
+        expected = {(each["matcher"], each["turn_index"]) for each in labels}
+        redactor = Redactor([turn.text for turn in talk.turns], [(Kind.NAME, name)], vocabulary)
+        for is_redacted, counted in counts.items():
+            texts = [redactor.redacted_turn(place) for place in range(len(talk.turns))]
+            turns = (
+                turn.model_copy(update={"text": text})
+                for turn, text in zip(talk.turns, texts, strict=True)
+            )
+            said = talk.model_copy(update={"turns": tuple(turns)}) if is_redacted else talk
+            found = {(match.matcher, match.turn_index) for match in find_matches(said, matchers)}
+            counted.update(("right", matcher) for matcher, _ in found & expected)
+            counted.update(("found", matcher) for matcher, _ in found)
+            counted.update(("expected", matcher) for matcher, _ in expected)
+    fallen = {
+        matcher: _f1(counts[False], matcher) - _f1(counts[True], matcher)
+        for matcher in {matcher for _, matcher in counts[False]}
+    }
+
+    assert len(fallen) == 5
+    assert {matcher: share for matcher, share in fallen.items() if share > 0.01} == {}
+
+
+def _f1(counts: Counter[tuple[str, str]], matcher: str) -> float:
+    return 2 * counts["right", matcher] / (counts["found", matcher] + counts["expected", matcher])
