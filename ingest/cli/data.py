@@ -42,6 +42,7 @@ from ingest.domain.converted import Converted
 from ingest.domain.declarations import Declarations
 from ingest.domain.faults import Fault, Severity, has_errors
 from ingest.domain.raw_records import CONVERSATION_TRUTHS
+from ingest.enums import Redaction
 from ingest.errors import ExitCode, InputError, RemoteError
 from ingest.flows.declared import read_declarations
 from ingest.flows.selection import delivered_twice
@@ -300,8 +301,16 @@ async def _all_faults(folder: Path, declared: Declarations) -> tuple[int, list[F
 
 
 def run_land_truth(folder: Path, mapping: Path | None, *, as_json: bool) -> ExitCode:
-    """Land the truths; exit 4 when a batch could not be landed."""
+    """Land the truths; exit 4 when a batch could not be landed.
+
+    Raises InputError where redaction is on: truths tell places in talks that aren't redacted.
+    """
     settings = load_settings()
+    if settings.redaction is not Redaction.OFF:
+        raise InputError(
+            "ground truth tells of talks that aren't redacted, and redaction is on",
+            "land it on dev data alone, with INGEST_REDACTION=off",
+        )
     say_target(settings)
     lost: list[RemoteError] = []
 

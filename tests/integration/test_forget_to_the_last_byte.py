@@ -30,7 +30,7 @@ from tests.warehouse.dbt_runs import ROOT, DbtProject
 pytestmark = pytest.mark.stack
 WORD = "Zyxomaquillon"
 DATE = "2026-05-04"
-GONE, KEPT, REDACTED = conversation_id(1), conversation_id(2), conversation_id(3)
+GONE, KEPT, REDACTED, FRENCH = (conversation_id(number) for number in range(1, 5))
 CUSTOMER = {"custom": {"patient_id": "Fnordquist 77"}}
 """Of two conversations: one with originals, one that was pushed as it is."""
 PROJECT = """
@@ -193,12 +193,14 @@ def _made(command: Command, tmp_path: Path) -> Built:
     planted = _planted(people)
     about = metadata(REDACTED, agent_name=WORD, **CUSTOMER)
     write(people, REDACTED, DATE, transcription=transcription(REDACTED, *said), metadata=about)
+    french = metadata(FRENCH, language_code="fr-FR")
+    write(people, FRENCH, DATE, transcription=transcription(FRENCH, *said), metadata=french)
     (tmp_path / "project.yml").write_text(PROJECT, "utf-8")
     command = replace(command, more_env={"INGEST_DBT_PROJECT_FILE": str(tmp_path / "project.yml")})
     on = {"INGEST_REDACTION": "before_insights", "INGEST_LOG_FORMAT": "json"}
     redacting = replace(command, more_env={**command.more_env, **on})
     told = [redacting.push(people), redacting.run("verify", people), command.push(root)]
-    assert [each.exit_code for each in told[::2]] == [0, 0]
+    assert (told[0].states, told[2].exit_code) == ({"done": COUNT + 1, "invalid": 1}, 0)
     (tmp_path / "artefacts" / "logs").mkdir(parents=True)
     spoken = "\n".join(each.stdout + each.stderr for each in told)
     (tmp_path / "artefacts" / "logs" / "commands.log").write_text(spoken, "utf-8")
@@ -224,6 +226,17 @@ def _redacted(command: Command) -> dict[str, list[str]]:
 def _json(payload: Any) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(payload) if isinstance(payload, str) else payload
     return loaded
+
+
+def test_what_cant_be_judged_is_counted_and_nothing_of_it_is_stored(built: Built) -> None:
+    command = built.command
+    [failed] = json.loads(command.run("errors", "--json").stdout)
+    health = command.run("health", "--json").report
+
+    assert (failed["conversation_id"], failed["error_code"]) == (FRENCH, "redaction_language")
+    assert (health["failed"], health["refused"]) == (1, 1)
+    assert "redaction_language" in command.run("status", "--json").stdout
+    assert not any(FRENCH in str(path) for path in (built.site.parent / "gcs").rglob("*"))
 
 
 def test_people_stand_in_the_originals_alone(built: Built) -> None:

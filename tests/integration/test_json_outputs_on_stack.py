@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -89,6 +90,8 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("settings", "plan", "{settings}"), 0),
     (("settings", "apply", "{settings}"), 0),
     (("settings", "apply", SETTINGS), 0),
+    (("retention", "plan", "--exit-code"), 0),
+    (("retention", "apply"), 0),
     (("verify", "{folder}"), 1),
     (("verify", "--date", "1999-01-01"), 1),
     (("data", "validate", "{folder}"), 1),
@@ -111,10 +114,17 @@ CASES: list[tuple[tuple[str, ...], int]] = [
     (("matchers", "destroy", "--yes"), 0),
 ]
 """In this order: what each does and how it ends, with a broken and a missing one among them."""
-ELSEWHERE = {"acceptance", "migrate_cc_coach", "topics_train", "data_coaching_report"}
+ELSEWHERE = {
+    "acceptance",
+    "migrate_cc_coach",
+    "topics_train",
+    "data_coaching_report",
+    "forget_customer",
+    "forget_customer_dry_run",
+}
 """Held by test_acceptance.py, since it takes minutes, by test_foreign_on_stack.py, which has
-another pipeline's tables, by test_topics_flow.py, since it takes a hundred conversations, and by
-test_demo.py, which has the coaching marts."""
+another pipeline's tables, by test_topics_flow.py, since it takes a hundred conversations, by
+test_demo.py, which has the coaching marts, and by test_forget_to_the_last_byte.py."""
 REFUSED = [
     ("push", "no/such/folder"),
     ("pull", "--ids", BAD_ID),
@@ -126,6 +136,9 @@ REFUSED = [
     ("forget", BAD_ID, "--yes"),
     ("forget", MISSING, "--yes"),
     ("forget", GOOD),
+    ("forget",),
+    ("forget", GOOD, "--customer", "x"),
+    ("forget", "--customer", "x", "--yes"),
     ("matchers", "destroy"),
     ("matchers", "test", "no/such/folder"),
     ("matchers", "pull"),
@@ -180,6 +193,27 @@ def test_json_of_what_changes_something_is_as_its_schema_says(
 
     assert found == CASES
     assert passed == [], "a schema let an output pass with a key more or less"
+
+
+def test_retention_limits_insights_and_leaves_what_came_lately(command: Command) -> None:
+    days = {"INGEST_RETENTION_INSIGHTS_DAYS": "30", "INGEST_RETENTION_FILES_DAYS": "1"}
+    limited = replace(command, more_env={**command.more_env, **days})
+
+    planned = limited.run("retention", "plan", "--exit-code", "--json")
+    refused = limited.run("retention", "apply")
+    applied = limited.run("retention", "apply", "--yes")
+    after = limited.run("retention", "plan", "--exit-code", "--json")
+
+    assert (planned.exit_code, refused.exit_code, applied.exit_code) == (5, 2, 0)
+    assert after.exit_code == 0
+    assert after.report["places"] == [
+        {"place": "originals", "wanted_days": None, "held_days": None, "overdue": []},
+        {"place": "files", "wanted_days": 1, "held_days": None, "overdue": []},
+        {"place": "insights", "wanted_days": 30, "held_days": 30, "overdue": []},
+        {"place": "pages", "wanted_days": None, "held_days": None, "overdue": []},
+    ]
+    assert "Insights is 0.0 % full (2,000,000 conversations a region)" in after.stderr
+    assert command.run("settings", "apply", SETTINGS).exit_code == 0
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)

@@ -236,6 +236,23 @@ async def test_originals_never_replace_what_was_redacted(root: Path) -> None:
 
 
 @asynchronous
+async def test_another_redactor_makes_another_version_of_the_conversation(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RedactingWorld()
+    await world.states(LocalSource(root))
+    monkeypatch.setattr("ingest.domain.redaction.files.VERSION", "next")
+
+    states = await world.states(LocalSource(root))
+
+    landed = [row for row in world.sink.rows["conversation_files"] if row["kind"] == "metadata"]
+    assert states == {"done": 1}
+    assert [row["payload"]["redactor"] for row in landed] == ["1", "next"]
+    assert len({row["content_sha256"] for row in landed}) == 2
+    assert world.insights.labels(ID)["metadata_sha256"] == landed[1]["content_sha256"]
+
+
+@asynchronous
 async def test_forget_erases_both_zones(root: Path) -> None:
     world = RedactingWorld()
     await world.states(LocalSource(root))
