@@ -29,6 +29,7 @@ from ingest.cli._options import (
 )
 from ingest.cli._output import now, opened, print_json
 from ingest.cli.convert import SourceMapping, has_mapping, readable
+from ingest.enums import Redaction
 from ingest.errors import ExitCode, RemoteError
 from ingest.flows.show import (
     CiHop,
@@ -314,7 +315,8 @@ def read_trace(
     async def read(conversation_id: str, folder: Path) -> Trace:
         insights, store = insights_of(settings), GcsObjectStore(settings)
         try:
-            reader = TraceReader(warehouse, store, insights, folder)
+            redacts = settings.redaction is not Redaction.OFF
+            reader = TraceReader(warehouse, store, insights, folder, redacts=redacts)
             return await reader.read(conversation_id, now(), with_marts=with_marts)
         finally:
             await insights.close()

@@ -52,7 +52,8 @@ class Hop(StrEnum):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file on this machine; without a hash it isn't JSON."""
+    """A file on this machine; without a hash it isn't JSON, or it is redacted when it is pushed,
+    so that it can't be compared with what is landed."""
 
     kind: str
     path: str
@@ -282,8 +283,16 @@ class TraceReader:
     """Reads through whichever of its readers are given."""
 
     def __init__(
-        self, warehouse: Warehouse, bucket: Bucket | None, ci: CiReader | None, source: Path
+        self,
+        warehouse: Warehouse,
+        bucket: Bucket | None,
+        ci: CiReader | None,
+        source: Path,
+        *,
+        redacts: bool = False,
     ) -> None:
+        """`redacts` says that pushes redact the files of `source`."""
+        self._redacts = redacts
         self._warehouse = warehouse
         self._bucket = bucket
         self._ci = ci
@@ -470,7 +479,8 @@ class TraceReader:
             for path in sorted(self._source.glob(f"*/{conversation_id}/{kind.value}.json")):
                 content = path.read_bytes()
                 value, faults = decode_json(content, path.as_posix())
-                content_sha256 = None if faults else json_sha256(value)
+                is_comparable = not faults and not self._redacts
+                content_sha256 = json_sha256(value) if is_comparable else None
                 found.append(SourceFile(kind.value, path.as_posix(), len(content), content_sha256))
         return tuple(found)
 

@@ -236,6 +236,10 @@ def test_what_cant_be_judged_is_counted_and_nothing_of_it_is_stored(built: Built
     assert (failed["conversation_id"], failed["error_code"]) == (FRENCH, "redaction_language")
     assert (health["failed"], health["refused"]) == (1, 1)
     assert "redaction_language" in command.run("status", "--json").stdout
+    redacted = min(built.redacted.keys() - {GONE, KEPT, REDACTED})
+    on = replace(command, more_env={**command.more_env, "INGEST_REDACTION": "before_insights"})
+    assert "other content" in command.run("why", redacted, "--source", built.planted.root).stdout
+    assert "other content" not in on.run("why", redacted, "--source", built.planted.root).stdout
     assert not any(FRENCH in str(path) for path in (built.site.parent / "gcs").rglob("*"))
 
 
