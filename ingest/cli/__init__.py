@@ -41,7 +41,9 @@ COMMANDS = {
         "Compare files, bucket, Insights, raw tables and marts by hash.",
     ),
     "forget": CommandPlace(
-        "ingest.cli.forget", "forget", "Erase one conversation everywhere, and prove it."
+        "ingest.cli.forget",
+        "forget",
+        "Erase one conversation, or a customer's, everywhere; prove it.",
     ),
     "status": CommandPlace(
         "ingest.cli.status", "status", "Show how far every conversation has come, by date."
@@ -101,7 +103,7 @@ COMMANDS = {
     "site": CommandPlace(
         "ingest.cli.site",
         "site",
-        "Make linked pages of calls, agents, teams, queues, coaching and runs, to look at offline.",
+        "Make linked pages of calls, agents, teams, queues, topics, coaching and runs, offline.",
     ),
     "matchers": CommandPlace(
         "ingest.cli.matchers", "app", "Phrase matchers as code: plan, apply, list, destroy."
