@@ -45,7 +45,7 @@ locals {
     INGEST_MARTS_DATASET = local.dataset_ids.marts
     INGEST_REDACTION     = var.redaction
     # dbt puts it on columns of its tables.
-    DBT_PERSONAL_DATA_POLICY_TAG = google_data_catalog_policy_tag.personal_data.name
+    DBT_PERSONAL_DATA_POLICY_TAG                        = google_data_catalog_policy_tag.personal_data.name
     }, length(var.regions) == 0 ? {} : { INGEST_REGIONS = join(",", sort(local.insights_regions)) }, {
     for place, days in {
       FILES     = var.retention.raw_days
