@@ -44,11 +44,13 @@ def install(gcs_endpoint: str | None = None) -> None:
     query._evaluator = statements.with_texts_at_hand(query._evaluator)
     query._run = creations.with_end_of_parts(query._run)
     ddl.split = creations.with_parts_at_once(ddl.split)
-    query.execute = statements.with_destination_of_ctas(without_search_for_temporary(query.execute))
+    query.execute = jobs.one_at_a_time(
+        statements.with_destination_of_ctas(without_search_for_temporary(query.execute))
+    )
     jobs_api.results = statements.without_rows_of_ctas(jobs_api.results)
     store.save = jobs.with_start_at_once(store.save)
     runner.submit = jobs.with_checked_job_id(runner.submit)
-    runner._handle = jobs.with_job_in_commits(runner._handle)
+    runner._handle = jobs.one_at_a_time(jobs.with_job_in_commits(runner._handle))
     results.materialise = jobs.with_marked_commit(results.materialise)
     handlers: dict[str, Any] = runner.HANDLERS
     load.paths = loads.paths

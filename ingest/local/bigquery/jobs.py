@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from threading import RLock
 from typing import Any
 
 import duckdb
@@ -28,6 +29,7 @@ INTERRUPTED = {
 }
 MOST_COMMITS = 10
 _COMMIT_AUTHOR = "load"
+_one_job = RLock()
 _load_job: ContextVar[Any] = ContextVar("load_job", default=None)
 _CONFLICTS = (duckdb.TransactionException, UnicodeDecodeError)
 """Of two commits that met. DuckDB's words of it may hold rows that aren't text, which Python's
@@ -54,6 +56,17 @@ def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
         if told.reason == "invalidQuery" and not isinstance(error, _FAULTS_OF_QUERIES):
             return errors.BigQueryError("backendError", told.message)
         return told
+
+    return corrected
+
+
+def one_at_a_time(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `run` that waits while another job runs: DuckLake crashes now and then where two
+    connections of a process bind and commit at once (duckdb/ducklake issues 528 and 1431)."""
+
+    def corrected(*args: Any, **kwargs: Any) -> Any:
+        with _one_job:
+            return run(*args, **kwargs)
 
     return corrected
 

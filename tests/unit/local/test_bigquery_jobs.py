@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import duckdb
@@ -10,6 +11,7 @@ from local_bigquery.models import Job
 
 from ingest.local.bigquery.jobs import (
     MOST_COMMITS,
+    one_at_a_time,
     with_job_in_commits,
     with_marked_commit,
     with_own_troubles,
@@ -121,3 +123,23 @@ def test_a_load_of_bad_rows_is_given_up_at_once() -> None:
         )
 
     assert cursor.statements == ["BEGIN", MARK, "ROLLBACK"]
+
+
+def test_a_job_waits_until_one_of_another_kind_has_ended() -> None:
+    entered, other_entered, may_end = Event(), Event(), Event()
+
+    def run(begins: Event) -> bool:
+        begins.set()
+        return may_end.wait(timeout=10)
+
+    query, load = one_at_a_time(run), one_at_a_time(run)
+    threads = Thread(target=query, args=(entered,)), Thread(target=load, args=(other_entered,))
+    threads[0].start()
+    assert entered.wait(timeout=10)
+    threads[1].start()
+    entered_at_once = other_entered.wait(timeout=0.1)
+    may_end.set()
+    for thread in threads:
+        thread.join(timeout=10)
+
+    assert (entered_at_once, other_entered.is_set()) == (False, True)
