@@ -39,6 +39,8 @@ def install(gcs_endpoint: str | None = None) -> None:
         statements.with_recursion_at_the_top(script.parse)
     )
     STATEMENT_RULES.insert(0, files.check_tables)
+    database.execute = jobs.one_at_a_time(database.execute)
+    tabledata.insert_all = jobs.one_at_a_time(tabledata.insert_all)
     database.attach = files.with_checked_project_id(database.attach)
     extract.written = files.uploaded_to(gcs_endpoint)
     query._evaluator = statements.with_texts_at_hand(query._evaluator)

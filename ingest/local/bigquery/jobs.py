@@ -61,8 +61,11 @@ def with_own_troubles(from_duckdb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def one_at_a_time(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` that waits while another job runs: DuckLake crashes now and then where two
-    connections of a process bind and commit at once (duckdb/ducklake issues 528 and 1431)."""
+    """Return `run`, of a job or another change of tables, that waits while one of these runs.
+
+    DuckLake crashes now and then, or loses a table that it told was made, where two connections of
+    a process bind and commit at once (duckdb/ducklake issues 528 and 1431).
+    """
 
     def corrected(*args: Any, **kwargs: Any) -> Any:
         with _one_job:
